@@ -1,0 +1,229 @@
+/* Files: see file.h. An output is created with O_EXCL beside its final name, so that the rename
+ * cannot cross file systems and a reader sees the old file or the whole new one. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int
+kiln_file_map(struct kiln_ctx *ctx, const char *path, struct kiln_file *out)
+{
+    *out = (struct kiln_file){.path = path};
+    int result = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return kiln_fail_errno(ctx, "%s: cannot read", path);
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        result = kiln_fail_errno(ctx, "%s: cannot read", path);
+    }
+    else if (!S_ISREG(st.st_mode)) {
+        result = kiln_fail(ctx, KILN_ERR_INPUT, "%s: not a regular file", path);
+    }
+    else if (st.st_size > 0) {
+        void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED) {
+            result = kiln_fail_errno(ctx, "%s: cannot read", path);
+        }
+        else {
+            out->bytes = kiln_span_of(bytes, (size_t)st.st_size);
+        }
+    }
+    close(fd);
+    return result;
+}
+
+void
+kiln_file_release(struct kiln_file *file)
+{
+    if (file->bytes.len > 0) {
+        munmap((void *)(uintptr_t)file->bytes.ptr, file->bytes.len);
+    }
+    file->bytes = kiln_span_of(NULL, 0);
+}
+
+int
+kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct kiln_output *out)
+{
+    *out = (struct kiln_output){.path = kiln_arena_strdup(&ctx->arena, path), .fd = -1};
+    for (unsigned attempt = 0; attempt < 100; attempt++) {
+        out->tmppath =
+            kiln_arena_printf(&ctx->arena, "%s.kiln-%ld-%u", path, (long)getpid(), attempt);
+        out->fd = open(out->tmppath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (out->fd >= 0 || errno != EEXIST) {
+            break;
+        }
+    }
+    if (out->fd < 0) {
+        return kiln_fail_errno(ctx, "%s: cannot write", path);
+    }
+    return 0;
+}
+
+int
+kiln_output_write(struct kiln_ctx *ctx, struct kiln_output *out, struct kiln_span bytes)
+{
+    for (size_t done = 0; done < bytes.len;) {
+        ssize_t n = write(out->fd, bytes.ptr + done, bytes.len - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return kiln_fail_errno(ctx, "%s: cannot write", out->path);
+        }
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int
+kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out)
+{
+    /* close() is where NFS and quotas report a full disk. */
+    int fd = out->fd;
+    out->fd = -1;
+    if (close(fd) < 0 || rename(out->tmppath, out->path) < 0) {
+        int result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
+        unlink(out->tmppath);
+        return result;
+    }
+    return 0;
+}
+
+void
+kiln_output_release(struct kiln_output *out)
+{
+    if (out->fd >= 0) {
+        close(out->fd);
+        unlink(out->tmppath);
+        out->fd = -1;
+    }
+}
+
+int
+kiln_file_write(struct kiln_ctx *ctx, const char *path, struct kiln_span bytes)
+{
+    struct kiln_output out;
+    int result = kiln_output_init(ctx, path, 0666, &out);
+    if (result == 0) {
+        result = kiln_output_write(ctx, &out, bytes);
+    }
+    if (result == 0) {
+        result = kiln_output_commit(ctx, &out);
+    }
+    kiln_output_release(&out);
+    return result;
+}
+
+int
+kiln_file_copy(struct kiln_ctx *ctx, const char *from, const char *to)
+{
+    struct kiln_file file;
+    int result = kiln_file_map(ctx, from, &file);
+    if (result == 0) {
+        result = kiln_file_write(ctx, to, file.bytes);
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+int
+kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path)
+{
+    char *partial = kiln_arena_strdup(&ctx->arena, path);
+    for (char *slash = partial + 1; *partial != '\0'; slash++) {
+        char saved = *slash;
+        if (saved != '/' && saved != '\0') {
+            continue;
+        }
+        *slash = '\0';
+        if (mkdir(partial, 0777) < 0 && errno != EEXIST) {
+            return kiln_fail_errno(ctx, "%s: cannot make the directory", partial);
+        }
+        *slash = saved;
+        if (saved == '\0') {
+            break;
+        }
+    }
+    return 0;
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    remove(path);
+    return 0;
+}
+
+void
+kiln_file_remove_tree(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *
+kiln_file_get_cache_dir(struct kiln_ctx *ctx)
+{
+    const char *base = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    const char *path;
+    if (base != NULL && *base == '/') { /* the XDG specification: a relative path is ignored */
+        path = kiln_arena_printf(&ctx->arena, "%s/kiln", base);
+    }
+    else if (home != NULL && *home == '/') {
+        path = kiln_arena_printf(&ctx->arena, "%s/.cache/kiln", home);
+    }
+    else {
+        kiln_fail(ctx, KILN_ERR_INPUT, "no place for the cache: set HOME or XDG_CACHE_HOME");
+        return NULL;
+    }
+    return kiln_file_make_dirs(ctx, path) == 0 ? path : NULL;
+}
+
+const char *
+kiln_file_get_program(struct kiln_ctx *ctx)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path);
+    if (len < 0 || (size_t)len == sizeof path) {
+        kiln_fail_errno(ctx, "/proc/self/exe: cannot read the program's own path");
+        return NULL;
+    }
+    return kiln_arena_strndup(&ctx->arena, path, (size_t)len);
+}
+
+const char *
+kiln_file_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+const char *
+kiln_file_dirname(struct kiln_ctx *ctx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return ".";
+    }
+    return slash == path ? "/" : kiln_arena_strndup(&ctx->arena, path, (size_t)(slash - path));
+}
+
+const char *
+kiln_file_absolute(struct kiln_ctx *ctx, const char *path)
+{
+    char cwd[PATH_MAX];
+    if (*path == '/' || getcwd(cwd, sizeof cwd) == NULL) {
+        return path;
+    }
+    return kiln_arena_printf(&ctx->arena, "%s/%s", cwd, path);
+}

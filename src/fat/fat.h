@@ -1,0 +1,43 @@
+/* The `.kiln` section: what makes an ordinary extension a fat one.
+ *
+ * A non-allocated section at the end of the `.so`, so loaders never see it and strip and patchelf
+ * keep it. It holds a record of the link that made the `.so`, and, zstd-compressed, a relocatable
+ * object of the same inputs, combined but not yet isolated: the dotted name is known only where the
+ * `.so` is installed. If no relocatable could be made, it holds the reason instead. */
+#ifndef KILN_FAT_FAT_H
+#define KILN_FAT_FAT_H
+
+#include "base/ctx.h"
+
+#define KILN_FAT_SECTION ".kiln"
+
+/* What there is to know about the link of one extension. All strings are in the context's arena. */
+struct kiln_fat {
+    const char *driver;         /* the compiler driver that linked it, as found: "/usr/bin/g++" */
+    const char *output;         /* the path it was linked to, absolute */
+    struct kiln_strings inits;  /* its init symbols, sorted: "PyInit__core" */
+    struct kiln_strings args;   /* what the final link must repeat, in order: -L, -l, -pthread,
+                                 * -fopenmp, -static-libstdc++, -fsanitize=; -L absolute */
+    struct kiln_strings rpaths; /* directories, unexpanded ($ORIGIN) */
+    struct kiln_strings shared; /* shared objects among the inputs: absolute paths */
+    const char *failure;        /* why there is no object, for a person; NULL if there is one */
+    uint64_t object_size;       /* bytes of the relocatable, uncompressed; 0 with a failure */
+};
+
+/* Give the shared object at PATH a `.kiln` section with FAT and OBJECT (empty if FAT->failure), in
+ * place of the one it may have. The loaded part of the file stays as it is to the byte; the file is
+ * replaced whole, or, on failure, not at all. */
+int kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
+                   struct kiln_span object);
+
+/* Read the record in BYTES, an ELF file called NAME. *found is false, and the result 0, if it has
+ * no
+ * `.kiln` section. A damaged section, or one of a newer version, is an error. */
+int kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                  struct kiln_fat *fat, bool *found);
+
+/* Decompress the relocatable of BYTES into *object, in the context's arena. */
+int kiln_fat_read_object(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                         struct kiln_span *object);
+
+#endif

@@ -1,0 +1,38 @@
+/* What the files of tool/ share: a subcommand, and what every subcommand's options have in common.
+ */
+#ifndef KILN_TOOL_COMMAND_H
+#define KILN_TOOL_COMMAND_H
+
+#include <getopt.h>
+
+#include "base/ctx.h"
+
+struct kiln_command {
+    const char *name;
+    const char *summary; /* one line, for `kiln help` */
+    const char *usage;   /* the whole text of `kiln help NAME`, newline at the end */
+    /* ARGV[0] is the subcommand's name. Return 0 or an enum kiln_err. */
+    int (*run)(struct kiln_ctx *ctx, int argc, char **argv);
+};
+
+extern const struct kiln_command kiln_command_pip;
+extern const struct kiln_command kiln_command_link;
+extern const struct kiln_command kiln_command_ls;
+extern const struct kiln_command kiln_command_isolate;
+extern const struct kiln_command kiln_command_table;
+
+/* Long options every subcommand takes; put KILN_COMMON_OPTIONS into its getopt_long() table and
+ * give what getopt_long() returns to kiln_command_common_option(), which is true if it was one of
+ * them. */
+enum { KILN_OPTION_QUIET = 0x1000, KILN_OPTION_VERBOSE };
+#define KILN_COMMON_OPTIONS                                                                        \
+    {"quiet", no_argument, NULL, KILN_OPTION_QUIET},                                               \
+    {                                                                                              \
+        "verbose", no_argument, NULL, KILN_OPTION_VERBOSE                                          \
+    }
+bool kiln_command_common_option(struct kiln_ctx *ctx, int option);
+
+/* The usage error for what getopt_long() returned as '?' or ':'; it has printed nothing. */
+int kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *command, char **argv);
+
+#endif

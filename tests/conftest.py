@@ -1,0 +1,45 @@
+"""What every test shares: where Kiln is built, the Python under test, and running programs."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("KILN_BUILD", ROOT / "build"))
+
+
+def run(*argv, check=True, **kwargs):
+    """Run a program; its output is text. With check, a failure shows what the program said."""
+    result = subprocess.run(
+        [os.fspath(arg) for arg in argv],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=kwargs.pop("stdin", subprocess.DEVNULL) if "input" not in kwargs else None,
+        **kwargs,
+    )
+    if check and result.returncode != 0:
+        raise AssertionError(
+            f"{argv[0]} exited with {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return result
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The directory with kiln, kiln-cc, kiln-c++ and libkiln.a."""
+    return BUILD
+
+
+@pytest.fixture(scope="session")
+def kiln(build):
+    """A function that runs `kiln ARGS...`."""
+    def call(*args, **kwargs):
+        return run(build / "kiln", *args, **kwargs)
+    return call
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The real executable of the Python under test (KILN_TEST_PYTHON, else the system's)."""
+    chosen = os.environ.get("KILN_TEST_PYTHON", "/usr/bin/python3")
+    return pathlib.Path(run(chosen, "-c", "import sys; print(sys.executable)").stdout.strip())

@@ -142,12 +142,17 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
 
     /* What is buffered here must not be written a second time by the child. */
     fflush(NULL);
+    /* An interrupt from the terminal goes to the child as well; we live on to clean up after it, as
+     * system(3) does. */
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, saved[3];
+    sigaction(SIGINT, &ignore, &saved[0]);
+    sigaction(SIGQUIT, &ignore, &saved[1]);
+    sigaction(SIGPIPE, &ignore, &saved[2]);
     pid_t pid = fork();
-    if (pid < 0) {
-        result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
-        goto done;
-    }
     if (pid == 0) {
+        sigaction(SIGINT, &saved[0], NULL);
+        sigaction(SIGQUIT, &saved[1], NULL);
+        sigaction(SIGPIPE, &saved[2], NULL);
         redirect(in[0], process->input.len == 0 && !process->inherit_input, STDIN_FILENO);
         redirect(out[1], process->out_mode == KILN_STREAM_DROP, STDOUT_FILENO);
         redirect(err[1], process->err_mode == KILN_STREAM_DROP, STDERR_FILENO);
@@ -161,6 +166,10 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
         }
         _exit(127);
     }
+    if (pid < 0) {
+        result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
+        goto restore;
+    }
     close(failed[1]);
     failed[1] = -1;
 
@@ -170,11 +179,8 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
     close_pipe(out);
     close_pipe(err);
 
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, saved;
-    sigaction(SIGPIPE, &ignore, &saved);
     struct buffer buffers[2] = {{0}};
     transfer(ends, process->input, buffers);
-    sigaction(SIGPIPE, &saved, NULL);
     process->out = take_buffer(ctx, &buffers[0]);
     process->err = take_buffer(ctx, &buffers[1]);
 
@@ -188,6 +194,10 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
     }
     process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 
+restore:
+    sigaction(SIGINT, &saved[0], NULL);
+    sigaction(SIGQUIT, &saved[1], NULL);
+    sigaction(SIGPIPE, &saved[2], NULL);
 done:
     close_pipe(in);
     close_pipe(out);
@@ -196,18 +206,21 @@ done:
     return result;
 }
 
-/* The last lines of a captured stream, as many as a person wants to see. */
+/* The last lines of a captured stream, as many as a person wants to see, on a line of their own. */
 static const char *
-last_lines(struct kiln_span text)
+last_lines(struct kiln_ctx *ctx, struct kiln_span text)
 {
-    size_t start = text.len, lines = 0;
-    while (start > 0 && text.len - start < 4000) {
-        if (text.ptr[start - 1] == '\n' && start < text.len && ++lines == 20) {
-            break;
-        }
+    size_t end = text.len, lines = 0;
+    while (end > 0 && text.ptr[end - 1] == '\n') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && end - start < 4000 && (text.ptr[start - 1] != '\n' || ++lines < 20)) {
         start--;
     }
-    return text.len == 0 ? "" : (const char *)text.ptr + start;
+    return end == 0 ? ""
+                    : kiln_arena_printf(&ctx->arena, ":\n%.*s", (int)(end - start),
+                                        (const char *)text.ptr + start);
 }
 
 int
@@ -215,10 +228,8 @@ kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const cha
 {
     int result = kiln_process_run(ctx, process);
     if (result == 0 && process->status != 0) {
-        const char *text = last_lines(process->err);
-        result = kiln_fail(ctx, KILN_ERR_TOOL, "%s: %s exited with status %d%s%.*s", what,
-                           process->argv.items[0], process->status, *text == '\0' ? "" : ":\n",
-                           (int)strcspn(text, "") - (int)(*text != '\0'), text);
+        result = kiln_fail(ctx, KILN_ERR_TOOL, "%s: %s exited with status %d%s", what,
+                           process->argv.items[0], process->status, last_lines(ctx, process->err));
     }
     return result;
 }

@@ -1,0 +1,152 @@
+/* Static or shared libpython, position-independent or not: decided by linking a python without
+ * extensions and running it, as no recorded configuration tells the truth about every
+ * distribution's archive. (Some are not PIC, some lack objects.) */
+#include "base/file.h"
+#include "base/process.h"
+#include "link/bake.h"
+
+static const char TRIAL[] =
+    "int Py_BytesMain(int, char **);\n"
+    "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n";
+
+/* Directories that the dynamic loader searches by itself (ld.so(8)), with those of multiarch below
+ * them. */
+static bool
+is_default_library_dir(const char *dir)
+{
+    static const char *const dirs[] = {"/lib", "/usr/lib", "/lib64", "/usr/lib64"};
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        size_t len = strlen(dirs[i]);
+        if (strncmp(dir, dirs[i], len) == 0 &&
+            (dir[len] == '\0' || (dir[len] == '/' && strstr(dir + len, "-linux-") != NULL)))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+kiln_bake_push_libpython(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+                         struct kiln_strings *argv)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const struct kiln_python *python = &bake->python;
+    if (bake->shared_libpython) {
+        const char *dir = kiln_file_dirname(ctx, python->shared_library);
+        kiln_strings_push(arena, argv, python->shared_library);
+        if (!is_default_library_dir(dir)) {
+            kiln_strings_push(arena, argv, kiln_arena_printf(arena, "-Wl,-rpath,%s", dir));
+        }
+    }
+    else {
+        /* Whole, and its symbols exported: extension files need any of its API. */
+        kiln_strings_push(arena, argv, "-Wl,--whole-archive");
+        kiln_strings_push(arena, argv, python->static_library);
+        kiln_strings_push(arena, argv, "-Wl,--no-whole-archive");
+        kiln_strings_push(arena, argv, "-Wl,--export-dynamic");
+        kiln_strings_push_all(arena, argv, &python->libs);
+    }
+}
+
+/* Link and run the trial. *why is the reason if it failed. */
+static int
+try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *program = kiln_arena_printf(arena, "%s/trial", kiln_ctx_get_tmpdir(ctx));
+    struct kiln_process link = {.input = kiln_span_of_string(TRIAL),
+                                .out_mode = KILN_STREAM_DROP,
+                                .err_mode = KILN_STREAM_CAPTURE};
+    const char *argv[] = {bake->driver,
+                          "-x",
+                          "c",
+                          "-",
+                          "-x",
+                          "none",
+                          "-o",
+                          program,
+                          bake->pie ? "-pie" : "-no-pie",
+                          kiln_arena_printf(arena, "-fuse-ld=%s", bake->linker)};
+    for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
+        kiln_strings_push(arena, &link.argv, argv[i]);
+    }
+    if (bake->pie) {
+        kiln_strings_push(arena, &link.argv, "-fPIE");
+    }
+    kiln_bake_push_libpython(ctx, bake, &link.argv);
+    int result = kiln_process_run(ctx, &link);
+    if (result < 0) {
+        return result;
+    }
+    if (link.status != 0) {
+        const char *text = (const char *)link.err.ptr;
+        *works = false;
+        *why = kiln_arena_printf(arena, "it does not link: %.*s", (int)strcspn(text, "\n"), text);
+        return 0;
+    }
+
+    struct kiln_process run = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
+    kiln_strings_push(arena, &run.argv, program);
+    kiln_strings_push(arena, &run.argv, "-I");
+    kiln_strings_push(arena, &run.argv, "-S");
+    kiln_strings_push(arena, &run.argv, "-c");
+    kiln_strings_push(arena, &run.argv, "import sys");
+    result = kiln_process_run(ctx, &run);
+    *works = result == 0 && run.status == 0;
+    *why = "a program linked with it does not run";
+    return result;
+}
+
+int
+kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    const struct kiln_python *python = &bake->python;
+    enum kiln_libpython wanted = bake->options->libpython;
+    if (kiln_ctx_get_tmpdir(ctx) == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+
+    const char *not_pic = NULL;
+    for (size_t i = 0; i < bake->modules.count && not_pic == NULL; i++) {
+        not_pic = bake->modules.items[i].isolated.not_pic != NULL
+                      ? bake->modules.items[i].found->name
+                      : NULL;
+    }
+
+    /* As the interpreter itself is, first; static before shared. */
+    const char *reason = NULL;
+    for (int shared = 0; shared < 2; shared++) {
+        const char *library = shared ? python->shared_library : python->static_library;
+        if (wanted == (shared ? KILN_LIBPYTHON_STATIC : KILN_LIBPYTHON_SHARED) || library == NULL) {
+            continue;
+        }
+        for (int other = 0; other < 2; other++) {
+            bool works;
+            const char *why = NULL;
+            bake->shared_libpython = shared;
+            bake->pie = other ? !python->pie : python->pie;
+            if (bake->pie && not_pic != NULL) {
+                continue;
+            }
+            int result = try_link(ctx, bake, &works, &why);
+            if (result < 0) {
+                return result;
+            }
+            if (works) {
+                if (reason != NULL && shared) {
+                    kiln_say(ctx, KILN_NOTE, "using the shared libpython; %s", reason);
+                }
+                return 0;
+            }
+            reason =
+                reason != NULL ? reason : kiln_arena_printf(&ctx->arena, "%s: %s", library, why);
+        }
+    }
+    return kiln_fail(ctx, KILN_ERR_INPUT,
+                     "no %slibpython to link with: %s; install the development files of Python %s",
+                     wanted == KILN_LIBPYTHON_STATIC   ? "static "
+                     : wanted == KILN_LIBPYTHON_SHARED ? "shared "
+                                                       : "",
+                     reason != NULL ? reason : "it is not installed", python->version);
+}

@@ -1,0 +1,25 @@
+/* `kiln link`: from fat extensions to one executable. */
+#ifndef KILN_LINK_LINK_H
+#define KILN_LINK_LINK_H
+
+#include "base/ctx.h"
+
+enum kiln_libpython {
+    KILN_LIBPYTHON_ANY, /* the static one if it links, else the shared one */
+    KILN_LIBPYTHON_STATIC,
+    KILN_LIBPYTHON_SHARED,
+};
+
+struct kiln_link_options {
+    const char *python; /* an interpreter; NULL: python3 on PATH */
+    const char *output; /* NULL: "python" */
+    const char *linker; /* "bfd", "gold", "lld", "mold"; NULL: lld if present, else bfd */
+    enum kiln_libpython libpython; /* the one asked for */
+    struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
+};
+
+/* Bake the extensions of OPTIONS->paths into OPTIONS->output. What stays a file, and why, is said
+ * as a note. On failure there is no output. */
+int kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options);
+
+#endif

@@ -1,0 +1,174 @@
+/* The final link. Its arguments go through a response file, as there can be thousands of objects.
+ * If it fails, what the linker says of undefined symbols is told again by module. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "link/bake.h"
+
+/* Arguments that modules recorded, each once: libraries, their directories, run-time switches. A
+ * libpython among them is the one we link anyway. */
+static void
+push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
+{
+    struct kiln_strings seen = {0};
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const struct kiln_baked *module = &bake->modules.items[i];
+        for (size_t j = 0; j < module->fat.args.count; j++) {
+            if (strncmp(module->fat.args.items[j], "-lpython", 8) != 0) {
+                kiln_strings_add(&ctx->arena, &seen, module->fat.args.items[j]);
+            }
+        }
+        for (size_t j = 0; j < module->fat.rpaths.count; j++) {
+            const char *rpath = module->fat.rpaths.items[j];
+            if (strstr(rpath, "$ORIGIN") == NULL) {
+                kiln_strings_add(&ctx->arena, &seen,
+                                 kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s", rpath));
+            }
+        }
+    }
+    kiln_strings_push_all(&ctx->arena, argv, &seen);
+}
+
+/* One argument a line, quoted as gcc and clang read it from an @file. */
+static int
+write_response_file(struct kiln_ctx *ctx, const char *path, const struct kiln_strings *args)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *stream = open_memstream(&text, &len);
+    if (stream == NULL) {
+        return kiln_fail_errno(ctx, "%s: cannot write", path);
+    }
+    for (size_t i = 0; i < args->count; i++) {
+        fputc('"', stream);
+        for (const char *c = args->items[i]; *c != '\0'; c++) {
+            if (*c == '"' || *c == '\\') {
+                fputc('\\', stream);
+            }
+            fputc(*c, stream);
+        }
+        fputs("\"\n", stream);
+    }
+    int result = fclose(stream) == EOF ? kiln_fail_errno(ctx, "%s: cannot write", path)
+                                       : kiln_file_write(ctx, path, kiln_span_of(text, len));
+    free(text);
+    return result;
+}
+
+static bool
+is_symbol_char(int c)
+{
+    return isalnum(c) || c == '_' || c == '.' || c == '$' || c == '@';
+}
+
+/* Whether the linker said in TEXT that SYMBOL is undefined: bfd and gold "undefined reference to
+ * `x'", lld and mold "undefined symbol: x". */
+static bool
+is_said_undefined(const char *text, const char *symbol)
+{
+    size_t len = strlen(symbol);
+    for (const char *hit = text; (hit = strstr(hit, symbol)) != NULL; hit += len) {
+        if ((hit > text && is_symbol_char(hit[-1])) || is_symbol_char(hit[len])) {
+            continue;
+        }
+        const char *line = hit;
+        while (line > text && line[-1] != '\n') {
+            line--;
+        }
+        const char *word = strstr(line, "undefined ");
+        if (word != NULL && word < hit) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
+{
+    int result = 0;
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const struct kiln_baked *module = &bake->modules.items[i];
+        for (size_t j = 0; j < module->isolated.undefined.count; j++) {
+            const char *symbol = module->isolated.undefined.items[j];
+            if (is_said_undefined(text, symbol)) {
+                result =
+                    kiln_fail(ctx, KILN_ERR_INPUT,
+                              "%s: %s needs the symbol %s, which no library of its link defines; "
+                              "add the library to the extension's build, or leave it out",
+                              module->found->path, module->found->name, symbol);
+            }
+        }
+    }
+    return result;
+}
+
+static int
+run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    struct kiln_strings args = {0};
+    const char *const first[] = {"-o",
+                                 output,
+                                 bake->pie ? "-pie" : "-no-pie",
+                                 kiln_arena_printf(arena, "-fuse-ld=%s", bake->linker),
+                                 "-Wl,-z,noexecstack",
+                                 "-Wl,--no-demangle"};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        kiln_strings_push(arena, &args, first[i]);
+    }
+    if (strcmp(bake->linker, "lld") == 0) {
+        /* Sections found by __start_ and __stop_ symbols are used, whatever --gc-sections says. */
+        kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
+        kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
+    }
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        kiln_strings_push(arena, &args, bake->modules.items[i].object);
+    }
+    kiln_strings_push(arena, &args, bake->data);
+    kiln_strings_push(arena, &args, bake->runtime);
+    kiln_bake_push_libpython(ctx, bake, &args);
+    push_recorded(ctx, bake, &args);
+
+    const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
+    int result = write_response_file(ctx, response, &args);
+    if (result < 0) {
+        return result;
+    }
+    struct kiln_process linker = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
+    kiln_strings_push(arena, &linker.argv, bake->driver);
+    kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
+    result = kiln_process_run(ctx, &linker);
+    if (result == 0 && linker.status != 0) {
+        result = explain_failure(ctx, bake, (const char *)linker.err.ptr);
+        if (result == 0) {
+            result = kiln_fail(ctx, KILN_ERR_TOOL, "%s: the final link failed:\n%s",
+                               bake->options->output, (const char *)linker.err.ptr);
+        }
+    }
+    return result;
+}
+
+int
+kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct kiln_output out;
+    int result = kiln_output_init(ctx, bake->options->output, 0777, &out);
+    if (result < 0) {
+        return result;
+    }
+    kiln_progress(ctx, "link", 0, 1, bake->options->output);
+    result = run_linker(ctx, bake, out.tmppath);
+    kiln_progress(ctx, "link", 1, 1, NULL);
+    if (result == 0) {
+        result = kiln_output_commit(ctx, &out);
+    }
+    kiln_output_release(&out);
+    return result;
+}

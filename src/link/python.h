@@ -1,0 +1,26 @@
+/* What `kiln link` has to know of the interpreter it links for, as that interpreter tells it. */
+#ifndef KILN_LINK_PYTHON_H
+#define KILN_LINK_PYTHON_H
+
+#include "base/ctx.h"
+
+struct kiln_python {
+    const char *executable;       /* sys.executable: the venv's, if it is in one */
+    const char *version;          /* "3.11.2", for people */
+    const char *identity;         /* changes whenever its C API may: sys.version and platform */
+    const char *machine;          /* os.uname().machine */
+    const char *include;          /* directory of Python.h */
+    const char *static_library;   /* path of libpython*.a, NULL if it has none */
+    const char *shared_library;   /* path of libpython*.so, NULL if it has none */
+    struct kiln_strings libs;     /* what a static libpython needs: -ldl -lm ... */
+    struct kiln_strings suffixes; /* of extension files, in the order Python tries them */
+    struct kiln_strings path;     /* sys.path without the standard library: existing directories */
+    struct kiln_strings prefixes; /* all of sys.path, to name a file by its place in it */
+    struct kiln_strings reserved; /* top-level names that the standard library provides */
+    bool pie;                     /* its executable is position-independent */
+};
+
+/* Ask the interpreter COMMAND, a path or a name on PATH. */
+int kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *out);
+
+#endif

@@ -1,0 +1,65 @@
+"""Small extensions for tests, compiled through kiln-cc into the layout of a site-packages."""
+
+import json
+import subprocess
+
+from conftest import BUILD, run
+
+MULTI_PHASE = r"""
+#include <Python.h>
+static PyObject *value(PyObject *m, PyObject *a) { return PyUnicode_FromString(VALUE); }
+static PyMethodDef methods[] = {{"value", value, METH_NOARGS, NULL}, {0}};
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "x", NULL, 0, methods, slots, 0, 0, 0};
+PyMODINIT_FUNC INIT(void) { return PyModuleDef_Init(&def); }
+"""
+
+# As Cython before 3.1 and pybind11 before 3.0 do: the module is created in the init function, under
+# the last component of its name.
+SINGLE_PHASE = r"""
+#include <Python.h>
+static PyObject *value(PyObject *m, PyObject *a) { return PyUnicode_FromString(VALUE); }
+static PyMethodDef methods[] = {{"value", value, METH_NOARGS, NULL}, {0}};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, NAME, NULL, -1, methods, 0, 0, 0, 0};
+PyMODINIT_FUNC INIT(void) { return PyModule_Create(&def); }
+"""
+
+
+def ask(python, script):
+    """What PYTHON says to SCRIPT, which binds `answer` to something that JSON can carry."""
+    script = script + "\nimport json\nprint(json.dumps(answer))"
+    return json.loads(run(python, "-c", script).stdout)
+
+
+def suffix(python):
+    return ask(python, "import sysconfig; answer = sysconfig.get_config_var('EXT_SUFFIX')")
+
+
+def include(python):
+    return ask(python, "import sysconfig; answer = sysconfig.get_path('include')")
+
+
+def extension(root, name, python, source=MULTI_PHASE, value=None, compiler=None, more=(), package=False):
+    """Compile SOURCE to the extension NAME (dotted) below ROOT, with packages around it. INIT, NAME and
+    VALUE are macros: the init symbol, the last component, and a string (by default the dotted name)."""
+    *parents, last = name.split(".")
+    directory = root.joinpath(*parents)
+    if package:
+        directory = directory / last
+        directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    for depth in range(len(parents)):
+        root.joinpath(*parents[:depth + 1], "__init__.py").touch()
+    source_file = root / f".{name}.c"
+    source_file.write_text(source)
+    output = directory / (("__init__" if package else last) + suffix(python))
+    run(compiler or BUILD / "kiln-cc", "-shared", "-fPIC", "-O1", f"-I{include(python)}",
+        f"-DINIT=PyInit_{last}", f'-DNAME="{last}"', f'-DVALUE="{value or name}"',
+        source_file, "-o", output, *more)
+    source_file.unlink()
+    return output
+
+
+def snapshot(root):
+    """Every file below ROOT with its bytes, to show that a command left them alone."""
+    return {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}

@@ -1,0 +1,358 @@
+"""kiln link: from fat extensions to an executable that is otherwise the Python it was made for."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+from conftest import BUILD, run
+from extensions import MULTI_PHASE, SINGLE_PHASE, ask, extension, include, snapshot, suffix
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, python):
+    """A directory of packages: two with a `_speedups` each, a dotted single-phase module, a package
+    whose `__init__` is an extension, a top-level module, and one that was built without Kiln."""
+    root = tmp_path_factory.mktemp("site")
+    extension(root, "alpha._speedups", python)
+    extension(root, "beta._speedups", python)
+    extension(root, "gamma.inner.single", python, source=SINGLE_PHASE)
+    extension(root, "delta", python, package=True)
+    (root / "delta" / "pure.py").write_text("from delta import value\nresult = value()\n")
+    extension(root, "epsilon", python)
+    extension(root, "plain._ext", python, compiler="cc")
+    return root
+
+
+BAKED = ["alpha._speedups", "beta._speedups", "delta", "epsilon", "gamma.inner.single"]
+
+
+@pytest.fixture(scope="module")
+def baked(site, tmp_path_factory, kiln, python):
+    """The executable made of `site`, in a directory of its own, and what `kiln link` said."""
+    output = tmp_path_factory.mktemp("baked") / "app-python"
+    said = kiln("link", "--python", python, "-o", output, site).stderr
+    return output, said
+
+
+def call(python, site, script, **kwargs):
+    """Run SCRIPT with SITE on the path; the JSON value that it prints."""
+    env = {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    return json.loads(run(python, "-c", "import json\n" + script, env=env, **kwargs).stdout)
+
+
+def test_every_fat_extension_is_imported_from_inside(baked, site):
+    script = f"""
+import importlib, sys
+out = {{}}
+for name in {BAKED!r}:
+    m = importlib.import_module(name)
+    out[name] = [m.value(), m.__name__, type(m.__spec__.loader).__module__]
+print(json.dumps(out))
+"""
+    got = call(baked[0], site, script)
+    assert got == {name: [name, name, "_kiln"] for name in BAKED}
+
+
+def test_an_extension_without_a_section_stays_a_file_and_is_listed(baked, site):
+    assert "plain._ext stays a file: it was built without Kiln" in baked[1]
+    got = call(baked[0], site, "import plain._ext as m; print(json.dumps([m.value(), m.__file__]))")
+    assert got[0] == "plain._ext" and got[1].startswith(str(site))
+
+
+def test_a_package_that_is_an_extension_finds_its_pure_modules(baked, site):
+    got = call(baked[0], site, "import delta.pure as p, delta; print(json.dumps([p.result, delta.__path__]))")
+    assert got == ["delta", [str(site / "delta")]]
+
+
+FACTS = """
+import sys, os
+answer = {name: getattr(sys, name) for name in
+    ("prefix", "exec_prefix", "base_prefix", "path", "version", "platlibdir", "hexversion", "dont_write_bytecode")
+    if hasattr(sys, name)}
+answer["stdlib"] = os.__file__
+answer["flags"] = repr(sys.flags)
+"""
+
+
+def test_prefixes_and_path_are_those_of_the_python(baked, python):
+    assert ask(baked[0], FACTS) == ask(python, FACTS)
+
+
+def test_the_executable_may_be_moved(baked, python, tmp_path):
+    moved = tmp_path / "bin" / "another-name"
+    moved.parent.mkdir()
+    shutil.copy(baked[0], moved)
+    assert ask(moved, FACTS) == ask(python, FACTS)
+
+
+def test_sys_executable_is_the_executable_itself(baked):
+    assert ask(baked[0], "import sys; answer = sys.executable") == str(baked[0])
+
+
+def test_children_have_the_extensions_too(baked, site):
+    script = """
+import subprocess, sys
+out = subprocess.check_output([sys.executable, "-c", "import epsilon; print(epsilon.__loader__.__class__.__module__)"])
+print(json.dumps(out.decode().strip()))
+"""
+    assert call(baked[0], site, script) == "_kiln"
+
+
+def test_multiprocessing_spawns_the_executable(baked, site, tmp_path):
+    script = tmp_path / "spawn.py"
+    script.write_text("""
+import multiprocessing
+def work(_):
+    import epsilon
+    return [type(epsilon.__loader__).__module__, epsilon.value()]
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    with multiprocessing.Pool(1) as pool:
+        print(pool.map(work, [0]))
+""")
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    assert run(baked[0], script, env=env).stdout.strip() == "[['_kiln', 'epsilon']]"
+
+
+def test_extensions_of_the_standard_library_load_from_their_files(baked, python):
+    script = """
+import importlib, os, sysconfig
+names = {f.split(".")[0] for f in os.listdir(os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"))}
+names = sorted(n for n in names if not n.startswith(("_test", "_xx", "xx", "_tkinter", "_ctypes_test")))
+answer = []
+for name in names:
+    try:
+        importlib.import_module(name)
+        answer.append(name)
+    except ImportError:
+        pass
+"""
+    names = ask(python, script)
+    assert names and ask(baked[0], script) == names
+
+
+@pytest.mark.parametrize("args", [["-m", "this"], ["-V"], ["-I", "-c", "import sys; print(sys.flags)"],
+                                  ["-S", "-E", "-c", "import sys; print(sys.path)"],
+                                  ["-OO", "-B", "-X", "dev", "-W", "error", "-c", "import sys; print(sys.flags, sys.warnoptions)"],
+                                  ["-c", "import sys; print(sys.argv)", "a", "-b"], ["-"], ["--no-such-option"]])
+def test_options_mean_what_they_mean_to_the_python(baked, python, args):
+    want = run(python, *args, check=False, input="print(6 * 7)")
+    got = run(baked[0], *args, check=False, input="print(6 * 7)")
+    assert (got.returncode, got.stdout) == (want.returncode, want.stdout)
+
+
+def test_a_venv_is_the_venv_of_the_executable(site, kiln, python, tmp_path):
+    venv = tmp_path / "v"
+    run(python, "-m", "venv", "--without-pip", venv)
+    packages = ask(venv / "bin" / "python", "import sysconfig; answer = sysconfig.get_path('platlib')")
+    extension_path = site / ("epsilon" + suffix(python))
+    shutil.copy(extension_path, packages)
+    output = tmp_path / "elsewhere" / "app"
+    output.parent.mkdir()
+    kiln("link", "--python", venv / "bin" / "python", "-o", output)
+    facts = "import sys; answer = [sys.prefix, sys.base_prefix, sys.path]"
+    assert ask(output, facts) == ask(venv / "bin" / "python", facts)
+    assert ask(output, "import epsilon; answer = type(epsilon.__loader__).__module__") == "_kiln"
+
+
+def test_a_fat_extension_file_gets_its_name_from_its_packages(site, kiln, python, tmp_path):
+    kiln("link", "--python", python, "-o", tmp_path / "app",
+         site / "gamma" / "inner" / ("single" + suffix(python)))
+    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)
+    assert [m["name"] for m in listing["modules"]] == ["gamma.inner.single"]
+
+
+def test_a_wheel_is_searched_as_it_would_be_installed(site, kiln, python, tmp_path):
+    wheel = tmp_path / "alpha-1.0-cp3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in (site / "alpha").iterdir():
+            archive.write(path, f"alpha/{path.name}")
+    kiln("link", "--python", python, "-o", tmp_path / "app", wheel)
+    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)
+    assert [m["name"] for m in listing["modules"]] == ["alpha._speedups"]
+
+
+def test_the_shared_libpython_can_be_asked_for(site, kiln, python, tmp_path):
+    found = ask(python, "import sysconfig as s; answer = s.get_config_var('Py_ENABLE_SHARED') or s.get_config_var('INSTSONAME')")
+    result = kiln("link", "--python", python, "--libpython", "shared", "-o", tmp_path / "app", site, check=False)
+    if result.returncode != 0 and "no shared libpython" in result.stderr:
+        pytest.skip(f"no shared libpython for this Python ({found})")
+    assert result.returncode == 0, result.stderr
+    assert "libpython" in run("ldd", tmp_path / "app").stdout
+    assert call(tmp_path / "app", site, "import gamma.inner.single as m; print(json.dumps(m.__name__))") == "gamma.inner.single"
+
+
+@pytest.mark.parametrize("linker", ["bfd", "gold", "lld", "mold"])
+def test_every_linker_makes_a_working_executable(linker, site, kiln, python, tmp_path):
+    if shutil.which(f"ld.{linker}") is None:
+        pytest.skip(f"ld.{linker} is not installed")
+    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", site)
+    names = call(tmp_path / "app", site, "import alpha._speedups as a, beta._speedups as b; print(json.dumps([a.value(), b.value()]))")
+    assert names == ["alpha._speedups", "beta._speedups"]
+
+
+def test_the_same_inputs_give_the_same_bytes(site, kiln, python, tmp_path):
+    for name in "first", "second":
+        kiln("link", "--python", python, "-o", tmp_path / name, site)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_two_vendored_copies_of_a_library_stay_apart(kiln, python, tmp_path):
+    uses_library = MULTI_PHASE.replace("PyUnicode_FromString(VALUE)", "PyUnicode_FromFormat(\"%d\", lib_version())").replace(
+        "#include <Python.h>", "#include <Python.h>\nint lib_version(void);\n")
+    for package, version in ("one", 1), ("two", 2):
+        (tmp_path / f"lib{version}.c").write_text(
+            f"static int v = {version}; int lib_state = {version}; int lib_version(void) {{ return v * 10 + lib_state; }}")
+        run("cc", "-c", "-fPIC", tmp_path / f"lib{version}.c", "-o", tmp_path / f"lib{version}.o")
+        run("ar", "rc", tmp_path / f"libvendored{version}.a", tmp_path / f"lib{version}.o")
+        extension(tmp_path / "site", f"{package}._native", python, source=uses_library,
+                  more=[f"-L{tmp_path}", f"-lvendored{version}"])
+    kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
+    got = call(tmp_path / "app", tmp_path / "site",
+               "import one._native as a, two._native as b; print(json.dumps([a.value(), b.value()]))")
+    assert got == ["11", "22"]
+
+
+def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\n#include <math.h>").replace(
+        "PyUnicode_FromString(VALUE)", "PyFloat_FromDouble(cbrt((double)(27 + (m == NULL))))")
+    extension(tmp_path / "site", "rooted", python, source=source, more=["-lm"])
+    kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
+    assert call(tmp_path / "app", tmp_path / "site", "import rooted; print(json.dumps(rooted.value()))") == 3.0
+    module, = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
+    assert any("libm" in library for library in module["libraries"])
+
+
+def test_ls_tells_name_init_size_and_origin(baked, site, kiln):
+    listing = json.loads(kiln("ls", "--json", baked[0]).stdout)
+    assert [m["name"] for m in listing["modules"]] == BAKED
+    by_name = {m["name"]: m for m in listing["modules"]}
+    assert by_name["alpha._speedups"]["init"] == "PyInit__speedups"
+    assert by_name["delta"]["package"] is True and by_name["epsilon"]["package"] is False
+    assert all(m["size"] > 0 and m["file"].startswith(str(site)) for m in listing["modules"])
+    assert "gamma.inner.single" in kiln("ls", baked[0]).stdout
+
+
+def test_ls_works_on_a_stripped_executable(baked, kiln, tmp_path):
+    stripped = tmp_path / "stripped"
+    run("strip", "-o", stripped, baked[0])
+    assert [m["name"] for m in json.loads(kiln("ls", "--json", stripped).stdout)["modules"]] == BAKED
+
+
+# Bad input.
+
+def fails(kiln, tmp_path, *args, python=None):
+    """Run `kiln link` in the expectation of exit status 1, one error or more, and no output."""
+    output = tmp_path / "out" / "app"
+    output.parent.mkdir(exist_ok=True)
+    result = kiln("link", *(["--python", python] if python else []), "-o", output, *args, check=False)
+    assert result.returncode == 1, result.stderr
+    assert "error: " in result.stderr
+    assert list(output.parent.iterdir()) == []
+    return result.stderr
+
+
+def test_an_extension_named_on_the_command_line_must_be_fat(site, kiln, python, tmp_path):
+    path = site / "plain" / ("_ext" + suffix(python))
+    said = fails(kiln, tmp_path, path, python=python)
+    assert str(path) in said and "plain._ext" in said and "built without Kiln" in said
+
+
+@pytest.mark.parametrize("where", ["start", "middle", "end"])
+def test_a_damaged_section_is_an_error_that_names_the_file(where, site, kiln, python, tmp_path):
+    path = tmp_path / "site" / ("epsilon" + suffix(python))
+    path.parent.mkdir()
+    shutil.copy(site / path.name, path)
+    section = tmp_path / "section"
+    run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
+    data = bytearray(section.read_bytes())
+    at = {"start": 2, "middle": len(data) // 2, "end": len(data) - 1}[where]
+    data[at] ^= 0x55
+    section.write_bytes(data)
+    run("objcopy", "--update-section", f".kiln={section}", path)
+    before = snapshot(path.parent)
+    said = fails(kiln, tmp_path, path.parent, python=python)
+    assert str(path) in said
+    assert snapshot(path.parent) == before
+
+
+def test_a_section_of_a_newer_version_says_to_upgrade(site, kiln, python, tmp_path):
+    path = tmp_path / "site" / ("epsilon" + suffix(python))
+    path.parent.mkdir()
+    shutil.copy(site / path.name, path)
+    section = tmp_path / "section"
+    run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
+    data = bytearray(section.read_bytes())
+    data[8:12] = (99).to_bytes(4, "little")
+    section.write_bytes(data)
+    run("objcopy", "--update-section", f".kiln={section}", path)
+    said = fails(kiln, tmp_path, path.parent, python=python)
+    assert str(path) in said and "newer" in said
+
+
+def test_a_name_that_is_there_twice_is_an_error_naming_both(site, kiln, python, tmp_path):
+    shutil.copytree(site, tmp_path / "copy")
+    said = fails(kiln, tmp_path, site, tmp_path / "copy", python=python)
+    assert "alpha._speedups" in said and str(site) in said and str(tmp_path / "copy") in said
+
+
+def test_a_file_whose_name_is_no_identifier_is_an_error(site, kiln, python, tmp_path):
+    path = tmp_path / ("not-a-name" + suffix(python))
+    shutil.copy(site / ("epsilon" + suffix(python)), path)
+    said = fails(kiln, tmp_path, path, python=python)
+    assert "not-a-name" in said
+
+
+def test_an_undefined_symbol_is_named_with_its_module_and_file(site, kiln, python, tmp_path):
+    source = "int nope_nowhere(void);\n" + MULTI_PHASE.replace(
+        "PyUnicode_FromString(VALUE)", "PyLong_FromLong(nope_nowhere())")
+    for linker in "lld", "bfd":
+        if shutil.which(f"ld.{linker}"):
+            path = extension(tmp_path / "site", "broken", python, source=source)
+            said = fails(kiln, tmp_path, "--linker", linker, path.parent, python=python)
+            assert "nope_nowhere" in said and "broken" in said and str(path) in said
+
+
+def test_an_unreadable_path_is_an_error(kiln, python, tmp_path):
+    said = fails(kiln, tmp_path, tmp_path / "missing", python=python)
+    assert str(tmp_path / "missing") in said
+
+
+def test_a_directory_without_extensions_is_an_error(kiln, python, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "no extension was found" in fails(kiln, tmp_path, tmp_path / "empty", python=python)
+
+
+def test_a_program_that_is_no_python_is_an_error(kiln, tmp_path):
+    said = fails(kiln, tmp_path, tmp_path, python="/bin/true")
+    assert "/bin/true" in said
+
+
+def test_an_older_output_survives_a_failed_link(kiln, python, tmp_path):
+    output = tmp_path / "app"
+    output.write_text("precious")
+    assert kiln("link", "--python", python, "-o", output, tmp_path, check=False).returncode == 1
+    assert output.read_text() == "precious"
+
+
+def test_a_full_disk_is_an_error_without_output(site, kiln, python, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        result = kiln("link", "--python", python, "-o", small / "app", site, check=False)
+        assert result.returncode == 1 and str(small / "app") in result.stderr
+        assert list(small.iterdir()) == []
+    finally:
+        run("umount", small)
+
+
+@pytest.mark.parametrize("args", [["link", "--nonsense"], ["link", "--linker", "nonsense"], ["link", "--libpython", "x"], ["ls"], ["nonsense"]])
+def test_a_wrong_command_line_exits_with_2(kiln, args):
+    result = kiln(*args, check=False)
+    assert result.returncode == 2 and result.stderr

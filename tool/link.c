@@ -1,0 +1,96 @@
+/* `kiln link`: the command line of src/link/. */
+#include "link/link.h"
+
+#include "command.h"
+
+static const char USAGE[] =
+    "usage: kiln link [--python PY] [-o OUT] [PATH...]\n"
+    "\n"
+    "Bake extensions into one executable that is otherwise the Python PY. A PATH is a directory "
+    "to\n"
+    "search as Python would, a fat extension, or a wheel; without one, PY's own packages.\n"
+    "\n"
+    "  --python PY          the interpreter to link for; default: python3 on PATH\n"
+    "  -o, --output OUT     the executable; default: python\n"
+    "  --libpython KIND     static or shared; default: static if it links, else shared\n"
+    "  --linker NAME        bfd, gold, lld or mold; default: lld if present, else bfd\n"
+    "  --quiet, --verbose   say less, say more\n"
+    "\n"
+    "Extensions that cannot be baked stay files and are listed with the reason.\n";
+
+static int
+set_libpython(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *kind)
+{
+    if (strcmp(kind, "static") == 0) {
+        options->libpython = KILN_LIBPYTHON_STATIC;
+    }
+    else if (strcmp(kind, "shared") == 0) {
+        options->libpython = KILN_LIBPYTHON_SHARED;
+    }
+    else {
+        return kiln_fail(ctx, KILN_ERR_USAGE, "link: --libpython is static or shared, not %s",
+                         kind);
+    }
+    return 0;
+}
+
+static int
+set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *name)
+{
+    static const char *const names[] = {"bfd", "gold", "lld", "mold"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            options->linker = name;
+            return 0;
+        }
+    }
+    return kiln_fail(ctx, KILN_ERR_USAGE, "link: --linker is bfd, gold, lld or mold, not %s", name);
+}
+
+static int
+run(struct kiln_ctx *ctx, int argc, char **argv)
+{
+    enum { PYTHON = 1, LIBPYTHON, LINKER };
+    static const struct option options[] = {
+        {"python", required_argument, NULL, PYTHON},
+        {"output", required_argument, NULL, 'o'},
+        {"libpython", required_argument, NULL, LIBPYTHON},
+        {"linker", required_argument, NULL, LINKER},
+        KILN_COMMON_OPTIONS,
+        {0},
+    };
+    struct kiln_link_options link = {0};
+    int result = 0;
+    for (int option; result == 0 && (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;)
+    {
+        switch (option) {
+        case PYTHON:
+            link.python = optarg;
+            break;
+        case 'o':
+            link.output = optarg;
+            break;
+        case LIBPYTHON:
+            result = set_libpython(ctx, &link, optarg);
+            break;
+        case LINKER:
+            result = set_linker(ctx, &link, optarg);
+            break;
+        default:
+            if (!kiln_command_common_option(ctx, option)) {
+                return kiln_command_bad_option(ctx, &kiln_command_link, argv);
+            }
+        }
+    }
+    for (int i = optind; i < argc; i++) {
+        kiln_strings_push(&ctx->arena, &link.paths, argv[i]);
+    }
+    return result < 0 ? result : kiln_link(ctx, &link);
+}
+
+const struct kiln_command kiln_command_link = {
+    .name = "link",
+    .summary = "bake extensions into one executable",
+    .usage = USAGE,
+    .run = run,
+};

@@ -1,0 +1,279 @@
+/* `kiln ls`: what a baked executable or a fat extension holds. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "command.h"
+#include "elf/elf.h"
+#include "fat/fat.h"
+#include "link/manifest.h"
+
+static const char USAGE[] =
+    "usage: kiln ls [--json] FILE\n"
+    "\n"
+    "List the extensions in a baked executable, or tell what the fat extension FILE holds.\n"
+    "\n"
+    "  --json               one JSON object, for programs\n";
+
+/* Keys of a manifest whose values are not strings in JSON, and those that may come several times.
+ */
+static const char *const NUMBERS[] = {"size", "constructors", "destructors", "hidden"};
+
+static void
+print_json_string(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\') {
+            printf("\\%c", *c);
+        }
+        else if (*c < 0x20) {
+            printf("\\u%04x", *c);
+        }
+        else {
+            putchar(*c);
+        }
+    }
+    putchar('"');
+}
+
+static void
+print_json_list(const char *key, const struct kiln_strings *list)
+{
+    printf(", \"%s\": [", key);
+    for (size_t i = 0; i < list->count; i++) {
+        fputs(i == 0 ? "" : ", ", stdout);
+        print_json_string(list->items[i]);
+    }
+    putchar(']');
+}
+
+static void
+print_json_pair(const char *separator, const char *key, size_t key_len, const char *value)
+{
+    bool bare = strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
+        bare = bare || (strlen(NUMBERS[i]) == key_len && strncmp(NUMBERS[i], key, key_len) == 0 &&
+                        *value != '\0' && value[strspn(value, "0123456789")] == '\0');
+    }
+    printf("%s\"%.*s\": ", separator, (int)key_len, key);
+    if (bare) {
+        fputs(value, stdout);
+    }
+    else {
+        print_json_string(value);
+    }
+}
+
+/* One line of the manifest, taken apart. */
+struct pair {
+    const char *key, *value;
+    size_t key_len;
+};
+
+static bool
+next_pair(struct kiln_span contents, uint64_t *offset, struct pair *out)
+{
+    out->key = kiln_manifest_next(contents, offset, &out->value);
+    out->key_len = out->key == NULL ? 0 : (size_t)(out->value - out->key) - 1;
+    return out->key != NULL;
+}
+
+static bool
+is_key(const struct pair *pair, const char *key)
+{
+    return strlen(key) == pair->key_len && strncmp(pair->key, key, pair->key_len) == 0;
+}
+
+static void
+end_module_json(struct kiln_strings *libraries)
+{
+    print_json_list("libraries", libraries);
+    putchar('}');
+    libraries->count = 0;
+}
+
+static void
+print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
+{
+    struct kiln_strings libraries = {0};
+    struct pair pair;
+    uint64_t offset = 0;
+    bool in_module = false;
+    fputs("{\"kind\": \"baked\"", stdout);
+    while (next_pair(contents, &offset, &pair)) {
+        if (is_key(&pair, "module")) {
+            if (in_module) {
+                end_module_json(&libraries);
+            }
+            fputs(in_module ? ",\n  {" : ", \"modules\": [\n  {", stdout);
+            print_json_pair("", "name", 4, pair.value);
+            in_module = true;
+        }
+        else if (is_key(&pair, "library")) {
+            kiln_strings_push(&ctx->arena, &libraries, pair.value);
+        }
+        else {
+            print_json_pair(", ", pair.key, pair.key_len, pair.value);
+        }
+    }
+    if (in_module) {
+        end_module_json(&libraries);
+        puts("\n]}");
+    }
+    else {
+        puts(", \"modules\": []}");
+    }
+}
+
+static void
+print_manifest(struct kiln_span contents)
+{
+    struct pair pair;
+    uint64_t offset = 0;
+    const char *init = "";
+    printf("%-44s %-12s %10s %6s  %s\n", "MODULE", "INIT", "BYTES", "CTORS", "BUILT FROM");
+    while (next_pair(contents, &offset, &pair)) {
+        if (is_key(&pair, "module")) {
+            printf("%-44s ", pair.value);
+        }
+        else if (is_key(&pair, "init")) {
+            init = pair.value;
+            printf("%-12.*s ", (int)strcspn(init, "_"), init);
+        }
+        else if (is_key(&pair, "size")) {
+            printf("%10s ", pair.value);
+        }
+        else if (is_key(&pair, "constructors")) {
+            printf("%6s  ", pair.value);
+        }
+        else if (is_key(&pair, "file")) {
+            puts(pair.value);
+        }
+        else if (is_key(&pair, "library")) {
+            printf("%-44s needs %s\n", "", pair.value);
+        }
+    }
+}
+
+static void
+print_fat_json(const struct kiln_fat *fat)
+{
+    fputs("{\"kind\": \"fat\"", stdout);
+    print_json_pair(", ", "driver", 6, fat->driver);
+    print_json_pair(", ", "output", 6, fat->output);
+    print_json_list("inits", &fat->inits);
+    print_json_list("args", &fat->args);
+    print_json_list("rpaths", &fat->rpaths);
+    print_json_list("libraries", &fat->shared);
+    if (fat->failure != NULL) {
+        print_json_pair(", ", "failure", 7, fat->failure);
+    }
+    printf(", \"object_size\": %llu}\n", (unsigned long long)fat->object_size);
+}
+
+static void
+print_list(const char *title, const struct kiln_strings *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        printf("%-12s %s\n", title, list->items[i]);
+    }
+}
+
+static void
+print_fat(const char *path, const struct kiln_fat *fat)
+{
+    printf("%s: a fat extension\n", path);
+    print_list("init", &fat->inits);
+    if (fat->failure != NULL) {
+        printf("%-12s %s\n", "no object", fat->failure);
+    }
+    else {
+        printf("%-12s %llu bytes\n", "object", (unsigned long long)fat->object_size);
+    }
+    printf("%-12s %s\n%-12s %s\n", "linked by", fat->driver, "linked to", fat->output);
+    print_list("argument", &fat->args);
+    print_list("rpath", &fat->rpaths);
+    print_list("library", &fat->shared);
+}
+
+static int
+list_file(struct kiln_ctx *ctx, const char *path, struct kiln_span bytes, bool json)
+{
+    struct kiln_elf elf;
+    int result = kiln_elf_init(ctx, bytes, path, &elf);
+    if (result < 0) {
+        return result;
+    }
+    size_t section = kiln_elf_find_section(&elf, KILN_FAT_SECTION);
+    struct kiln_span contents =
+        section == 0 ? kiln_span_of(NULL, 0) : kiln_elf_get_contents(&elf, section);
+    bool baked = false, found = false;
+    struct kiln_fat fat;
+    if (section == 0) {
+        result = kiln_fail(
+            ctx, KILN_ERR_INPUT,
+            "%s: neither a baked executable nor a fat extension: it has no " KILN_FAT_SECTION
+            " section",
+            path);
+    }
+    else {
+        result = kiln_manifest_check(ctx, contents, path, &baked);
+    }
+    if (result == 0 && baked) {
+        if (json) {
+            print_manifest_json(ctx, contents);
+        }
+        else {
+            print_manifest(contents);
+        }
+    }
+    else if (result == 0) {
+        result = kiln_fat_read(ctx, bytes, path, &fat, &found);
+        if (result == 0 && json) {
+            print_fat_json(&fat);
+        }
+        else if (result == 0) {
+            print_fat(path, &fat);
+        }
+    }
+    kiln_elf_release(&elf);
+    return result;
+}
+
+static int
+run(struct kiln_ctx *ctx, int argc, char **argv)
+{
+    enum { JSON = 1 };
+    static const struct option options[] = {
+        {"json", no_argument, NULL, JSON},
+        KILN_COMMON_OPTIONS,
+        {0},
+    };
+    bool json = false;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == JSON) {
+            json = true;
+        }
+        else if (!kiln_command_common_option(ctx, option)) {
+            return kiln_command_bad_option(ctx, &kiln_command_ls, argv);
+        }
+    }
+    if (optind + 1 != argc) {
+        return kiln_fail(ctx, KILN_ERR_USAGE, "ls: give one FILE (see `kiln help ls`)");
+    }
+    struct kiln_file file;
+    int result = kiln_file_map(ctx, argv[optind], &file);
+    if (result == 0) {
+        result = list_file(ctx, argv[optind], file.bytes, json);
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+const struct kiln_command kiln_command_ls = {
+    .name = "ls",
+    .summary = "list what a baked executable or a fat extension holds",
+    .usage = USAGE,
+    .run = run,
+};

@@ -2,7 +2,8 @@
  * machine.
  *
  * kiln_elf_init() is the gate: once it has returned 0, section headers, section contents, string
- * tables and symbols can be asked for by index and every answer lies inside the file. */
+ * tables, symbols and relocations can be asked for by index and every answer lies inside the file.
+ * libelf, too, finds nothing in such a file that it could not read. */
 #ifndef KILN_ELF_ELF_H
 #define KILN_ELF_ELF_H
 
@@ -10,22 +11,32 @@
 
 #include "base/ctx.h"
 
+/* The machine this Kiln links for. */
+#if defined(__aarch64__)
+#define KILN_ELF_MACHINE EM_AARCH64
+#else
+#define KILN_ELF_MACHINE EM_X86_64
+#endif
+
 struct kiln_elf {
-    Elf *elf; /* over `bytes`, which must outlive it */
-    struct kiln_span bytes;
-    const char *name; /* for messages: "foo.o" or "libx.a(foo.o)"; borrowed */
+    struct kiln_span bytes; /* borrowed: they must outlive this */
+    const char *name;       /* for messages: "foo.o" or "libx.a(foo.o)"; borrowed */
     GElf_Ehdr header;
-    size_t section_count; /* index 0 included */
+    size_t section_count;   /* index 0 included; 0 if the file has no section headers */
+    struct kiln_span table; /* the section headers */
+    struct kiln_span names; /* the section names; empty if there are none */
+    size_t xindex;          /* the first SHT_SYMTAB_SHNDX section, 0 if there is none */
 };
 
-/* Check BYTES (any alignment) as an ELF file of the machine this Kiln links for; nothing is assumed
- * of them. Errors name NAME, and the section or offset. */
+/* Check BYTES (any alignment) as an ELF file of KILN_ELF_MACHINE; nothing is assumed of them.
+ * Errors name NAME, and the section, symbol or offset. */
 int
 kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out);
 void kiln_elf_release(struct kiln_elf *elf);
 
 /* INDEX < section_count, for all of these. */
 void kiln_elf_get_section(const struct kiln_elf *elf, size_t index, GElf_Shdr *out);
+/* "" for a section without a name. */
 const char *kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index);
 /* Empty for SHT_NOBITS. */
 struct kiln_span kiln_elf_get_contents(const struct kiln_elf *elf, size_t index);
@@ -37,14 +48,23 @@ size_t kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type);
 struct kiln_elf_symbol {
     GElf_Sym sym;
     const char *name; /* borrowed from the file */
-    uint32_t section; /* st_shndx with SHN_XINDEX resolved; SHN_UNDEF, SHN_ABS and SHN_COMMON as
-                       * they are */
+    uint32_t section; /* the index of its section, SHN_XINDEX resolved; 0 if it has none: st_shndx
+                       * then tells SHN_UNDEF, SHN_ABS and SHN_COMMON apart */
 };
 
 /* Symbols of the symbol table in section TABLE (SHT_SYMTAB or SHT_DYNSYM). */
 size_t kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table);
+/* INDEX < kiln_elf_count_symbols(). */
 void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
+/* Whether SYMBOL has a place: in a section, absolute, or common. */
+bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
+
+/* Relocations of section TABLE (SHT_RELA) of a relocatable object. Their symbols (sh_link of the
+ * section says of which table) exist. */
+size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
+void
+kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, GElf_Rela *out);
 
 /* What an input of a link is, told by its first bytes and sections. */
 enum kiln_object_kind {

@@ -1,0 +1,81 @@
+/* Telling what an input of a link is, before any tool gets it.
+ *
+ * `ld -r` takes an object that holds nothing but gcc's bytecode without a word and makes an empty
+ * one of it, and calls LLVM's bitcode "not recognized", so both have to be told apart first. */
+#include "elf/elf.h"
+
+/* Whether the bytecode in ELF is all there is, by the head of the section that gcc 10 and later
+ * write, or by the symbol that older ones do. */
+static bool
+is_slim(const struct kiln_elf *elf)
+{
+    static const char prefix[] = ".gnu.lto_.lto.";
+    for (size_t i = 1; i < elf->section_count; i++) {
+        if (strncmp(kiln_elf_get_section_name(elf, i), prefix, sizeof prefix - 1) == 0) {
+            /* struct lto_section of gcc's lto-streamer.h: two 16-bit versions, then the flag. */
+            uint8_t slim = 0;
+            return kiln_span_read(kiln_elf_get_contents(elf, i), 4, &slim, 1) && slim != 0;
+        }
+    }
+    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 0; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (strcmp(symbol.name, "__gnu_lto_slim") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum kiln_object_kind
+classify_elf(struct kiln_span bytes)
+{
+    uint8_t type[2] = {0};
+    kiln_span_read(bytes, 16, type, 2);
+    unsigned e_type = type[0] | (unsigned)type[1] << 8;
+    if (e_type == ET_DYN) {
+        return KILN_OBJECT_SHARED;
+    }
+    if (e_type == ET_EXEC || e_type == ET_CORE) {
+        return KILN_OBJECT_OTHER;
+    }
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    bool slim = kiln_elf_init(&silent, bytes, "", &elf) == 0 && is_slim(&elf);
+    kiln_ctx_release(&silent);
+    return slim ? KILN_OBJECT_GCC_LTO : KILN_OBJECT_RELOCATABLE;
+}
+
+enum kiln_object_kind
+kiln_elf_classify(struct kiln_span bytes)
+{
+    if (kiln_span_starts_with(bytes, ELFMAG, SELFMAG)) {
+        return classify_elf(bytes);
+    }
+    if (kiln_span_starts_with(bytes, "!<arch>\n", 8) ||
+        kiln_span_starts_with(bytes, "!<thin>\n", 8)) {
+        return KILN_OBJECT_ARCHIVE;
+    }
+    /* LLVM's "LLVM Bitcode File Format": bare, and in a wrapper. */
+    if (kiln_span_starts_with(bytes, "BC\xc0\xde", 4) ||
+        kiln_span_starts_with(bytes, "\xde\xc0\x17\x0b", 4))
+    {
+        return KILN_OBJECT_LLVM_BITCODE;
+    }
+    return KILN_OBJECT_OTHER;
+}
+
+bool
+kiln_elf_is_init_symbol(const char *name)
+{
+    static const char *const prefixes[] = {"PyInit_", "PyInitU_", "PyModExport_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t len = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0') {
+            return true;
+        }
+    }
+    return false;
+}

@@ -51,10 +51,46 @@ kiln_file_release(struct kiln_file *file)
 }
 
 int
+kiln_file_read(struct kiln_ctx *ctx, int fd, const char *name, struct kiln_span *out)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0, capacity = 0;
+    for (;;) {
+        if (len == capacity) {
+            bytes = kiln_arena_grow(&ctx->arena, bytes, len, 1, &capacity);
+        }
+        ssize_t n = read(fd, bytes + len, capacity - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return kiln_fail_errno(ctx, "%s: cannot read", name);
+        }
+        if (n == 0) {
+            *out = kiln_span_of(bytes, len);
+            return 0;
+        }
+        len += (size_t)n;
+    }
+}
+
+/* Whether PATH is there and is no file that could be replaced: /dev/null, a pipe, a terminal. */
+static bool
+is_device(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+int
 kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct kiln_output *out)
 {
     *out = (struct kiln_output){.path = kiln_arena_strdup(&ctx->arena, path), .fd = -1};
-    for (unsigned attempt = 0; attempt < 100; attempt++) {
+    if (is_device(path)) {
+        out->fd = open(path, O_WRONLY | O_CLOEXEC);
+        out->tmppath = out->path;
+    }
+    for (unsigned attempt = 0; out->tmppath != out->path && attempt < 100; attempt++) {
         out->tmppath =
             kiln_arena_printf(&ctx->arena, "%s.kiln-%ld-%u", path, (long)getpid(), attempt);
         out->fd = open(out->tmppath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
@@ -90,12 +126,15 @@ kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out)
     /* close() is where NFS and quotas report a full disk. */
     int fd = out->fd;
     out->fd = -1;
-    if (close(fd) < 0 || rename(out->tmppath, out->path) < 0) {
-        int result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
-        unlink(out->tmppath);
-        return result;
+    bool closed = close(fd) == 0;
+    if (closed && (out->tmppath == out->path || rename(out->tmppath, out->path) == 0)) {
+        return 0;
     }
-    return 0;
+    int result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
+    if (out->tmppath != out->path) {
+        unlink(out->tmppath);
+    }
+    return result;
 }
 
 void
@@ -103,7 +142,9 @@ kiln_output_release(struct kiln_output *out)
 {
     if (out->fd >= 0) {
         close(out->fd);
-        unlink(out->tmppath);
+        if (out->tmppath != out->path) {
+            unlink(out->tmppath);
+        }
         out->fd = -1;
     }
 }

@@ -13,7 +13,11 @@ struct kiln_file {
 int kiln_file_map(struct kiln_ctx *ctx, const char *path, struct kiln_file *out);
 void kiln_file_release(struct kiln_file *file);
 
-/* An output in the making: a temporary file beside PATH that becomes PATH at commit. */
+/* All that FD has to give, a pipe or a file, in the context's arena; NAME is for messages. */
+int kiln_file_read(struct kiln_ctx *ctx, int fd, const char *name, struct kiln_span *out);
+
+/* An output in the making: a temporary file beside PATH that becomes PATH at commit. A device or
+ * pipe at PATH is written itself, and tmppath is path. */
 struct kiln_output {
     const char *path;    /* the final name, in the context's arena */
     const char *tmppath; /* the name until commit; a program may write it */

@@ -1,45 +1,217 @@
-# Kiln's build. `make` builds; `make help` lists the rest.
+# Kiln's build. `make` builds into build/; `make help` lists the rest. V=1 shows the commands.
+
 CC      ?= cc
 CFLAGS  ?= -O2 -g
-PYTHON  ?= python3
 PREFIX  ?= /usr/local
-
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wundef
-KILN_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(WARNINGS) -fno-common -fvisibility=hidden
-HOST_LIBS := -lelf -lzstd -lxxhash
+# libkiln.a is built for this Python. (`kiln link` compiles the runtime for the Python it is given.)
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
+PYTEST  ?= $(PYTHON) -m pytest
+# Seconds `make fuzz` gives each harness.
+FUZZ_SECONDS ?= 60
+# In CI a warning is an error.
+WERROR  ?= $(if $(CI),-Werror)
 
 B := build
-HOST_SRC := $(wildcard src/*/*.c)
-HOST_OBJ := $(HOST_SRC:%.c=$(B)/obj/%.o)
-TOOL_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out tool/kiln-cc.c,$(wildcard tool/*.c)))
-RUNTIME_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard runtime/*.c))
+VERSION := $(shell sed -n 's/.*KILN_VERSION "\(.*\)"/\1/p' include/kiln/version.h)
 
-all: $(B)/libkilnhost.a
-
-# Grows into `all` as the parts arrive.
-full: $(B)/kiln $(B)/kiln-cc $(B)/kiln-c++ $(B)/libkiln.a
-
-$(B)/obj/src/%.o $(B)/obj/tool/%.o: KILN_FLAGS = $(KILN_CFLAGS)
-$(B)/obj/runtime/%.o: KILN_FLAGS = $(KILN_CFLAGS) -fPIC -isystem $(PYTHON_INCLUDE)
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wundef $(WERROR)
+KILN_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(WARNINGS) -fno-common -fvisibility=hidden
+HOST_LIBS := -lelf -lzstd -lxxhash
+# Asked when a recipe needs it: before `make check` and `make demo` there may be no Python.
 PYTHON_INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
-$(B)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(KILN_FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+HOST_SRC    := $(wildcard src/*/*.c)
+TOOL_SRC    := $(filter-out tool/kiln-cc.c,$(wildcard tool/*.c))
+RUNTIME_SRC := $(wildcard runtime/*.c)
+UNIT_SRC    := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
+# All C that is ours, for the gates.
+C_FILES := $(wildcard $(foreach dir,src/* tool runtime include/kiln tests/* examples/*,$(dir)/*.c $(dir)/*.h))
+SH_FILES := .ci/run $(wildcard tools/*)
 
+HOST_OBJ    := $(HOST_SRC:%.c=$(B)/obj/%.o)
+TOOL_OBJ    := $(TOOL_SRC:%.c=$(B)/obj/%.o)
+RUNTIME_OBJ := $(RUNTIME_SRC:%.c=$(B)/obj/%.o)
+
+Q := $(if $(V),,@)
+# $(call say,WORD): one line for a rule whose command is not shown.
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
+
+# Whatever of the four has all its parts by now.
+all: $(if $(and $(wildcard tool/isolate.c),$(wildcard tool/pip.c)),$(B)/kiln) \
+     $(if $(wildcard tool/kiln-cc.c),$(B)/kiln-cc $(B)/kiln-c++) \
+     $(B)/libkilnhost.a $(B)/libkiln.a
+
+## --- Building -----------------------------------------------------------------------------------
+
+# What everything is built with: a change of it rebuilds everything.
+FLAGS_TEXT = $(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(KILN_CFLAGS) $(PYTHON)
+$(B)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_TEXT)' | cmp -s - $@ || echo '$(FLAGS_TEXT)' >$@
+
+$(B)/obj/runtime/%.o: EXTRA = -fPIC -isystem $(PYTHON_INCLUDE)
+$(B)/obj/%.o: %.c $(B)/flags | deps
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KILN_CFLAGS) $(EXTRA) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/obj/src/pip/driver.o: src/pip/driver.py # which it includes
+
+$(B)/%.a:
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(B)/libkilnhost.a: $(HOST_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
 $(B)/libkiln.a: $(RUNTIME_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o %.a,$^) -o $@ $(HOST_LIBS)
 $(B)/kiln: $(TOOL_OBJ) $(B)/libkilnhost.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(HOST_LIBS)
+	$(call say,LD)
+	$(Q)$(LINK)
 $(B)/kiln-cc: $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(HOST_LIBS)
+	$(call say,LD)
+	$(Q)$(LINK)
 $(B)/kiln-c++: $(B)/kiln-cc
-	ln -sf kiln-cc $@
+	$(call say,LN)
+	$(Q)ln -sf kiln-cc $@
+
+-include $(patsubst %.o,%.d,$(HOST_OBJ) $(TOOL_OBJ) $(RUNTIME_OBJ) $(B)/obj/tool/kiln-cc.o)
+
+# Every object and every library, without the links of the whole: what the -Werror gate compiles.
+objects: $(TOOL_OBJ) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tool/kiln-cc.c)) $(B)/libkilnhost.a $(B)/libkiln.a $(UNIT_SRC:tests/%.c=$(B)/%)
+
+## --- What the system must have ------------------------------------------------------------------
+
+# `make` says what is missing; targets that are to do everything by themselves install it, too.
+DEPS_CHECK := build check demo
+DEPS_DEMO  := build demo
+DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
+               $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
+DEPS_MODE := $(if $(filter check deps demo demo-tests matrix fuzz,$(MAKECMDGOALS)),,--check)
+deps:
+	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
+
+# The targets below build their parts by `make` itself, in parallel unless told otherwise.
+SUBMAKE = +@$(MAKE) --no-print-directory KILN_DEPS_DONE=1 \
+          $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+## --- Checking -----------------------------------------------------------------------------------
+
+check: deps
+	$(SUBMAKE) all
+	$(SUBMAKE) lint
+	$(SUBMAKE) unit fuzz-smoke
+	$(SUBMAKE) pytest
+
+lint: format-check cppcheck sh-check werror
+
+format-check:
+	$(Q)tools/clang-format --dry-run --Werror $(C_FILES)
+	@echo "clang-format: $(words $(C_FILES)) files as they should be"
+format:
+	$(Q)tools/clang-format -i $(C_FILES)
+
+CPPCHECK_FLAGS := --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j2 \
+    --enable=warning,performance,portability --suppress=missingIncludeSystem \
+    --suppress=unmatchedSuppression -Iinclude -Isrc -D_GNU_SOURCE -D__x86_64__ -D__linux__
+cppcheck:
+	$(Q)cppcheck $(CPPCHECK_FLAGS) $(filter %.c,$(C_FILES))
+	@echo "cppcheck: $(words $(filter %.c,$(C_FILES))) files, nothing found"
+
+sh-check:
+	$(Q)for file in $(SH_FILES); do sh -n $$file || exit 1; done
+	$(Q)! command -v shellcheck >/dev/null || shellcheck $(SH_FILES)
+	@echo "sh -n: $(words $(SH_FILES)) scripts parse"
+
+werror:
+	$(SUBMAKE) B=$(B)/werror WERROR=-Werror objects >$(B)/werror.log || { cat $(B)/werror.log; exit 1; }
+	@echo "$(CC) -Werror: no warning"
+	+@! command -v clang >/dev/null || { \
+	    $(MAKE) --no-print-directory B=$(B)/werror-clang CC=clang CFLAGS=-O0 WERROR=-Werror objects >$(B)/werror.log 2>&1 \
+	        && echo "clang -Werror: no warning"; } || { cat $(B)/werror.log; exit 1; }
+
+# C units and fuzz harnesses, with everything they reach under AddressSanitizer and UBSan.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+unit:
+	$(SUBMAKE) B=$(B)/san CFLAGS='-O1 -g $(SANITIZE)' unit-run
+fuzz-smoke:
+	$(SUBMAKE) B=$(B)/san CFLAGS='-O1 -g $(SANITIZE)' fuzz-smoke-run
+
+$(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KILN_CFLAGS) $(CFLAGS) $(LDFLAGS) $< $(B)/libkilnhost.a -o $@ $(HOST_LIBS) -lcmocka
+unit-run: $(UNIT_SRC:tests/unit/%.c=unit-run-%)
+unit-run-%: $(B)/unit/%
+	@$< >$<.log 2>&1 || { cat $<.log; exit 1; }
+	@echo "$*: $$(grep '^\[  PASSED' $<.log)"
+
+$(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/driver.c $(B)/libkilnhost.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(KILN_CFLAGS)
+fuzz-smoke-run: $(FUZZ_SRC:tests/fuzz/%.c=fuzz-smoke-run-%)
+fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
+	$(Q)$< tests/fuzz/corpus/$*
+
+pytest:
+	$(PYTEST) tests
+
+# The real thing, guided by coverage: new inputs go to build/fuzz/corpus/, failures to build/fuzz/.
+fuzz: deps
+	$(SUBMAKE) B=$(B)/fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined' \
+	    $(FUZZ_SRC:tests/fuzz/%.c=libfuzzer-%)
+$(B)/bin/%: tests/fuzz/%.c $(B)/libkilnhost.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(KILN_CFLAGS) -fsanitize=fuzzer
+libfuzzer-fuzz_%: $(B)/bin/fuzz_%
+	@mkdir -p $(B)/corpus/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(B)/fuzz_$*- $(B)/corpus/$* tests/fuzz/corpus/$*
+
+## --- Demonstrations -----------------------------------------------------------------------------
+
+# The demo's own Python; KILN_PYTHON in the environment chooses another to bake for.
+demo: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/demo.py $(DEMO_ARGS)
+demo-tests: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/demo_tests.py $(DEMO_ARGS)
+matrix: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/matrix.py $(MATRIX_ARGS)
+
+## --- Installing ---------------------------------------------------------------------------------
+
+TO := $(DESTDIR)$(PREFIX)
+INSTALL ?= install
+install: all
+	$(INSTALL) -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/kiln $(TO)/share/kiln/runtime $(TO)/share/man/man1
+	$(INSTALL) -m 755 $(B)/kiln $(B)/kiln-cc $(TO)/bin
+	ln -sf kiln-cc $(TO)/bin/kiln-c++
+	$(INSTALL) -m 644 $(B)/libkiln.a $(TO)/lib
+	$(INSTALL) -m 644 $(wildcard include/kiln/*.h) $(TO)/include/kiln
+	$(INSTALL) -m 644 $(wildcard runtime/*.c runtime/*.h) $(TO)/share/kiln/runtime
+	$(INSTALL) -m 644 $(wildcard docs/man/*.1) $(TO)/share/man/man1
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all full clean
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+help:
+	@echo 'make              build/kiln, kiln-cc, kiln-c++ and libkiln.a (for PYTHON=$(PYTHON))'
+	@echo 'make demo         bake packages from the index into one executable, and measure'
+	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest are its parts'
+	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
+	@echo 'make matrix       the tests on every CPython found (KILN_PYTHONS="PATH...")'
+	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
+	@echo 'make format       clang-format on the sources'
+	@echo 'make deps         install what is needed, on Debian and Ubuntu'
+	@echo 'make install      to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make clean        remove build/'
+
+force:
+.PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests matrix install clean help force
+.DELETE_ON_ERROR:
+.SECONDARY:

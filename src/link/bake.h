@@ -56,9 +56,12 @@ int kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Link it all and put the result into place. */
 int kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
-/* Arguments for the driver that link with libpython as chosen: used by the trial and by the output.
- */
-void kiln_bake_push_libpython(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+/* Arguments for the driver that link with libpython as chosen. The static archive goes before the
+ * modules: programs in them that compare addresses of their callers with libpython's expect it
+ * below them. Shared libraries go last, as --as-needed wants it. */
+void kiln_bake_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+                            struct kiln_strings *argv);
+void kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                               struct kiln_strings *argv);
 
 #endif

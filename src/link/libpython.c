@@ -27,25 +27,30 @@ is_default_library_dir(const char *dir)
 }
 
 void
-kiln_bake_push_libpython(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+kiln_bake_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+                       struct kiln_strings *argv)
+{
+    if (!bake->shared_libpython) {
+        /* Whole, and its symbols exported: extension files need any of its API. */
+        kiln_strings_push(&ctx->arena, argv, "-Wl,--whole-archive");
+        kiln_strings_push(&ctx->arena, argv, bake->python.static_library);
+        kiln_strings_push(&ctx->arena, argv, "-Wl,--no-whole-archive");
+        kiln_strings_push(&ctx->arena, argv, "-Wl,--export-dynamic");
+    }
+}
+
+void
+kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                          struct kiln_strings *argv)
 {
-    struct kiln_arena *arena = &ctx->arena;
-    const struct kiln_python *python = &bake->python;
-    if (bake->shared_libpython) {
-        const char *dir = kiln_file_dirname(ctx, python->shared_library);
-        kiln_strings_push(arena, argv, python->shared_library);
-        if (!is_default_library_dir(dir)) {
-            kiln_strings_push(arena, argv, kiln_arena_printf(arena, "-Wl,-rpath,%s", dir));
-        }
+    if (!bake->shared_libpython) {
+        kiln_strings_push_all(&ctx->arena, argv, &bake->python.libs);
+        return;
     }
-    else {
-        /* Whole, and its symbols exported: extension files need any of its API. */
-        kiln_strings_push(arena, argv, "-Wl,--whole-archive");
-        kiln_strings_push(arena, argv, python->static_library);
-        kiln_strings_push(arena, argv, "-Wl,--no-whole-archive");
-        kiln_strings_push(arena, argv, "-Wl,--export-dynamic");
-        kiln_strings_push_all(arena, argv, &python->libs);
+    const char *dir = kiln_file_dirname(ctx, bake->python.shared_library);
+    kiln_strings_push(&ctx->arena, argv, bake->python.shared_library);
+    if (!is_default_library_dir(dir)) {
+        kiln_strings_push(&ctx->arena, argv, kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s", dir));
     }
 }
 
@@ -74,7 +79,8 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     if (bake->pie) {
         kiln_strings_push(arena, &link.argv, "-fPIE");
     }
-    kiln_bake_push_libpython(ctx, bake, &link.argv);
+    kiln_bake_push_archive(ctx, bake, &link.argv);
+    kiln_bake_push_libraries(ctx, bake, &link.argv);
     int result = kiln_process_run(ctx, &link);
     if (result < 0) {
         return result;

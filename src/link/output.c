@@ -128,12 +128,13 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
     }
+    kiln_bake_push_archive(ctx, bake, &args);
     for (size_t i = 0; i < bake->modules.count; i++) {
         kiln_strings_push(arena, &args, bake->modules.items[i].object);
     }
     kiln_strings_push(arena, &args, bake->data);
     kiln_strings_push(arena, &args, bake->runtime);
-    kiln_bake_push_libpython(ctx, bake, &args);
+    kiln_bake_push_libraries(ctx, bake, &args);
     push_recorded(ctx, bake, &args);
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);

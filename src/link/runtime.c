@@ -144,7 +144,7 @@ kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
     const char *cc = chosen != NULL && *chosen != '\0' ? chosen : "cc";
     const char *cache = kiln_file_get_cache_dir(ctx);
     struct sources sources = {0};
-    const char *hash;
+    const char *hash = NULL;
     if (cache == NULL) {
         return KILN_ERR_SYSTEM;
     }

@@ -11,7 +11,8 @@ struct kiln_command {
     const char *name;
     const char *summary; /* one line, for `kiln help` */
     const char *usage;   /* the whole text of `kiln help NAME`, newline at the end */
-    /* ARGV[0] is the subcommand's name. Return 0 or an enum kiln_err. */
+    /* ARGV[0] is the subcommand's name. Return 0, an enum kiln_err, or the exit status (above 0) of
+     * a program whose place the subcommand takes. */
     int (*run)(struct kiln_ctx *ctx, int argc, char **argv);
 };
 

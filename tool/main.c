@@ -1,5 +1,5 @@
 /* The kiln command: finds the subcommand in a table, shows its messages and progress, and turns its
- * result into the exit status: 0 done, 1 failed, 2 usage. */
+ * result into the exit status: 0 done, 1 failed, 2 usage; `kiln pip` has pip's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,5 +167,5 @@ main(int argc, char **argv)
         perror("kiln: cannot write to standard output");
         return 1;
     }
-    return result == 0 ? 0 : result == KILN_ERR_USAGE ? 2 : 1;
+    return result >= 0 ? result : result == KILN_ERR_USAGE ? 2 : 1;
 }

@@ -1,0 +1,145 @@
+/* The stand-ins for the compilers: symbolic links to kiln-cc, named as each driver found on PATH,
+ * so that a build system which looks for compilers finds those that would be there without Kiln.
+ *
+ * The directory's name is a hash of where its links point and what they are called, so it needs no
+ * update, runs with another PATH have another directory, and its path, which some packages record
+ * in what they build, is the same each time. */
+#include "pip/pip.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+
+static bool
+is_version(const char *text)
+{
+    return isdigit((unsigned char)*text) && text[strspn(text, "0123456789.")] == '\0';
+}
+
+bool
+kiln_pip_is_driver(const char *name)
+{
+    static const char *const drivers[] = {"cc",    "c++",     "gcc",     "g++",
+                                          "clang", "clang++", "gfortran"};
+    /* What precedes the driver's own name is a target: "x86_64-linux-gnu-". */
+    const char *target = strstr(name, "-linux-");
+    if (target != NULL && target != name) {
+        name = target + strlen("-linux-");
+        const char *dash = strchr(name, '-');
+        if (dash == NULL) {
+            return false;
+        }
+        name = dash + 1;
+    }
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        size_t len = strlen(drivers[i]);
+        if (strncmp(name, drivers[i], len) == 0 &&
+            (name[len] == '\0' || (name[len] == '-' && is_version(name + len + 1))))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names of the drivers in the directories of PATH, sorted. */
+static struct kiln_strings
+find_drivers(struct kiln_ctx *ctx)
+{
+    struct kiln_strings names = {0};
+    const char *path = getenv("PATH");
+    path = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path;
+    for (size_t len; *path != '\0'; path += len + (path[len] == ':')) {
+        len = strcspn(path, ":");
+        DIR *dir = opendir(len == 0 ? "." : kiln_arena_strndup(&ctx->arena, path, len));
+        if (dir == NULL) {
+            continue;
+        }
+        for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+            if (kiln_pip_is_driver(entry->d_name) &&
+                faccessat(dirfd(dir), entry->d_name, X_OK, 0) == 0) {
+                kiln_strings_add(&ctx->arena, &names,
+                                 kiln_arena_strdup(&ctx->arena, entry->d_name));
+            }
+        }
+        closedir(dir);
+    }
+    if (names.count > 0) {
+        qsort(names.items, names.count, sizeof *names.items, compare);
+    }
+    kiln_strings_push(&ctx->arena, &names, "kiln-cc");
+    kiln_strings_push(&ctx->arena, &names, "kiln-c++");
+    return names;
+}
+
+static const char *
+name_directory(struct kiln_ctx *ctx, const char *cache, const char *kiln_cc,
+               const struct kiln_strings *names)
+{
+    const char *text = kiln_cc;
+    for (size_t i = 0; i < names->count; i++) {
+        text = kiln_arena_printf(&ctx->arena, "%s\n%s", text, names->items[i]);
+    }
+    return kiln_arena_printf(&ctx->arena, "%s/compilers-%016llx", cache,
+                             (unsigned long long)XXH3_64bits(text, strlen(text)));
+}
+
+/* Make DIR with its links: complete under another name first, as other runs look for it. */
+static int
+make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
+               const struct kiln_strings *names)
+{
+    char *aside = kiln_arena_printf(&ctx->arena, "%s-XXXXXX", dir);
+    if (mkdtemp(aside) == NULL) {
+        return kiln_fail_errno(ctx, "%s: cannot make the directory", aside);
+    }
+    int result = 0;
+    for (size_t i = 0; i < names->count && result == 0; i++) {
+        const char *link = kiln_arena_printf(&ctx->arena, "%s/%s", aside, names->items[i]);
+        if (symlink(kiln_cc, link) < 0) {
+            result = kiln_fail_errno(ctx, "%s: cannot make the link", link);
+        }
+    }
+    if (result == 0 && (chmod(aside, 0755) < 0 || rename(aside, dir) < 0) && errno != EEXIST &&
+        errno != ENOTEMPTY)
+    {
+        result = kiln_fail_errno(ctx, "%s: cannot make the directory", dir);
+    }
+    kiln_file_remove_tree(aside); /* gone, unless another run was first or something failed */
+    return result;
+}
+
+const char *
+kiln_pip_make_compilers(struct kiln_ctx *ctx)
+{
+    const char *program = kiln_file_get_program(ctx);
+    const char *cache = kiln_file_get_cache_dir(ctx);
+    if (program == NULL || cache == NULL) {
+        return NULL;
+    }
+    const char *kiln_cc =
+        kiln_arena_printf(&ctx->arena, "%s/kiln-cc", kiln_file_dirname(ctx, program));
+    if (access(kiln_cc, X_OK) < 0) {
+        kiln_fail_errno(ctx, "%s: cannot be run (kiln-cc belongs beside kiln)", kiln_cc);
+        return NULL;
+    }
+    struct kiln_strings names = find_drivers(ctx);
+    const char *dir = name_directory(ctx, cache, kiln_cc, &names);
+    if (access(dir, X_OK) < 0 && make_directory(ctx, dir, kiln_cc, &names) != 0) {
+        return NULL;
+    }
+    return dir;
+}

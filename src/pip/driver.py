@@ -1,0 +1,354 @@
+"""The Python side of `kiln pip`, compiled into kiln and run as `PY -c <this file> MODE ...`.
+
+ask                         Say what kiln must know of this Python and its pip.
+check PIP_DIR               Exit with 0 if the pip in PIP_DIR works in this Python.
+pip PIP_DIR RESULT ARGS...  Be `pip ARGS...`, with one difference: where the index has both a wheel
+                            with extension modules and the source of one version, install and wheel
+                            see only the source. What they chose and installed goes to RESULT.
+
+Taking those wheels out of pip's own search, rather than giving a list to --no-binary, is what makes
+one run enough: pip resolves once, a version without source keeps its wheel, nothing becomes older,
+and the isolated environments that pip makes for builds, being processes of their own, take wheels.
+"""
+
+import sys
+
+if sys.path and sys.path[0] == "":  # the working directory, which -c puts there
+    del sys.path[0]
+
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import os
+import re
+import zipfile
+
+EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+
+
+class PipFinder:
+    """Imports pip from a directory of another Python's, and nothing else from there."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "pip":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, [self.directory], target)
+        if spec is None:  # do not fall through to this Python's own
+            raise ImportError(f"no pip in {self.directory}")
+        return spec
+
+
+def use_pip(directory):
+    if directory:
+        sys.meta_path.insert(0, PipFinder(directory))
+
+
+def canonical(name):
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# --- ask and check ---
+
+
+def ask():
+    import sysconfig
+
+    answer = {"executable": sys.executable, "base": getattr(sys, "_base_executable", "")}
+    for name in "CC", "CXX", "LDSHARED", "LDCXXSHARED":
+        answer[name] = sysconfig.get_config_var(name) or ""
+    try:
+        import pip
+        answer["pip_version"] = pip.__version__
+        answer["pip_dir"] = os.path.dirname(os.path.dirname(os.path.abspath(pip.__file__)))
+    except Exception:  # none, or one that is damaged: kiln then looks for another
+        pass
+    for name, value in answer.items():
+        print(f"{name}={value}")
+
+
+def check(directory):
+    use_pip(directory)
+    from pip._internal.commands import create_command
+    create_command("install")
+    import pip._internal.index.package_finder
+
+
+# --- which files pip may choose from ---
+
+
+def holds_extensions(link):
+    """Whether a wheel is made for one Python ABI. `none` is pure, or programs and plain libraries;
+    PEP 425: NAME-VERSION(-BUILD)?-PYTHON-ABI-PLATFORM.whl."""
+    return link.filename[:-len(".whl")].split("-")[-2] != "none"
+
+
+class Choice:
+    """What pip's resolver found and chose for the command itself. A resolver that runs inside of
+    another one is for the environment of a build, which is left alone."""
+
+    def __init__(self):
+        self.depth = 0
+        self.packages = []   # (name, version, how, local path or None)
+        self.reasons = {}    # why the wheel of (name, version) stays one
+        self.rebuilt = set()  # (name, version) whose wheels were hidden
+
+    def hide_wheels(self, name, candidates, format_control, hashes):
+        native, source, refused = set(), set(), set()
+        for candidate in candidates:
+            if candidate.link.is_wheel:
+                if holds_extensions(candidate.link):
+                    native.add(candidate.version)
+            elif hashes and not candidate.link.is_hash_allowed(hashes):
+                refused.add(candidate.version)
+            else:
+                source.add(candidate.version)
+        only_wheels = "source" not in format_control.get_allowed_formats(name)
+        for version in native - source:
+            self.reasons[name, str(version)] = (
+                "only-binary" if only_wheels else "hashes" if version in refused else "no-source")
+        self.rebuilt.update((name, str(version)) for version in native & source)
+        return [candidate for candidate in candidates
+                if not candidate.link.is_wheel or candidate.version not in native & source]
+
+    def describe(self, candidate, installing):
+        """How one chosen package comes to be there: a word that kiln knows."""
+        name, link = canonical(candidate.name), candidate.source_link
+        if link is None or name not in installing:
+            return "kept"
+        if candidate.is_editable:
+            return "editable"
+        if not link.is_wheel:
+            return "built"
+        return self.reasons.get((name, str(candidate.version)), "given")
+
+    def record(self, candidates, installing):
+        for candidate in candidates:
+            # "name[extra]" comes with its "name"; "<...>" is the Python.
+            if not re.search(r"[\[<]", candidate.name):
+                link = candidate.source_link
+                self.packages.append((canonical(candidate.name), str(candidate.version),
+                                      self.describe(candidate, installing),
+                                      link.file_path if link and link.is_file else None))
+
+
+def prefer_source(finder_class, choice):
+    find_all, find_best = finder_class.find_all_candidates, finder_class.find_best_candidate
+
+    def find_best_candidate(self, project_name, specifier=None, hashes=None):
+        self.kiln_hashes = hashes
+        return find_best(self, project_name, specifier, hashes)
+
+    def find_all_candidates(self, project_name):
+        candidates = find_all(self, project_name)
+        if choice.depth > 1 or any(getattr(c, "locked", False) for c in candidates):
+            return candidates
+        return choice.hide_wheels(canonical(project_name), candidates, self.format_control,
+                                  getattr(self, "kiln_hashes", None))
+
+    finder_class.find_best_candidate = find_best_candidate
+    finder_class.find_all_candidates = find_all_candidates
+
+
+def record_choice(resolver_class, choice):
+    resolve = resolver_class.resolve
+
+    def wrapper(self, *args, **kwargs):
+        choice.depth += 1
+        try:
+            requirements = resolve(self, *args, **kwargs)
+        finally:
+            choice.depth -= 1
+        if choice.depth == 0 and not choice.packages:
+            installing = {canonical(name) for name in requirements.requirements}
+            choice.record(self._result.mapping.values(), installing)
+        return requirements
+
+    resolver_class.resolve = wrapper
+
+
+# --- what was installed ---
+
+
+def search_path(options):
+    """Where install put things, and where what was there before is."""
+    from pip._internal.locations import get_scheme
+
+    if options.target_dir:
+        return [options.target_dir]
+    scheme = get_scheme("", user=bool(options.use_user_site), root=options.root_path,
+                        isolated=options.isolated_mode, prefix=options.prefix_path)
+    return [scheme.platlib, scheme.purelib] + sys.path
+
+
+def installed_files(places, wanted):
+    """The extension-like files of the distributions in wanted, as (name, path, path to show)."""
+    importlib.invalidate_caches()
+    seen = set()
+    for distribution in importlib.metadata.distributions(path=places):
+        name = canonical(distribution.metadata["Name"] or "")
+        if name not in wanted or name in seen:
+            continue
+        seen.add(name)
+        for file in distribution.files or ():
+            path = os.fspath(distribution.locate_file(file))
+            if file.name.endswith(EXTENSION_SUFFIXES) and os.path.isfile(path):
+                yield name, path, os.fspath(file)
+
+
+def project_files(directory):
+    """The extension-like files of a project that is used where it is. What build/ has is used by
+    some build systems and a copy for others."""
+    elsewhere, in_build = [], []
+    for parent, directories, files in os.walk(directory):
+        directories[:] = sorted(d for d in directories if d[0] != "." and d != "site-packages"
+                                and not os.path.exists(os.path.join(parent, d, "pyvenv.cfg")))
+        for file in sorted(files):
+            if file.endswith(EXTENSION_SUFFIXES):
+                path = os.path.join(parent, file)
+                shown = os.path.relpath(path, directory)
+                (in_build if "build" in shown.split(os.sep)[:-1] else elsewhere).append((path, shown))
+    return elsewhere or in_build
+
+
+def wheel_files(directory, wanted, scratch):
+    """The extension-like files of the wheels in directory, unpacked below scratch."""
+    for wheel in sorted(os.listdir(directory)):
+        fields = wheel.split("-")
+        if not wheel.endswith(".whl") or wanted.get(canonical(fields[0])) != fields[1]:
+            continue
+        with zipfile.ZipFile(os.path.join(directory, wheel)) as archive:
+            for member in archive.namelist():
+                if member.endswith(EXTENSION_SUFFIXES):
+                    inside = os.path.join(scratch, wheel)
+                    yield canonical(fields[0]), archive.extract(member, inside), member
+
+
+def list_files(command, options, chosen, scratch):
+    editable = {name for name, _, how, path in chosen if how == "editable" and path}
+    for name, _, _, path in chosen:
+        if name in editable:
+            for file, shown in project_files(path):
+                yield name, file, shown
+    wanted = {name: version for name, version, _, _ in chosen if name not in editable}
+    if command == "wheel":
+        yield from wheel_files(options.wheel_dir, wanted, scratch)
+    else:
+        yield from installed_files(search_path(options), wanted)
+
+
+class Result:
+    """The file that kiln reads: records of a letter and fields, each with a NUL after it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def put(self, *fields):
+        with open(self.path, "ab") as stream:
+            stream.write(b"".join(os.fsencode(field) + b"\0" for field in fields))
+
+
+def report(result, command, options, chosen):
+    try:
+        if options.quiet:
+            result.put("Q")
+        files = {}
+        for name, path, shown in list_files(command, options, chosen, result.path + ".d"):
+            files.setdefault(name, []).append((path, shown))
+        for name, version, how, _ in sorted(chosen):
+            result.put("P", name, version, how)
+            for path, shown in sorted(files.get(name, ()), key=lambda file: file[1]):
+                result.put("F", path, shown)
+    except Exception as error:  # what pip did is done, whatever becomes of the summary
+        result.put("E", f"{type(error).__name__}: {error}")
+
+
+# --- pip ---
+
+
+def set_options(options):
+    from pip import __version__
+
+    ours = os.environ.get("PIP_CACHE_DIR")
+    if ours and options.cache_dir and os.path.realpath(options.cache_dir) != os.path.realpath(ours):
+        # --cache-dir: a place for the cache, but what others built is in it.
+        options.cache_dir = os.path.join(options.cache_dir, "kiln-" + os.path.basename(ours))
+    if tuple(map(int, __version__.split(".")[:2])) < (23, 1):
+        # These would run `setup.py install`, which leaves no wheel to cache, or not use the cache.
+        if options.use_pep517 is None and importlib.util.find_spec("wheel") is None:
+            options.use_pep517 = True
+        from pip._internal.cli import cmdoptions
+        feature = "no-binary-enable-wheel-cache"
+        if feature in getattr(cmdoptions.use_new_feature, "keywords", {}).get("choices", ()):
+            options.features_enabled = [*options.features_enabled, feature]
+
+
+def blame(error, rebuilt):
+    """Which of the packages built for kiln's sake an error of pip's names."""
+    text = canonical(f"{error} {getattr(error, 'context', '')}")
+    return sorted({name for name, _ in rebuilt
+                   if re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9])", text)})
+
+
+def instrument(command, name, result):
+    """Prepare an install or wheel command of pip's."""
+    from pip._internal.exceptions import PipError
+    from pip._internal.index.package_finder import PackageFinder
+    from pip._internal.resolution.resolvelib.resolver import Resolver
+
+    choice = Choice()
+    prefer_source(PackageFinder, choice)
+    record_choice(Resolver, choice)
+    original = command.run
+
+    def run(options, args):
+        set_options(options)
+        try:
+            status = original(options, args)
+        except PipError as error:
+            for package in blame(error, choice.rebuilt):
+                result.put("X", package)
+            raise
+        if status == 0 and not getattr(options, "dry_run", False):
+            report(result, name, options, choice.packages)
+        return status
+
+    command.run = run
+
+
+def pip(directory, result, args):
+    use_pip(directory)
+    import warnings
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r".*packaging\.version")
+    from pip import __version__
+    import pip._internal.cli.main as entry
+    import pip._internal.commands as commands
+
+    create = commands.create_command
+
+    def create_command(name, **kwargs):
+        command = create(name, **kwargs)
+        if name in ("install", "wheel"):
+            try:
+                instrument(command, name, Result(result))
+            except (ImportError, AttributeError) as error:
+                sys.exit(f"kiln: error: this Kiln cannot direct pip {__version__} ({error}): "
+                         "update Kiln, or install an older pip")
+        return command
+
+    commands.create_command = entry.create_command = create_command
+    sys.argv[1:] = args
+    return entry.main(args)
+
+
+if __name__ == "__main__":
+    mode, arguments = sys.argv[1], sys.argv[2:]
+    if mode == "ask":
+        ask()
+    elif mode == "check":
+        check(*arguments)
+    else:
+        sys.exit(pip(arguments[0], arguments[1], arguments[2:]))

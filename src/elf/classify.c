@@ -74,7 +74,9 @@ kiln_elf_is_init_symbol(const char *name)
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t len = strlen(prefixes[i]);
         if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0') {
-            return true;
+            /* The import system asks for identifiers only, and the name goes into assembly. */
+            return name[len + strspn(name + len, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                 "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
         }
     }
     return false;

@@ -342,6 +342,8 @@ test_init_symbols_are_known(void **state)
     assert_true(kiln_elf_is_init_symbol("PyModExport_m"));
     assert_false(kiln_elf_is_init_symbol("PyInit_"));
     assert_false(kiln_elf_is_init_symbol("my_PyInit_m"));
+    assert_false(kiln_elf_is_init_symbol("PyInit_m.cold"));
+    assert_false(kiln_elf_is_init_symbol("PyInit_m\n.err"));
 }
 
 static int
@@ -371,16 +373,17 @@ test_members_are_visited_with_their_names(void **state)
 {
     (void)state;
     char list[200];
-    const char *text =
-        "!<arch>\n" HEADER("/               ", "4         ") "idx." HEADER("//              ", "22 "
-                                                                                               "   "
-                                                                                               "   "
-                                                                                               " ") "a_very_long_name.o/\n\n\n" HEADER(
-            "short.o/        ",
-            "3         ") "abc\n" HEADER("/0              ",
-                                         "2         ") "de" HEADER("#1/8            ",
-                                                                   "10        ") "bsd.o\0\0\0"
-                                                                                 "fg";
+    const char *text = "!<arch>\n" HEADER("/               ", "4         ") "idx." HEADER(
+        "//              ",
+        "22 "
+        "   "
+        "   "
+        " ") "a_very_long_name.o/\n\n\n" HEADER("short.o/        ",
+                                                "3         ") "abc\n" HEADER("/0              ",
+                                                                             "2         ") "d"
+                                                                                           "e" HEADER("#1/8            ",
+                                                                                                      "10        ") "bsd.o\0\0\0"
+                                                                                                                    "fg";
     /* The text has NUL bytes, so its length is not strlen()'s. */
     size_t len = 8 + 5 * 60 + 4 + 22 + 4 + 2 + 10;
     struct kiln_ctx ctx = {.say = remember};

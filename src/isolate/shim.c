@@ -1,0 +1,133 @@
+/* The shim: what hangs the constructors of an extension on its init functions.
+ *
+ * For each init function a new one that calls kiln_run_constructors() with the extension's record,
+ * and then goes on in the real one as if that had been called at first. It is assembly because it
+ * is a record of distances between symbols, which C cannot write, and a jump. The symbols
+ * kiln_ctors_start and so on are defined by the script of the link that the shim takes part in. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/process.h"
+#include "isolate/inputs.h"
+
+struct template
+{
+    const char *function; /* @S: the new function; @I: the real one */
+    const char *end;      /* after the record */
+};
+
+/* The last note says that indirect branches (IBT) and returns (SHSTK) are as CET wants them: ld
+ * keeps that property only if all objects have it. */
+static const struct template x86_64 = {
+    .function = "        .text\n"
+                "        .p2align 4\n"
+                "        .globl @S\n"
+                "        .type @S, @function\n"
+                "@S:\n"
+                "        .cfi_startproc\n"
+                "        endbr64\n"
+                "        subq $8, %rsp\n"
+                "        .cfi_adjust_cfa_offset 8\n"
+                "        leaq .Lrecord(%rip), %rdi\n"
+                "        call kiln_run_constructors@PLT\n"
+                "        addq $8, %rsp\n"
+                "        .cfi_adjust_cfa_offset -8\n"
+                "        jmp @I@PLT\n"
+                "        .cfi_endproc\n"
+                "        .size @S, .-@S\n",
+    .end = "        .section .note.GNU-stack, \"\", @progbits\n"
+           "        .section .note.gnu.property, \"a\", @note\n"
+           "        .p2align 3\n"
+           "        .long 4, 16, 5\n"
+           "        .asciz \"GNU\"\n"
+           "        .long 0xc0000002, 4, 3, 0\n",
+};
+
+static const struct template aarch64 = {
+    .function = "        .text\n"
+                "        .p2align 2\n"
+                "        .globl @S\n"
+                "        .type @S, %function\n"
+                "@S:\n"
+                "        .cfi_startproc\n"
+                "        hint #34\n" /* bti c */
+                "        stp x29, x30, [sp, #-16]!\n"
+                "        .cfi_def_cfa_offset 16\n"
+                "        .cfi_offset 29, -16\n"
+                "        .cfi_offset 30, -8\n"
+                "        mov x29, sp\n"
+                "        adrp x0, .Lrecord\n"
+                "        add x0, x0, :lo12:.Lrecord\n"
+                "        bl kiln_run_constructors\n"
+                "        ldp x29, x30, [sp], #16\n"
+                "        .cfi_restore 30\n"
+                "        .cfi_restore 29\n"
+                "        .cfi_def_cfa_offset 0\n"
+                "        b @I\n"
+                "        .cfi_endproc\n"
+                "        .size @S, .-@S\n",
+    .end = "        .section .note.GNU-stack, \"\", %progbits\n"
+           "        .section .note.gnu.property, \"a\", %note\n"
+           "        .p2align 3\n"
+           "        .long 4, 16, 5\n"
+           "        .asciz \"GNU\"\n"
+           "        .long 0xc0000000, 4, 1, 0\n",
+};
+
+/* struct kiln_constructors */
+static const char record[] = "        .data\n"
+                             "        .p2align 2\n"
+                             ".Lrecord:\n"
+                             "        .long kiln_ctors_start - .\n"
+                             "        .long kiln_ctors_end - .\n"
+                             "        .long kiln_dtors_start - .\n"
+                             "        .long kiln_dtors_end - .\n"
+                             "        .long 0\n";
+
+const char *
+kiln_shim_get_name(struct kiln_ctx *ctx, const char *init)
+{
+    return kiln_arena_printf(&ctx->arena, "kiln_start_%s", init);
+}
+
+static void
+write_function(FILE *stream, const char *text, const char *shim, const char *init)
+{
+    for (; *text != '\0'; text++) {
+        if (text[0] == '@' && (text[1] == 'S' || text[1] == 'I')) {
+            fputs(*++text == 'S' ? shim : init, stream);
+        }
+        else {
+            fputc(*text, stream);
+        }
+    }
+}
+
+int
+kiln_shim_make(struct kiln_combining *run, const char *out)
+{
+    struct kiln_ctx *ctx = run->ctx;
+    const struct template *chosen = KILN_ELF_MACHINE == EM_X86_64 ? &x86_64 : &aarch64;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *stream = open_memstream(&text, &len);
+    if (stream == NULL) {
+        return kiln_fail_errno(ctx, "cannot write assembly");
+    }
+    for (size_t i = 0; i < run->inits.count; i++) {
+        const char *init = run->inits.items[i];
+        write_function(stream, chosen->function, kiln_shim_get_name(ctx, init), init);
+    }
+    fputs(record, stream);
+    fputs(chosen->end, stream);
+    fclose(stream);
+
+    struct kiln_process as = {.err_mode = KILN_STREAM_CAPTURE, .input = kiln_span_of(text, len)};
+    kiln_strings_push(&ctx->arena, &as.argv, "as");
+    kiln_strings_push(&ctx->arena, &as.argv, "-o");
+    kiln_strings_push(&ctx->arena, &as.argv, out);
+    kiln_strings_push(&ctx->arena, &as.argv, "-");
+    int result = kiln_process_check(ctx, &as, "cannot assemble the start of the init functions");
+    free(text);
+    return result;
+}

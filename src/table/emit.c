@@ -1,0 +1,94 @@
+/* The table as assembly, the last step of `kiln table`.
+ *
+ * Everything but the functions is known here, so the offsets to names are plain numbers and the
+ * only symbols are the functions', each as its distance from where it is written: a relocation that
+ * the linker resolves for good (R_X86_64_PC32, R_AARCH64_PREL32). `.4byte` and `%progbits` mean the
+ * same to every assembler and machine, where `.long` and `@progbits` do not. */
+#include "table/table.h"
+
+/* As a string literal of the assembler; three octal digits, as it would take a digit that follows.
+ */
+static void
+write_string(FILE *stream, const uint8_t *bytes, size_t len)
+{
+    fputs("\t.ascii \"", stream);
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '"' && bytes[i] != '\\') {
+            putc_unlocked(bytes[i], stream);
+        }
+        else {
+            fprintf(stream, "\\%03o", bytes[i]);
+        }
+    }
+    fputs("\"\n", stream);
+}
+
+static void
+write_header(FILE *stream, const struct kiln_table_header *header)
+{
+    fputs("\t.section " KILN_TABLE_SECTION ",\"a\",%progbits\n"
+          "\t.balign 64\n"
+          "\t.globl kiln_table\n"
+          "\t.hidden kiln_table\n"
+          "\t.type kiln_table, %object\n"
+          "kiln_table:\n",
+          stream);
+    write_string(stream, (const uint8_t *)header->magic, sizeof header->magic);
+    fprintf(stream, "\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.8byte %llu\n",
+            header->version, header->size, header->count, header->bucket_count,
+            (unsigned long long)header->seed);
+}
+
+/* The symbols are in quotes, as a preprocessor would replace `unix`, and some assemblers take `x0`
+ * for a register. Each is on a line of its own, where "." is the place of the word. */
+static void
+write_entries(FILE *stream, const struct kiln_table *table, const struct kiln_table_name *names,
+              const uint32_t *order)
+{
+    size_t count = kiln_table_get_count(table);
+    for (size_t slot = 0; slot < count; slot++) {
+        fprintf(stream, "\t.4byte %d\n\t.4byte \"%s\"-.\n", kiln_table_get_entry(table, slot)->name,
+                names[order[slot]].symbol);
+    }
+    fprintf(stream, "\t.4byte %d\n\t.4byte 0\n", kiln_table_get_entry(table, count)->name);
+}
+
+static void
+write_buckets(FILE *stream, const struct kiln_table *table)
+{
+    const uint32_t *words =
+        (const void *)kiln_table_get_entry(table, kiln_table_get_count(table) + 1);
+    for (uint32_t i = 0; i < kiln_table_get_header(table)->bucket_count; i++) {
+        fprintf(stream, "\t.4byte %u\n", words[i]);
+    }
+}
+
+static void
+write_names(FILE *stream, const struct kiln_table *table)
+{
+    for (size_t slot = 0; slot < kiln_table_get_count(table); slot++) {
+        const struct kiln_table_entry *entry = kiln_table_get_entry(table, slot);
+        write_string(stream, (const uint8_t *)entry + entry->name,
+                     kiln_table_get_name_len(entry) + 2);
+    }
+}
+
+int
+kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream)
+{
+    struct kiln_table_image image;
+    int result = kiln_table_sort(ctx, names, count);
+    if (result == 0) {
+        result = kiln_table_build(ctx, &image, names, count);
+    }
+    if (result < 0) {
+        return result;
+    }
+    const struct kiln_table *table = (const void *)image.bytes.ptr;
+    write_header(stream, kiln_table_get_header(table));
+    write_entries(stream, table, names, image.order);
+    write_buckets(stream, table);
+    write_names(stream, table);
+    fputs("\t.size kiln_table, . - kiln_table\n", stream);
+    return ferror(stream) ? kiln_fail_errno(ctx, "cannot write the table") : 0;
+}

@@ -1,0 +1,159 @@
+/* Reading the bytes of a `.kiln` section, of which nothing is known: see format.h. */
+#include "fat/format.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include <zstd.h>
+
+static int
+fail(struct kiln_ctx *ctx, const char *name, const char *problem)
+{
+    return kiln_fail(ctx, KILN_ERR_FORMAT,
+                     "%s: damaged " KILN_FAT_SECTION " section: %s; build the extension again",
+                     name, problem);
+}
+
+bool
+kiln_fat_is_plausible(uint64_t object_size, uint64_t frame_size)
+{
+    /* Machine code shrinks to a third or a tenth; large tables of zeros may do better. */
+    static const uint64_t always = 64 << 20, ratio = 1024;
+    return object_size <= always || object_size / ratio <= frame_size;
+}
+
+int
+kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                       struct kiln_fat_section *out)
+{
+    uint32_t version, record_size;
+    uint64_t object_size, frame_size, checksum;
+    struct kiln_span body;
+    if (!kiln_span_starts_with(bytes, KILN_FAT_MAGIC, sizeof KILN_FAT_MAGIC)) {
+        return fail(ctx, name, "no magic number at its start");
+    }
+    if (!kiln_span_get_u32(bytes, 8, &version)) {
+        return fail(ctx, name, "cut short");
+    }
+    if (version > KILN_FAT_VERSION) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: built by a newer kiln (format %u, this one reads up to %u): upgrade "
+                         "kiln",
+                         name, (unsigned)version, (unsigned)KILN_FAT_VERSION);
+    }
+    if (version == 0) {
+        return fail(ctx, name, "there is no format 0");
+    }
+    if (!kiln_span_get_u32(bytes, 12, &record_size) ||
+        !kiln_span_get_u64(bytes, 16, &object_size) || !kiln_span_get_u64(bytes, 24, &frame_size) ||
+        !kiln_span_get_u64(bytes, 32, &checksum) ||
+        !kiln_span_slice(bytes, KILN_FAT_HEADER_SIZE, bytes.len - KILN_FAT_HEADER_SIZE, &body))
+    {
+        return fail(ctx, name, "cut short");
+    }
+    *out = (struct kiln_fat_section){.name = name, .object_size = object_size};
+    if (!kiln_span_slice(body, 0, record_size, &out->record) ||
+        !kiln_span_slice(body, record_size, frame_size, &out->frame) ||
+        out->record.len + out->frame.len != body.len)
+    {
+        return fail(ctx, name, "the sizes in its header are not those of its parts");
+    }
+    if (XXH3_64bits(body.ptr, body.len) != checksum) {
+        return fail(ctx, name, "wrong checksum");
+    }
+    return 0;
+}
+
+/* The field that TAG fills: a single text or a list; neither for a tag of a later kiln. */
+static void
+find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_strings **list)
+{
+    *text = NULL;
+    *list = NULL;
+    switch (tag) {
+    case KILN_FAT_DRIVER:
+        *text = &fat->driver;
+        break;
+    case KILN_FAT_OUTPUT:
+        *text = &fat->output;
+        break;
+    case KILN_FAT_FAILURE:
+        *text = &fat->failure;
+        break;
+    case KILN_FAT_INIT:
+        *list = &fat->inits;
+        break;
+    case KILN_FAT_ARG:
+        *list = &fat->args;
+        break;
+    case KILN_FAT_RPATH:
+        *list = &fat->rpaths;
+        break;
+    case KILN_FAT_SHARED:
+        *list = &fat->shared;
+        break;
+    }
+}
+
+int
+kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
+                      struct kiln_fat *fat)
+{
+    *fat = (struct kiln_fat){.object_size = section->object_size};
+    uint32_t tag, len;
+    for (uint64_t at = 0; at < section->record.len; at += 8 + (uint64_t)len) {
+        struct kiln_span text;
+        if (!kiln_span_get_u32(section->record, at, &tag) ||
+            !kiln_span_get_u32(section->record, at + 4, &len) ||
+            !kiln_span_slice(section->record, at + 8, len, &text))
+        {
+            return fail(ctx, section->name, "an entry of its record is cut short");
+        }
+        if (memchr(text.ptr, '\0', text.len) != NULL) {
+            return fail(ctx, section->name, "a NUL in a text of its record");
+        }
+        const char **field;
+        struct kiln_strings *list;
+        find_field(fat, tag, &field, &list);
+        if (field == NULL && list == NULL) {
+            continue;
+        }
+        const char *copy = kiln_arena_strndup(&ctx->arena, (const char *)text.ptr, text.len);
+        if (list != NULL) {
+            kiln_strings_push(&ctx->arena, list, copy);
+        }
+        else {
+            *field = copy;
+        }
+    }
+    if (fat->driver == NULL || fat->output == NULL || fat->inits.count == 0) {
+        return fail(ctx, section->name, "its record is incomplete");
+    }
+    if ((fat->failure == NULL) != (section->object_size > 0 && section->frame.len > 0)) {
+        return fail(ctx, section->name, "it has neither an object nor a reason, or both");
+    }
+    return 0;
+}
+
+int
+kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
+                    struct kiln_span *out)
+{
+    *out = kiln_span_of(NULL, 0);
+    if (section->object_size == 0 && section->frame.len == 0) {
+        return 0;
+    }
+    uint64_t size = section->object_size;
+    if (ZSTD_getFrameContentSize(section->frame.ptr, section->frame.len) != size ||
+        !kiln_fat_is_plausible(size, section->frame.len) || size == 0)
+    {
+        return fail(ctx, section->name, "the size of its object is wrong");
+    }
+    uint8_t *bytes = kiln_arena_alloc(&ctx->arena, size);
+    size_t got = ZSTD_decompress(bytes, size, section->frame.ptr, section->frame.len);
+    if (ZSTD_isError(got) || got != size) {
+        return fail(ctx, section->name,
+                    ZSTD_isError(got) ? ZSTD_getErrorName(got) : "its object is cut short");
+    }
+    *out = kiln_span_of(bytes, size);
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* Making the bytes of a `.kiln` section: see format.h. */
+#include "fat/format.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include <zstd.h>
+
+/* Measured on 12 MB of Rust's std: level 3 takes 0.12 s for 26.2 %, level 6 0.26 s for 23.7 %; on
+ * 5 MB of libstdc++, 0.03 s for 18.2 % and 0.10 s for 16.5 %. The build waits for it. */
+enum { LEVEL = 3 };
+
+static void
+put_u32(uint8_t *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        to[i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+static void
+put_u64(uint8_t *to, uint64_t value)
+{
+    put_u32(to, (uint32_t)value);
+    put_u32(to + 4, (uint32_t)(value >> 32));
+}
+
+/* Put an entry at AT, unless that is NULL; its size in any case. */
+static size_t
+put_text(uint8_t *at, enum kiln_fat_tag tag, const char *text)
+{
+    size_t len = text == NULL ? 0 : strlen(text);
+    if (text == NULL) {
+        return 0;
+    }
+    if (at != NULL) {
+        put_u32(at, tag);
+        put_u32(at + 4, (uint32_t)len);
+        memcpy(at + 8, text, len);
+    }
+    return 8 + len;
+}
+
+static size_t
+put_list(uint8_t *at, enum kiln_fat_tag tag, const struct kiln_strings *list)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        size += put_text(at == NULL ? NULL : at + size, tag, list->items[i]);
+    }
+    return size;
+}
+
+static size_t
+put_record(uint8_t *at, const struct kiln_fat *fat)
+{
+    size_t size = 0;
+    size += put_text(at, KILN_FAT_DRIVER, fat->driver);
+    size += put_text(at == NULL ? NULL : at + size, KILN_FAT_OUTPUT, fat->output);
+    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_INIT, &fat->inits);
+    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARG, &fat->args);
+    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_RPATH, &fat->rpaths);
+    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_SHARED, &fat->shared);
+    size += put_text(at == NULL ? NULL : at + size, KILN_FAT_FAILURE, fat->failure);
+    return size;
+}
+
+int
+kiln_fat_encode(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object,
+                struct kiln_span *out)
+{
+    size_t record_size = put_record(NULL, fat);
+    size_t bound = object.len == 0 ? 0 : ZSTD_compressBound(object.len), frame_size = 0;
+    if (record_size > UINT32_MAX || ZSTD_isError(bound)) {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "%s: too large for a " KILN_FAT_SECTION " section",
+                         fat->output);
+    }
+    uint8_t *bytes = kiln_arena_alloc(&ctx->arena, KILN_FAT_HEADER_SIZE + record_size + bound);
+    uint8_t *record = bytes + KILN_FAT_HEADER_SIZE, *frame = record + record_size;
+    put_record(record, fat);
+    if (object.len > 0) {
+        frame_size = ZSTD_compress(frame, bound, object.ptr, object.len, LEVEL);
+        if (ZSTD_isError(frame_size)) {
+            return kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot compress its object: %s",
+                             fat->output, ZSTD_getErrorName(frame_size));
+        }
+        if (!kiln_fat_is_plausible(object.len, frame_size)) {
+            return kiln_fail(ctx, KILN_ERR_INPUT,
+                             "%s: its object is nearly all zeros (%zu bytes): put large empty "
+                             "arrays into .bss",
+                             fat->output, object.len);
+        }
+    }
+    memcpy(bytes, KILN_FAT_MAGIC, sizeof KILN_FAT_MAGIC);
+    put_u32(bytes + 8, KILN_FAT_VERSION);
+    put_u32(bytes + 12, (uint32_t)record_size);
+    put_u64(bytes + 16, object.len);
+    put_u64(bytes + 24, frame_size);
+    put_u64(bytes + 32, XXH3_64bits(record, record_size + frame_size));
+    *out = kiln_span_of(bytes, KILN_FAT_HEADER_SIZE + record_size + frame_size);
+    return 0;
+}

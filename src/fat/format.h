@@ -1,0 +1,59 @@
+/* The bytes of a `.kiln` section, all integers little-endian:
+ *
+ *     0   "KILNFAT\0"
+ *     8   u32  version
+ *     12  u32  bytes of the record
+ *     16  u64  bytes of the object, uncompressed; 0: there is none
+ *     24  u64  bytes of the zstd frame; 0: there is none
+ *     32  u64  XXH3-64 of all that follows
+ *     40  the record: entries { u32 tag, u32 length, text without a NUL }
+ *         the frame
+ *
+ * Lists are entries of one tag, in order. A reader passes over tags that it does not know; what it
+ * must know raises the version. */
+#ifndef KILN_FAT_FORMAT_H
+#define KILN_FAT_FORMAT_H
+
+#include "fat/fat.h"
+
+#define KILN_FAT_MAGIC "KILNFAT" /* and its NUL */
+
+enum {
+    KILN_FAT_VERSION = 1,
+    KILN_FAT_HEADER_SIZE = 40,
+};
+
+enum kiln_fat_tag {
+    KILN_FAT_DRIVER = 1,
+    KILN_FAT_OUTPUT = 2,
+    KILN_FAT_INIT = 3,
+    KILN_FAT_ARG = 4,
+    KILN_FAT_RPATH = 5,
+    KILN_FAT_SHARED = 6,
+    KILN_FAT_FAILURE = 7,
+};
+
+/* The parts of a section, borrowed from its bytes. */
+struct kiln_fat_section {
+    const char *name; /* of the file, for messages */
+    struct kiln_span record, frame;
+    uint64_t object_size;
+};
+
+/* Whether an object of OBJECT_SIZE bytes can come of a frame of FRAME_SIZE: keeps who reads a
+ * damaged or hostile file from giving it all memory. */
+bool kiln_fat_is_plausible(uint64_t object_size, uint64_t frame_size);
+
+/* FAT and OBJECT as the bytes of a section. Equal inputs give equal bytes. */
+int kiln_fat_encode(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object,
+                    struct kiln_span *out);
+/* Check and split the bytes of a section. */
+int kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                           struct kiln_fat_section *out);
+int kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
+                          struct kiln_fat *fat);
+/* Into the arena; *out is empty if there is no object. */
+int kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
+                        struct kiln_span *out);
+
+#endif

@@ -27,11 +27,14 @@ int kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char
 struct kiln_isolated {
     const char *symbol;  /* the exported init function, see kiln_isolate_symbol_name() */
     const char *init;    /* the init symbol it stands for: "PyInit__core" */
+    const char *suffix;  /* what the name of every other defined symbol got: ".a_db" */
     uint64_t size;       /* bytes of SHF_ALLOC sections */
     size_t constructors; /* deferred ones */
     size_t destructors;
     size_t hidden;                 /* symbols renamed and hidden */
     bool asks_dladdr;              /* had an undefined dladdr, now kiln_dladdr */
+    const char *not_pic;           /* section and symbol of an absolute 32-bit relocation, which
+                                    * cannot be linked into a PIE; NULL if there is none */
     struct kiln_strings undefined; /* global, not weak; sorted, without duplicates */
 };
 

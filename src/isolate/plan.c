@@ -1,0 +1,165 @@
+/* The plan: which symbols and sections of an object get which names.
+ *
+ * Every symbol that is defined and not local gets the module's suffix and will be hidden. Renaming
+ * keeps each symbol in its place in the table, so no relocation changes, and what weak, common and
+ * thread-local symbols mean inside the module stays as it is; the debug information is not touched
+ * and stays true. One symbol is exported: the init function, or the function that runs the
+ * constructors before it. Two references of modules to the outside are redirected to the runtime,
+ * which answers as for a shared object. */
+#include "isolate/plan.h"
+
+#include "isolate/inputs.h"
+
+/* What a reference is redirected to, if to anything: the runtime's function of the same contract.
+ */
+static const char *
+redirect(const char *name)
+{
+    static const char *const redirected[][2] = {
+        {"dladdr", "kiln_dladdr"},
+        {"PyModule_Create2", "kiln_PyModule_Create2"},
+    };
+    size_t len = strcspn(name, "@"); /* a reference may ask for a version */
+    for (size_t i = 0; i < sizeof redirected / sizeof redirected[0]; i++) {
+        if (strlen(redirected[i][0]) == len && strncmp(name, redirected[i][0], len) == 0) {
+            return redirected[i][1];
+        }
+    }
+    return NULL;
+}
+
+static void
+name_symbols(struct kiln_plan *plan)
+{
+    for (size_t i = 1; i < plan->symbol_count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
+        if (plan->symbol_names[i] != NULL || !kiln_plan_is_global(&symbol)) {
+            continue;
+        }
+        plan->symbol_names[i] =
+            kiln_elf_is_defined(&symbol)
+                ? kiln_arena_printf(&plan->arena, "%s%s", symbol.name, plan->suffix)
+                : redirect(symbol.name);
+    }
+}
+
+/* The symbol NAME if it is defined for other objects, else 0. */
+static size_t
+find_symbol(const struct kiln_plan *plan, const char *name)
+{
+    for (size_t i = 1; i < plan->symbol_count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
+        if (kiln_plan_is_global(&symbol) && kiln_elf_is_defined(&symbol) &&
+            strcmp(symbol.name, name) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static struct kiln_strings
+find_inits(struct kiln_plan *plan)
+{
+    struct kiln_strings inits = {0};
+    for (size_t i = 1; i < plan->symbol_count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
+        if (kiln_plan_is_global(&symbol) && kiln_elf_is_defined(&symbol) &&
+            kiln_elf_is_init_symbol(symbol.name))
+        {
+            kiln_strings_push(&plan->arena, &inits, symbol.name);
+        }
+    }
+    return inits;
+}
+
+static bool
+contains(const struct kiln_strings *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+fail_without_init(struct kiln_ctx *ctx, const char *dotted_name, const char *wanted,
+                  const struct kiln_strings *inits)
+{
+    if (inits->count == 0) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: the object has no init function (PyInit_...); was it made from the "
+                         "objects of an extension?",
+                         dotted_name);
+    }
+    const char *others = "";
+    for (size_t i = 0; i < inits->count && i < 20; i++) {
+        others = kiln_arena_printf(&ctx->arena, "%s %s", others, inits->items[i]);
+    }
+    return kiln_fail(ctx, KILN_ERR_INPUT, "%s: the object has no init function %s; it has:%s",
+                     dotted_name, wanted, others);
+}
+
+/* The init symbol for DOTTED_NAME among those that are defined. */
+static int
+choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_name, const char *init,
+            const char **out)
+{
+    struct kiln_strings inits = find_inits(plan);
+    const char *dot = strrchr(dotted_name, '.');
+    const char *last = dot == NULL ? dotted_name : dot + 1;
+    const char *usual = kiln_arena_printf(&ctx->arena, "PyInit_%s", last);
+    const char *export = kiln_arena_printf(&ctx->arena, "PyModExport_%s", last);
+    if (init == NULL && inits.count == 1) {
+        init = inits.items[0];
+    }
+    else if (init == NULL) {
+        init = contains(&inits, usual) || !contains(&inits, export) ? usual : export;
+    }
+    if (!contains(&inits, init)) {
+        return fail_without_init(ctx, dotted_name, init, &inits);
+    }
+    *out = kiln_arena_strdup(&ctx->arena, init);
+    return 0;
+}
+
+int
+kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_elf *elf,
+               const char *dotted_name, const char *init, struct kiln_isolated *out)
+{
+    *plan = (struct kiln_plan){.elf = elf, .symtab = kiln_elf_find_type(elf, SHT_SYMTAB)};
+    if (plan->symtab != 0) {
+        plan->symbol_count = kiln_elf_count_symbols(elf, plan->symtab);
+    }
+    int result = choose_init(ctx, plan, dotted_name, init, &out->init);
+    if (result < 0) {
+        return result;
+    }
+    out->symbol = kiln_isolate_symbol_name(ctx, out->init, dotted_name);
+    plan->id = kiln_isolate_symbol_name(ctx, "PyInit_", dotted_name) + strlen("kiln_init_");
+    plan->suffix = out->suffix = kiln_arena_printf(&ctx->arena, ".%s", plan->id);
+    plan->symbol_names =
+        kiln_arena_alloc(&plan->arena, plan->symbol_count * sizeof *plan->symbol_names);
+    plan->section_names =
+        kiln_arena_alloc(&plan->arena, elf->section_count * sizeof *plan->section_names);
+
+    plan->exported = find_symbol(plan, kiln_shim_get_name(ctx, out->init));
+    if (plan->exported == 0) {
+        plan->exported = find_symbol(plan, out->init);
+    }
+    plan->symbol_names[plan->exported] = out->symbol;
+    kiln_plan_name_versions(plan);
+    kiln_plan_name_sections(plan);
+    name_symbols(plan);
+    return 0;
+}
+
+void
+kiln_plan_release(struct kiln_plan *plan)
+{
+    kiln_arena_release(&plan->arena);
+}

@@ -1,0 +1,126 @@
+/* Checking an isolated object: what Kiln promises of it, asked of the file itself.
+ *
+ * An object that combining has made and isolating has edited passes; a failure means that the input
+ * was not one of combining, or held something that neither knows, and says what. */
+#include "isolate/plan.h"
+
+static int
+fail_section(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t index, const char *problem)
+{
+    return kiln_fail(ctx, KILN_ERR_INPUT, "%s: not isolated: section %s %s", elf->name,
+                     kiln_elf_get_section_name(elf, index), problem);
+}
+
+static int
+fail_symbol(struct kiln_ctx *ctx, const struct kiln_elf *elf, const char *name, const char *problem)
+{
+    return kiln_fail(ctx, KILN_ERR_INPUT, "%s: not isolated: symbol %s %s", elf->name, name,
+                     problem);
+}
+
+static bool
+starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static const char *
+find_section_problem(const struct kiln_elf *elf, size_t index, const GElf_Shdr *shdr)
+{
+    static const char *const start_up[] = {".preinit_array", ".init_array", ".fini_array", ".ctors",
+                                           ".dtors"};
+    static const char *const bytecode[] = {".gnu.lto_", ".gnu.debuglto_", ".llvmbc", ".llvm.lto"};
+    const char *name = kiln_elf_get_section_name(elf, index);
+    uint32_t flags;
+    if (shdr->sh_type == SHT_GROUP &&
+        kiln_span_get_u32(kiln_elf_get_contents(elf, index), 0, &flags) &&
+        (flags & GRP_COMDAT) != 0)
+    {
+        return "is a COMDAT group";
+    }
+    if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
+        return "asks for an executable stack";
+    }
+    if (starts_with(name, ".gnu.linkonce.")) {
+        return "is kept once for all modules";
+    }
+    for (size_t i = 0; i < sizeof bytecode / sizeof bytecode[0]; i++) {
+        if (starts_with(name, bytecode[i])) {
+            return "holds bytecode with the old names; combine the objects by Kiln";
+        }
+    }
+    if ((shdr->sh_flags & SHF_ALLOC) == 0 || shdr->sh_size == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof start_up / sizeof start_up[0]; i++) {
+        if (starts_with(name, start_up[i])) {
+            return "would run at the start of the program; combine the objects by Kiln";
+        }
+    }
+    if (shdr->sh_type == SHT_INIT_ARRAY || shdr->sh_type == SHT_FINI_ARRAY ||
+        shdr->sh_type == SHT_PREINIT_ARRAY || strcmp(name, ".init") == 0 ||
+        strcmp(name, ".fini") == 0)
+    {
+        return "would run at the start or end of the program; combine the objects by Kiln";
+    }
+    return NULL;
+}
+
+/* Why a symbol that is defined for other objects must not be; NULL if it may. */
+static const char *
+find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isolated *isolated)
+{
+    size_t len = strlen(symbol->name), suffix = strlen(isolated->suffix);
+    if (strchr(symbol->name, '@') != NULL) {
+        return "has a version";
+    }
+    if (GELF_ST_VISIBILITY(symbol->sym.st_other) != STV_HIDDEN) {
+        return "is visible";
+    }
+    if (GELF_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
+        return "is one for the whole process";
+    }
+    if (strcmp(symbol->name, isolated->symbol) != 0 &&
+        (len < suffix || strcmp(symbol->name + len - suffix, isolated->suffix) != 0))
+    {
+        return "can meet one of another module";
+    }
+    return NULL;
+}
+
+static int
+verify_symbols(struct kiln_ctx *ctx, const struct kiln_elf *elf,
+               const struct kiln_isolated *isolated)
+{
+    size_t exported = 0;
+    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (!kiln_plan_is_global(&symbol) || !kiln_elf_is_defined(&symbol)) {
+            continue;
+        }
+        const char *problem = find_symbol_problem(&symbol, isolated);
+        if (problem != NULL) {
+            return fail_symbol(ctx, elf, symbol.name, problem);
+        }
+        exported += strcmp(symbol.name, isolated->symbol) == 0;
+    }
+    return exported == 1 ? 0
+                         : fail_symbol(ctx, elf, isolated->symbol, "is not defined exactly once");
+}
+
+int
+kiln_verify(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_isolated *isolated)
+{
+    for (size_t i = 1; i < elf->section_count; i++) {
+        GElf_Shdr shdr;
+        kiln_elf_get_section(elf, i, &shdr);
+        const char *problem = find_section_problem(elf, i, &shdr);
+        if (problem != NULL) {
+            return fail_section(ctx, elf, i, problem);
+        }
+    }
+    return verify_symbols(ctx, elf, isolated);
+}

@@ -1,0 +1,176 @@
+/* kiln isolate: the objects and archives of one extension to one relocatable object, for build
+ * systems that link by themselves. */
+#include <stdio.h>
+
+#include "base/file.h"
+#include "command.h"
+#include "isolate/isolate.h"
+
+static const char usage[] =
+    "usage: kiln isolate --name DOTTED.NAME [OPTION...] OBJECT|ARCHIVE...\n"
+    "\n"
+    "Make one relocatable object of all that a Python extension is linked from. It exports one\n"
+    "symbol, the extension's init function under a name made of DOTTED.NAME, and can be linked "
+    "into\n"
+    "a program with any number of others. The line that `kiln table` wants for it, \"DOTTED.NAME\n"
+    "SYMBOL\", goes to standard output. The same inputs give the same bytes.\n"
+    "\n"
+    "  --name DOTTED.NAME      the module's whole name, as it is imported\n"
+    "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
+    "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
+    "  --whole-archive         take all members of archives, not only those that are needed\n"
+    "  --wrap SYMBOL           as the linker's option of this name\n"
+    "  --defsym SYMBOL=VALUE   as the linker's option of this name\n"
+    "  -u, --undefined SYMBOL  as the linker's option of this name\n"
+    "  --cc COMPILER           what lowers gcc's LTO objects (default: cc)\n"
+    "  --quiet, --verbose      say less, say more\n"
+    "\n"
+    "An input \"LIB.a(MEMBER.o)\" is that member of the archive. With --verbose, what was found "
+    "is\n"
+    "said: constructors that now run at the first import, symbols hidden, symbols left undefined.\n"
+    "The object refers to libkiln.a (kiln_...), so that has to be in the link.\n";
+
+struct request {
+    struct kiln_combine combine;
+    const char *name, *init, *output;
+};
+
+enum { OPTION_NAME = 1, OPTION_INIT, OPTION_WHOLE_ARCHIVE, OPTION_WRAP, OPTION_DEFSYM, OPTION_CC };
+
+static const struct option options[] = {
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"output", required_argument, NULL, 'o'},
+    {"init", required_argument, NULL, OPTION_INIT},
+    {"whole-archive", no_argument, NULL, OPTION_WHOLE_ARCHIVE},
+    {"wrap", required_argument, NULL, OPTION_WRAP},
+    {"defsym", required_argument, NULL, OPTION_DEFSYM},
+    {"undefined", required_argument, NULL, 'u'},
+    {"cc", required_argument, NULL, OPTION_CC},
+    KILN_COMMON_OPTIONS,
+    {0},
+};
+
+static void
+push_flag(struct kiln_ctx *ctx, struct request *request, const char *flag, const char *value)
+{
+    kiln_strings_push(&ctx->arena, &request->combine.flags,
+                      kiln_arena_printf(&ctx->arena, "%s=%s", flag, value));
+}
+
+static int
+take_option(struct kiln_ctx *ctx, struct request *request, int option, char **argv)
+{
+    switch (option) {
+    case OPTION_NAME:
+        request->name = optarg;
+        return 0;
+    case 'o':
+        request->output = optarg;
+        return 0;
+    case OPTION_INIT:
+        request->init = optarg;
+        kiln_strings_push(&ctx->arena, &request->combine.inits, optarg);
+        return 0;
+    case OPTION_WHOLE_ARCHIVE:
+        kiln_strings_push(&ctx->arena, &request->combine.flags, "--whole-archive");
+        return 0;
+    case OPTION_WRAP:
+        push_flag(ctx, request, "--wrap", optarg);
+        return 0;
+    case OPTION_DEFSYM:
+        push_flag(ctx, request, "--defsym", optarg);
+        return 0;
+    case 'u':
+        push_flag(ctx, request, "--undefined", optarg);
+        return 0;
+    case OPTION_CC:
+        request->combine.cc = optarg;
+        return 0;
+    default:
+        return kiln_command_common_option(ctx, option)
+                   ? 0
+                   : kiln_command_bad_option(ctx, &kiln_command_isolate, argv);
+    }
+}
+
+static int
+parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "o:u:", options, NULL)) != -1) {
+        int result = take_option(ctx, request, option, argv);
+        if (result < 0) {
+            return result;
+        }
+    }
+    for (int i = optind; i < argc; i++) {
+        kiln_strings_push(&ctx->arena, &request->combine.inputs, argv[i]);
+    }
+    if (request->name == NULL) {
+        return kiln_fail(ctx, KILN_ERR_USAGE,
+                         "isolate: --name is missing (see `kiln help isolate`)");
+    }
+    if (request->combine.inputs.count == 0) {
+        return kiln_fail(ctx, KILN_ERR_USAGE,
+                         "isolate: no objects given (see `kiln help isolate`)");
+    }
+    if (request->combine.inits.count > 1) {
+        return kiln_fail(ctx, KILN_ERR_USAGE, "isolate: one --init only; a module has one");
+    }
+    if (request->output == NULL) {
+        request->output = kiln_arena_printf(&ctx->arena, "%s.o", request->name);
+    }
+    return kiln_check_dotted_name(ctx, request->name);
+}
+
+static void
+describe(struct kiln_ctx *ctx, const struct request *request, const struct kiln_isolated *isolated)
+{
+    kiln_say(
+        ctx, KILN_DETAIL,
+        "%s: %s, %llu bytes, %zu constructors and %zu destructors deferred, %zu symbols hidden",
+        request->name, isolated->init, (unsigned long long)isolated->size, isolated->constructors,
+        isolated->destructors, isolated->hidden);
+    if (isolated->not_pic != NULL) {
+        kiln_say(ctx, KILN_DETAIL, "%s: not position-independent: %s", request->name,
+                 isolated->not_pic);
+    }
+    for (size_t i = 0; i < isolated->undefined.count; i++) {
+        kiln_say(ctx, KILN_DETAIL, "%s: needs %s", request->name, isolated->undefined.items[i]);
+    }
+}
+
+static int
+run(struct kiln_ctx *ctx, int argc, char **argv)
+{
+    struct request request = {0};
+    int result = parse(ctx, argc, argv, &request);
+    if (result < 0) {
+        return result;
+    }
+    struct kiln_output out;
+    struct kiln_isolated isolated;
+    result = kiln_output_init(ctx, request.output, 0666, &out);
+    if (result == 0) {
+        result = kiln_combine(ctx, &request.combine, out.tmppath);
+    }
+    if (result == 0) {
+        result = kiln_isolate(ctx, out.tmppath, request.name, request.init, &isolated);
+    }
+    if (result == 0) {
+        result = kiln_output_commit(ctx, &out);
+    }
+    kiln_output_release(&out);
+    if (result == 0) {
+        describe(ctx, &request, &isolated);
+        printf("%s %s\n", request.name, isolated.symbol);
+    }
+    return result;
+}
+
+const struct kiln_command kiln_command_isolate = {
+    .name = "isolate",
+    .summary = "the objects of one extension to one that can be linked with others",
+    .usage = usage,
+    .run = run,
+};

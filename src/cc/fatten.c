@@ -1,0 +1,82 @@
+/* From a finished link to a fat extension: the list of passes.
+ *
+ * The record is filled as far as the passes get; if one of them fails, it goes into the section
+ * with the reason in place of the relocatable. */
+#include "cc/cc.h"
+
+#include <signal.h>
+
+#include "base/file.h"
+#include "isolate/isolate.h"
+
+static int
+make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
+{
+    struct kiln_ctx *ctx = &cc->ctx;
+    struct kiln_trace trace;
+    struct kiln_combine combine = {.flags = cc->line.combine, .cc = cc->compiler.driver};
+
+    /* What the same link opens, in its order. */
+    int result = kiln_trace_run(ctx, &cc->compiler, &cc->line, &trace);
+    if (result < 0) {
+        return result;
+    }
+    /* Objects are combined; shared objects and some flags are for the final link to repeat. */
+    result = kiln_trace_sort(ctx, &trace, &combine.inputs, &fat->shared);
+    if (result < 0) {
+        return result;
+    }
+    kiln_record_args(ctx, &cc->line, fat);
+    combine.inits = fat->inits;
+    return kiln_combine(ctx, &combine, path);
+}
+
+static const char *
+join_problems(struct kiln_cc *cc)
+{
+    const char *text = "";
+    for (size_t i = 0; i < cc->problems.count; i++) {
+        text = kiln_arena_printf(&cc->ctx.arena, "%s%s%s", text, i == 0 ? "" : "\n",
+                                 cc->problems.items[i]);
+    }
+    return *text == '\0' ? "the reason is not known" : text;
+}
+
+/* To be ended in the midst of it would leave a half-written file beside the output. */
+static int
+write_section(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object)
+{
+    sigset_t all, saved;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &saved);
+    int result = kiln_fat_write(ctx, fat->output, fat, object);
+    sigprocmask(SIG_SETMASK, &saved, NULL);
+    return result;
+}
+
+int
+kiln_fatten(struct kiln_cc *cc, const char *reason)
+{
+    struct kiln_ctx *ctx = &cc->ctx;
+    struct kiln_fat fat = {
+        .driver = cc->compiler.driver,
+        .output = kiln_file_absolute(ctx, cc->line.output),
+        .failure = reason,
+    };
+    bool found;
+    int result = kiln_record_read_output(ctx, fat.output, &fat, &found);
+    if (result < 0 || !found) {
+        return result;
+    }
+    struct kiln_file object = {0};
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    const char *path = tmpdir == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/object.o", tmpdir);
+    if (reason == NULL && (tmpdir == NULL || make_object(cc, &fat, path) < 0 ||
+                           kiln_file_map(ctx, path, &object) < 0))
+    {
+        fat.failure = join_problems(cc);
+    }
+    result = write_section(ctx, &fat, object.bytes);
+    kiln_file_release(&object);
+    return result;
+}

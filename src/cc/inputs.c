@@ -1,0 +1,267 @@
+/* From the trace to what is combined.
+ *
+ * Objects and archive members go on as they are named. Shared objects are recorded. Linker scripts
+ * such as libm.so stand for what follows them in the trace. Two cases need the archive itself:
+ * members of a thin archive are files of their own, and members that share a name with another of
+ * their archive are copied out (all were linked) or left to `ld -r` to choose again (some were). */
+#include "cc/cc.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "elf/elf.h"
+
+/* An archive of which members were linked. */
+struct archive {
+    const char *path;
+    bool is_thin;
+    bool is_whole;             /* among the inputs as it is */
+    struct kiln_strings names; /* of all members, sorted */
+    struct kiln_strings done;  /* members among the inputs */
+};
+
+struct sorter {
+    struct kiln_ctx *ctx;
+    const struct kiln_trace *trace;
+    struct kiln_strings *inputs, *shared;
+    struct archives {
+        struct archive *items;
+        size_t count, capacity;
+    } archives;
+};
+
+static int
+compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+struct listing {
+    struct kiln_ctx *ctx;
+    struct kiln_strings *names;
+};
+
+static int
+list_member(void *arg, const char *member, struct kiln_span contents)
+{
+    (void)contents;
+    struct listing *listing = arg;
+    kiln_strings_push(&listing->ctx->arena, listing->names, member);
+    return 0;
+}
+
+/* The archive at PATH, read at the first call. */
+static int
+get_archive(struct sorter *sorter, const char *path, struct archive **out)
+{
+    for (size_t i = 0; i < sorter->archives.count; i++) {
+        *out = &sorter->archives.items[i];
+        if (strcmp((*out)->path, path) == 0) {
+            return 0;
+        }
+    }
+    static const char thin[] = "!<thin>\n";
+    struct kiln_ctx *ctx = sorter->ctx;
+    struct kiln_file file;
+    int result = kiln_file_map(ctx, path, &file);
+    if (result < 0) {
+        return result;
+    }
+    struct archive *archive = KILN_ARENA_PUSH(&ctx->arena, &sorter->archives);
+    *archive = (struct archive){.path = path};
+    archive->is_thin = kiln_span_starts_with(file.bytes, thin, strlen(thin));
+    if (!archive->is_thin) {
+        struct listing listing = {ctx, &archive->names};
+        result = kiln_ar_visit(ctx, file.bytes, path, list_member, &listing);
+    }
+    if (archive->names.count > 0) {
+        qsort(archive->names.items, archive->names.count, sizeof *archive->names.items,
+              compare_strings);
+    }
+    kiln_file_release(&file);
+    *out = archive;
+    return result;
+}
+
+/* A thin archive's member is a file. lld gives its path from the archive's directory, gold and mold
+ * from the working directory. */
+static int
+push_thin_member(struct sorter *sorter, const struct kiln_trace_item *item)
+{
+    struct kiln_ctx *ctx = sorter->ctx;
+    const char *path =
+        kiln_arena_printf(&ctx->arena, "%s/%s", kiln_file_dirname(ctx, item->path), item->member);
+    if (item->member[0] == '/' || access(path, R_OK) < 0) {
+        path = item->member;
+    }
+    if (access(path, R_OK) < 0) {
+        return kiln_fail_errno(ctx, "%s: member %s of a thin archive: cannot read", item->path,
+                               item->member);
+    }
+    kiln_strings_add(&ctx->arena, sorter->inputs, path);
+    return 0;
+}
+
+static size_t
+count_in_archive(const struct archive *archive, const char *member)
+{
+    const char **items = archive->names.items;
+    size_t low = 0, high = archive->names.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(items[middle], member) < 0) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    size_t count = 0;
+    while (low + count < archive->names.count && strcmp(items[low + count], member) == 0) {
+        count++;
+    }
+    return count;
+}
+
+static size_t
+count_in_trace(const struct kiln_trace *trace, const struct kiln_trace_item *item)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < trace->count; i++) {
+        count += trace->items[i].member != NULL &&
+                 strcmp(trace->items[i].member, item->member) == 0 &&
+                 strcmp(trace->items[i].path, item->path) == 0;
+    }
+    return count;
+}
+
+struct copying {
+    struct sorter *sorter;
+    const char *member;
+};
+
+static int
+copy_member(void *arg, const char *member, struct kiln_span contents)
+{
+    struct copying *copying = arg;
+    struct kiln_ctx *ctx = copying->sorter->ctx;
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    if (strcmp(member, copying->member) != 0) {
+        return 0;
+    }
+    const char *path =
+        kiln_arena_printf(&ctx->arena, "%s/%zu-%s", tmpdir, copying->sorter->inputs->count,
+                          kiln_file_basename(member));
+    kiln_strings_push(&ctx->arena, copying->sorter->inputs, path);
+    return kiln_file_write(ctx, path, contents);
+}
+
+static int
+copy_members(struct sorter *sorter, const struct kiln_trace_item *item)
+{
+    struct kiln_file file;
+    int result = kiln_file_map(sorter->ctx, item->path, &file);
+    if (result == 0) {
+        struct copying copying = {sorter, item->member};
+        result = kiln_ar_visit(sorter->ctx, file.bytes, item->path, copy_member, &copying);
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+static int
+sort_member(struct sorter *sorter, const struct kiln_trace_item *item)
+{
+    struct kiln_arena *arena = &sorter->ctx->arena;
+    struct archive *archive;
+    int result = get_archive(sorter, item->path, &archive);
+    if (result < 0 || archive->is_whole) {
+        return result;
+    }
+    if (archive->is_thin) {
+        return push_thin_member(sorter, item);
+    }
+    size_t before = archive->done.count;
+    kiln_strings_add(arena, &archive->done, item->member);
+    if (archive->done.count == before) {
+        return 0;
+    }
+    size_t count = count_in_archive(archive, item->member);
+    if (count <= 1) {
+        kiln_strings_push(arena, sorter->inputs,
+                          kiln_arena_printf(arena, "%s(%s)", item->path, item->member));
+        return 0;
+    }
+    if (count_in_trace(sorter->trace, item) >= count) {
+        return copy_members(sorter, item);
+    }
+    kiln_strings_push(arena, sorter->inputs, item->path);
+    archive->is_whole = true;
+    return 0;
+}
+
+/* A script may only say what to link (libm.so does). */
+static int
+sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
+{
+    static const char layout[] = "SECTIONS";
+    if (memmem(bytes.ptr, bytes.len, layout, strlen(layout)) != NULL) {
+        return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
+                         "%s: a linker script with a layout of its own, which cannot be kept in a "
+                         "link with other extensions",
+                         path);
+    }
+    return 0;
+}
+
+static int
+sort_item(struct sorter *sorter, const struct kiln_trace_item *item)
+{
+    struct kiln_ctx *ctx = sorter->ctx;
+    if (item->member != NULL) {
+        return sort_member(sorter, item);
+    }
+    struct kiln_file file;
+    int result = kiln_file_map(ctx, item->path, &file);
+    if (result < 0) {
+        return result;
+    }
+    switch (kiln_elf_classify(file.bytes)) {
+    case KILN_OBJECT_RELOCATABLE:
+    case KILN_OBJECT_GCC_LTO:
+    case KILN_OBJECT_LLVM_BITCODE:
+        kiln_strings_add(&ctx->arena, sorter->inputs, item->path);
+        break;
+    case KILN_OBJECT_SHARED:
+        kiln_strings_add(&ctx->arena, sorter->shared, kiln_file_absolute(ctx, item->path));
+        break;
+    case KILN_OBJECT_ARCHIVE: /* opened; its members are items of their own */
+        break;
+    case KILN_OBJECT_OTHER:
+        result = sort_other(sorter, item->path, file.bytes);
+        break;
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+int
+kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kiln_strings *inputs,
+                struct kiln_strings *shared)
+{
+    struct sorter sorter = {.ctx = ctx, .trace = trace, .inputs = inputs, .shared = shared};
+    for (size_t i = 0; i < trace->count; i++) {
+        int result = sort_item(&sorter, &trace->items[i]);
+        if (result < 0) {
+            return result;
+        }
+    }
+    if (inputs->count == 0) {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "the linker's trace lists no object");
+    }
+    return 0;
+}

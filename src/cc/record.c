@@ -1,0 +1,243 @@
+/* What a fat extension remembers of its link: what the result itself says (init symbols, rpath) and
+ * what later links must repeat.
+ *
+ * Libraries that were archives are in the relocatable already; those that were shared objects are
+ * needed again. Which one `-lfoo` was is looked up as the linker does, in the -L directories, and
+ * for the toolchain's own directories in the trace. */
+#include "cc/cc.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "elf/elf.h"
+
+/* -- From the output -- */
+
+static int
+compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void
+read_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
+{
+    size_t table = kiln_elf_find_type(elf, SHT_DYNSYM);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 0; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
+            kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
+        }
+    }
+    if (out->count > 0) {
+        qsort(out->items, out->count, sizeof *out->items, compare_strings);
+    }
+}
+
+static void
+push_dirs(struct kiln_ctx *ctx, const char *dirs, struct kiln_strings *out)
+{
+    for (size_t len; *dirs != '\0'; dirs += len + (dirs[len] == ':')) {
+        len = strcspn(dirs, ":");
+        if (len > 0) {
+            kiln_strings_add(&ctx->arena, out, kiln_arena_strndup(&ctx->arena, dirs, len));
+        }
+    }
+}
+
+/* DT_RUNPATH, or else DT_RPATH (gABI: the latter is ignored if there is the former). */
+static void
+read_rpaths(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
+{
+    size_t index = kiln_elf_find_type(elf, SHT_DYNAMIC);
+    if (index == 0) {
+        return;
+    }
+    GElf_Shdr header;
+    kiln_elf_get_section(elf, index, &header);
+    struct kiln_span entries = kiln_elf_get_contents(elf, index);
+    struct kiln_span strings = header.sh_link < elf->section_count
+                                   ? kiln_elf_get_contents(elf, header.sh_link)
+                                   : kiln_span_of(NULL, 0);
+    const char *rpath = NULL, *runpath = NULL;
+    uint64_t tag, value;
+    for (uint64_t at = 0; kiln_span_get_u64(entries, at, &tag) && tag != DT_NULL &&
+                          kiln_span_get_u64(entries, at + 8, &value);
+         at += 16)
+    {
+        if (tag == DT_RUNPATH) {
+            runpath = kiln_span_get_string(strings, value);
+        }
+        else if (tag == DT_RPATH) {
+            rpath = kiln_span_get_string(strings, value);
+        }
+    }
+    runpath = runpath == NULL ? rpath : runpath;
+    if (runpath != NULL) {
+        push_dirs(ctx, runpath, out);
+    }
+}
+
+int
+kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found)
+{
+    *found = false;
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode)) { /* /dev/null */
+        return 0;
+    }
+    struct kiln_file file;
+    struct kiln_elf elf;
+    int result = kiln_file_map(ctx, path, &file);
+    if (result == 0 && kiln_elf_classify(file.bytes) == KILN_OBJECT_SHARED) {
+        result = kiln_elf_init(ctx, file.bytes, path, &elf);
+        if (result == 0) {
+            read_inits(ctx, &elf, &fat->inits);
+            read_rpaths(ctx, &elf, &fat->rpaths);
+            *found = fat->inits.count > 0;
+        }
+        kiln_elf_release(&elf);
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+/* -- From the command line -- */
+
+static enum kiln_object_kind
+classify(struct kiln_ctx *ctx, const char *path)
+{
+    struct stat st;
+    struct kiln_file file;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || kiln_file_map(ctx, path, &file) < 0) {
+        return KILN_OBJECT_OTHER;
+    }
+    enum kiln_object_kind kind = kiln_elf_classify(file.bytes);
+    kiln_file_release(&file);
+    return kind;
+}
+
+static bool
+is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The file that the linker takes for LIBRARY from directory DIR, or NULL. */
+static const char *
+find_in_dir(struct kiln_ctx *ctx, const char *dir, const struct kiln_repeat *library)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *path;
+    if (library->text[0] == ':') {
+        path = kiln_arena_printf(arena, "%s/%s", dir, library->text + 1);
+        return is_file(path) ? path : NULL;
+    }
+    path = kiln_arena_printf(arena, "%s/lib%s.so", dir, library->text);
+    if (!library->is_static && is_file(path)) {
+        return path;
+    }
+    path = kiln_arena_printf(arena, "%s/lib%s.a", dir, library->text);
+    return is_file(path) ? path : NULL;
+}
+
+/* Whether one of SHARED is LIBRARY: libm.so.6 for -lm. */
+static bool
+is_among(struct kiln_ctx *ctx, const struct kiln_strings *shared, const struct kiln_repeat *library)
+{
+    const char *stem = library->text[0] == ':'
+                           ? library->text + 1
+                           : kiln_arena_printf(&ctx->arena, "lib%s.so", library->text);
+    size_t len = strlen(stem);
+    for (size_t i = 0; i < shared->count; i++) {
+        const char *name = kiln_file_basename(shared->items[i]);
+        if (strncmp(name, stem, len) == 0 && (name[len] == '\0' || name[len] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where libraries are looked for before the toolchain's own directories. */
+static void
+list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_strings *out)
+{
+    for (size_t i = 0; i < line->repeats.count; i++) {
+        if (line->repeats.items[i].kind == KILN_REPEAT_DIR) {
+            kiln_strings_add(&ctx->arena, out,
+                             kiln_file_absolute(ctx, line->repeats.items[i].text));
+        }
+    }
+    const char *library_path = getenv("LIBRARY_PATH");
+    struct kiln_strings more = {0};
+    if (library_path != NULL) {
+        push_dirs(ctx, library_path, &more);
+    }
+    for (size_t i = 0; i < more.count; i++) {
+        kiln_strings_add(&ctx->arena, out, kiln_file_absolute(ctx, more.items[i]));
+    }
+}
+
+static void
+push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
+             const struct kiln_strings *dirs, struct kiln_fat *fat)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *path = NULL;
+    size_t i = 0;
+    while (i < dirs->count && (path = find_in_dir(ctx, dirs->items[i], library)) == NULL) {
+        i++;
+    }
+    if (path == NULL ? !is_among(ctx, &fat->shared, library)
+                     : classify(ctx, path) == KILN_OBJECT_ARCHIVE)
+    {
+        return;
+    }
+    if (path != NULL) { /* of LIBRARY_PATH, perhaps */
+        kiln_strings_add(arena, &fat->args, kiln_arena_printf(arena, "-L%s", dirs->items[i]));
+    }
+    kiln_strings_push(arena, &fat->args, kiln_arena_printf(arena, "-l%s", library->text));
+}
+
+/* gfortran adds its run-time library by itself; a C or C++ driver does not. */
+static void
+push_fortran(struct kiln_ctx *ctx, struct kiln_fat *fat)
+{
+    if (strstr(kiln_file_basename(fat->driver), "gfortran") != NULL) {
+        kiln_strings_add(&ctx->arena, &fat->args, "-lgfortran");
+        kiln_strings_add(&ctx->arena, &fat->args, "-lm");
+    }
+}
+
+void
+kiln_record_args(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_fat *fat)
+{
+    struct kiln_strings dirs = {0};
+    list_dirs(ctx, line, &dirs);
+    for (size_t i = 0; i < line->repeats.count; i++) {
+        const struct kiln_repeat *repeat = &line->repeats.items[i];
+        switch (repeat->kind) {
+        case KILN_REPEAT_FLAG:
+            kiln_strings_push(&ctx->arena, &fat->args, repeat->text);
+            break;
+        case KILN_REPEAT_DIR:
+            kiln_strings_add(
+                &ctx->arena, &fat->args,
+                kiln_arena_printf(&ctx->arena, "-L%s", kiln_file_absolute(ctx, repeat->text)));
+            break;
+        case KILN_REPEAT_LIBRARY:
+            push_library(ctx, repeat, &dirs, fat);
+            break;
+        case KILN_REPEAT_INPUT:
+            if (classify(ctx, repeat->text) == KILN_OBJECT_SHARED) {
+                kiln_strings_push(&ctx->arena, &fat->args, kiln_file_absolute(ctx, repeat->text));
+            }
+            break;
+        }
+    }
+    push_fortran(ctx, fat);
+}

@@ -1,0 +1,161 @@
+/* The second link, run for its trace alone: the same driver and arguments, but everything that is
+ * written goes to a private directory, nothing is printed, and the toolchain's own start files and
+ * libraries are left out (-nostdlib), so that what the trace lists is the extension's.
+ *
+ * Sources among the inputs are compiled again; -save-temps keeps their objects there. */
+#include "cc/cc.h"
+
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/process.h"
+
+static void
+push(struct kiln_ctx *ctx, struct kiln_strings *argv, const char *arg)
+{
+    kiln_strings_push(&ctx->arena, argv, arg);
+}
+
+/* The arguments go into a file if the first link had them in one: they may be too many. */
+static int
+push_args(struct kiln_ctx *ctx, const char *tmpdir, bool as_file, const struct kiln_strings *args,
+          struct kiln_strings *argv)
+{
+    if (!as_file) {
+        kiln_strings_push_all(&ctx->arena, argv, args);
+        return 0;
+    }
+    const char *path = kiln_arena_printf(&ctx->arena, "%s/arguments", tmpdir);
+    push(ctx, argv, kiln_arena_printf(&ctx->arena, "@%s", path));
+    return kiln_file_write(ctx, path, kiln_response_format(ctx, args));
+}
+
+static int
+run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+    const struct kiln_command_line *line, const char *linker, struct kiln_trace *out)
+{
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    struct kiln_strings args = {0};
+    kiln_strings_push_all(&ctx->arena, &args, &line->trace);
+    if (linker != NULL) {
+        push(ctx, &args, linker);
+    }
+    if (line->has_sources) {
+        push(ctx, &args, "-save-temps=obj");
+    }
+    push(ctx, &args, "-o");
+    push(ctx, &args, kiln_arena_printf(&ctx->arena, "%s/traced.so", tmpdir));
+    push(ctx, &args, "-nostdlib");
+    push(ctx, &args, "-Wl,--unresolved-symbols=ignore-all");
+    push(ctx, &args, "-Wl,--trace"); /* twice: GNU ld then lists archive members */
+    push(ctx, &args, "-Wl,--trace");
+
+    struct kiln_process process = {
+        .out_mode = KILN_STREAM_CAPTURE,
+        .err_mode = KILN_STREAM_CAPTURE,
+    };
+    kiln_strings_push_all(&ctx->arena, &process.argv, &compiler->words);
+    int result = push_args(ctx, tmpdir, line->has_response, &args, &process.argv);
+    /* gcc writes dependencies where these say. */
+    push(ctx, &process.setenv, "DEPENDENCIES_OUTPUT");
+    push(ctx, &process.setenv, "SUNPRO_DEPENDENCIES");
+    push(ctx, &process.setenv, kiln_arena_printf(&ctx->arena, "TMPDIR=%s", tmpdir));
+    if (result == 0) {
+        result = kiln_process_check(ctx, &process, "cannot repeat the link for its trace");
+    }
+    return result == 0 ? kiln_trace_parse(ctx, process.out, out) : result;
+}
+
+static bool
+is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Whether TRACE has the file PATH; looked for from *cursor on, where it will be as a rule. */
+static bool
+find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
+{
+    for (int by_name = 1; by_name >= 0; by_name--) {
+        for (size_t n = 0; n < trace->count; n++) {
+            size_t i = (*cursor + n) % trace->count;
+            const struct kiln_trace_item *item = &trace->items[i];
+            if (item->member == NULL &&
+                (by_name ? strcmp(item->path, path) == 0 : is_same_file(item->path, path)))
+            {
+                *cursor = i + 1;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The first object of the command line that TRACE does not have, or NULL. (gold does not list
+ * objects that it hands to an LTO plugin.) */
+static const char *
+find_missing(const struct kiln_command_line *line, const struct kiln_trace *trace)
+{
+    size_t cursor = 0;
+    for (size_t i = 0; i < line->repeats.count; i++) {
+        const struct kiln_repeat *repeat = &line->repeats.items[i];
+        size_t len = strlen(repeat->text);
+        if (repeat->kind == KILN_REPEAT_INPUT && !repeat->is_lazy && len > 2 &&
+            strcmp(repeat->text + len - 2, ".o") == 0 && !find_file(trace, repeat->text, &cursor))
+        {
+            return repeat->text;
+        }
+    }
+    return NULL;
+}
+
+static bool
+has_members(const struct kiln_trace *trace)
+{
+    for (size_t i = 0; i < trace->count; i++) {
+        if (trace->items[i].member != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+               const struct kiln_command_line *line, struct kiln_trace *out)
+{
+    if (line->obstacle != NULL) {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "%s", line->obstacle);
+    }
+    int result = run(ctx, compiler, line, NULL, out);
+    if (result < 0) {
+        return result;
+    }
+    const char *missing = find_missing(line, out);
+    if (missing == NULL && !(out->is_mold && has_members(out))) {
+        return 0;
+    }
+
+    /* GNU ld, which has to combine the objects anyway, gives an exact trace. If it cannot do this
+     * link, mold's unused members do no harm; missing objects would. */
+    struct kiln_trace exact;
+    void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
+    ctx->say = NULL;
+    result = run(ctx, compiler, line, "-fuse-ld=bfd", &exact);
+    ctx->say = say;
+    if (result == 0 && find_missing(line, &exact) == NULL) {
+        *out = exact;
+        return 0;
+    }
+    if (missing != NULL) {
+        return kiln_fail(ctx, KILN_ERR_TOOL,
+                         "the linker's trace does not list %s, which it was given: link with GNU "
+                         "ld or lld, or without -flto",
+                         missing);
+    }
+    return 0;
+}

@@ -1,0 +1,248 @@
+/* Reading a linker's trace, and sorting what is in it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "cc/cc.h"
+#include "object.h"
+
+static struct kiln_ctx ctx;
+static char said[1000];
+
+static void
+remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
+{
+    (void)context, (void)severity;
+    snprintf(said, sizeof said, "%s", text);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    ctx = (struct kiln_ctx){.say = remember};
+    said[0] = '\0';
+    return chdir(kiln_ctx_get_tmpdir(&ctx));
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    int result = chdir("/");
+    kiln_ctx_release(&ctx);
+    return result;
+}
+
+static void
+make_file(const char *path, struct kiln_span bytes)
+{
+    assert_int_equal(kiln_file_make_dirs(&ctx, kiln_file_dirname(&ctx, path)), 0);
+    assert_int_equal(kiln_file_write(&ctx, path, bytes), 0);
+}
+
+static void
+make_object(const char *path)
+{
+    struct test_object object = test_make_object();
+    make_file(path, test_object_bytes(&object));
+}
+
+/* An ar archive of objects, NAMES separated by spaces, each shorter than 16 bytes. */
+static void
+make_archive(const char *path, const char *names)
+{
+    struct test_object object = test_make_object();
+    struct kiln_span bytes = test_object_bytes(&object);
+    size_t size = 8, capacity = 8 + (strlen(names) + 1) * (bytes.len + 61);
+    char *archive = kiln_arena_alloc(&ctx.arena, capacity);
+    memcpy(archive, "!<arch>\n", 8);
+    while (*names != '\0') {
+        size_t len = strcspn(names, " ");
+        const char *name = kiln_arena_printf(&ctx.arena, "%.*s/", (int)len, names);
+        size += (size_t)snprintf(archive + size, capacity - size, "%-16s%-12d%-6d%-6d%-8o%-10zu`\n",
+                                 name, 0, 0, 0, 0644U, bytes.len);
+        memcpy(archive + size, bytes.ptr, bytes.len);
+        size += bytes.len;
+        if (bytes.len % 2 != 0) {
+            archive[size++] = '\n';
+        }
+        names += len + (names[len] == ' ');
+    }
+    make_file(path, kiln_span_of(archive, size));
+}
+
+static const char *
+parse(const char *text)
+{
+    struct kiln_trace trace;
+    const char *result = "";
+    assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
+    for (size_t i = 0; i < trace.count; i++) {
+        const struct kiln_trace_item *item = &trace.items[i];
+        result = kiln_arena_printf(&ctx.arena, "%s%s%s%s%s", result, i == 0 ? "" : "|", item->path,
+                                   item->member == NULL ? "" : ":",
+                                   item->member == NULL ? "" : item->member);
+    }
+    return result;
+}
+
+static void
+test_each_linkers_format_is_read(void **state)
+{
+    (void)state;
+    make_object("a.o");
+    make_archive("d/lib.a", "m.o n.o");
+    assert_string_equal(parse("a.o\nd/lib.a\n(d/lib.a)m.o\n"), "a.o|d/lib.a|d/lib.a:m.o");
+    assert_string_equal(parse("a.o\nd/lib.a(m.o)\nd/lib.a(n.o)"), "a.o|d/lib.a:m.o|d/lib.a:n.o");
+    assert_string_equal(parse("trace: a.o\ntrace: d/lib.a(n.o)\n"), "a.o|d/lib.a:n.o");
+    assert_string_equal(parse("-lx (a.o)\n"), "a.o");
+    assert_string_equal(parse(""), "");
+    assert_string_equal(parse("\n\n"), "");
+}
+
+static void
+test_names_may_have_parentheses_and_spaces(void **state)
+{
+    (void)state;
+    make_object("(a) b(c).o");
+    make_archive("x (1)/lib(2).a", "m.o");
+    assert_string_equal(parse("(a) b(c).o\n"), "(a) b(c).o");
+    assert_string_equal(parse("(x (1)/lib(2).a)m.o\n"), "x (1)/lib(2).a:m.o");
+    assert_string_equal(parse("x (1)/lib(2).a(m.o)\n"), "x (1)/lib(2).a:m.o");
+    assert_string_equal(parse("x (1)/lib(2).a(m(3).o)\n"), "x (1)/lib(2).a:m(3).o");
+}
+
+static void
+test_what_lto_made_is_left_out(void **state)
+{
+    (void)state;
+    make_object("a.o");
+    make_object("x.so.ltrans0.ltrans.o");
+    assert_string_equal(parse("a.o\n/tmp/ccAbC.ltrans0.ltrans.o\nx.so.ltrans0.ltrans.o\n"
+                              "/tmp/lto-llvm-1f.o\nx.so.lto.o\n"),
+                        "a.o");
+}
+
+static void
+test_a_line_that_names_no_file_is_an_error(void **state)
+{
+    (void)state;
+    struct kiln_trace trace;
+    assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string("gone.o\n"), &trace),
+                     KILN_ERR_FORMAT);
+    assert_non_null(strstr(said, "\"gone.o\""));
+}
+
+/* -- Sorting -- */
+
+static struct kiln_strings inputs, shared;
+
+static int
+sort(const char *text)
+{
+    struct kiln_trace trace;
+    inputs = shared = (struct kiln_strings){0};
+    assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
+    return kiln_trace_sort(&ctx, &trace, &inputs, &shared);
+}
+
+static void
+test_objects_members_and_shared_objects_are_told_apart(void **state)
+{
+    (void)state;
+    make_object("a.o");
+    make_archive("lib.a", "m.o n.o");
+    make_file("libm.so", kiln_span_of_string("GROUP ( libm.so.6 )"));
+    assert_int_equal(kiln_file_copy(&ctx, kiln_file_get_program(&ctx), "libm.so.6"), 0);
+    assert_int_equal(sort("a.o\nlib.a\n(lib.a)n.o\nlibm.so\nlibm.so.6\na.o\n"), 0);
+    assert_int_equal(inputs.count, 2);
+    assert_string_equal(inputs.items[0], "a.o");
+    assert_string_equal(inputs.items[1], "lib.a(n.o)");
+    assert_int_equal(shared.count, 1);
+    assert_int_equal(shared.items[0][0], '/');
+    assert_string_equal(kiln_file_basename(shared.items[0]), "libm.so.6");
+}
+
+static void
+test_members_of_one_name_are_copied_out_if_all_were_linked(void **state)
+{
+    (void)state;
+    make_archive("lib.a", "m.o n.o m.o");
+    assert_int_equal(sort("lib.a(m.o)\nlib.a(n.o)\nlib.a(m.o)\n"), 0);
+    assert_int_equal(inputs.count, 3);
+    assert_string_not_equal(inputs.items[0], inputs.items[1]);
+    assert_int_equal(access(inputs.items[0], R_OK), 0);
+    assert_int_equal(access(inputs.items[1], R_OK), 0);
+    assert_string_equal(inputs.items[2], "lib.a(n.o)");
+}
+
+static void
+test_an_archive_stands_for_members_of_one_name_if_some_were_linked(void **state)
+{
+    (void)state;
+    make_archive("lib.a", "m.o n.o m.o");
+    assert_int_equal(sort("lib.a(m.o)\nlib.a(n.o)\n"), 0);
+    assert_int_equal(inputs.count, 1);
+    assert_string_equal(inputs.items[0], "lib.a");
+}
+
+static void
+test_members_of_a_thin_archive_are_files(void **state)
+{
+    (void)state;
+    make_object("d/o/m.o");
+    make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
+    assert_int_equal(sort("d/thin.a(o/m.o)\n"), 0);
+    assert_string_equal(inputs.items[0], "d/o/m.o");
+    assert_int_equal(sort("d/thin.a(d/o/m.o)\n"), 0);
+    assert_string_equal(inputs.items[0], "d/o/m.o");
+    assert_int_equal(sort("d/thin.a\nd/o/m.o\n"), 0);
+    assert_string_equal(inputs.items[0], "d/o/m.o");
+    assert_int_equal(sort("d/thin.a(gone.o)\n"), KILN_ERR_SYSTEM);
+    assert_non_null(strstr(said, "d/thin.a: member gone.o"));
+}
+
+static void
+test_a_script_with_a_layout_is_refused(void **state)
+{
+    (void)state;
+    make_object("a.o");
+    make_file("x.ld", kiln_span_of_string("SECTIONS { .x : { *(.x) } }"));
+    assert_int_equal(sort("a.o\nx.ld\n"), KILN_ERR_INPUT);
+    assert_non_null(strstr(said, "x.ld: a linker script"));
+}
+
+static void
+test_a_trace_without_objects_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(sort(""), KILN_ERR_INPUT);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_each_linkers_format_is_read),
+        TEST(test_names_may_have_parentheses_and_spaces),
+        TEST(test_what_lto_made_is_left_out),
+        TEST(test_a_line_that_names_no_file_is_an_error),
+        TEST(test_objects_members_and_shared_objects_are_told_apart),
+        TEST(test_members_of_one_name_are_copied_out_if_all_were_linked),
+        TEST(test_an_archive_stands_for_members_of_one_name_if_some_were_linked),
+        TEST(test_members_of_a_thin_archive_are_files),
+        TEST(test_a_script_with_a_layout_is_refused),
+        TEST(test_a_trace_without_objects_is_refused),
+    };
+#undef TEST
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -260,6 +260,19 @@ any_recorded_failure(const struct packages *packages)
     return false;
 }
 
+static void
+say_totals(struct kiln_ctx *ctx, const struct totals *totals, size_t packages)
+{
+    const char *plural = packages == 1 ? "" : "s";
+    if (packages > 0 && totals->extensions == 0) {
+        kiln_say(ctx, KILN_NOTE, "%zu package%s, no extensions", packages, plural);
+    }
+    else if (packages > 1) {
+        kiln_say(ctx, KILN_NOTE, "%zu package%s, %zu without extensions; %zu of %zu extensions fat",
+                 packages, plural, totals->without, totals->fat, totals->extensions);
+    }
+}
+
 int
 kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span result)
 {
@@ -275,9 +288,6 @@ kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span result)
                  "once the cause is mended: kiln pip cache remove NAME, then kiln pip install "
                  "--force-reinstall NAME");
     }
-    if (packages.count > 0) {
-        kiln_say(ctx, KILN_NOTE, "%zu of %zu extensions are fat; %zu of %zu packages have none",
-                 totals.fat, totals.extensions, totals.without, packages.count);
-    }
+    say_totals(ctx, &totals, packages.count);
     return 0;
 }

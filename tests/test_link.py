@@ -219,10 +219,10 @@ def test_two_vendored_copies_of_a_library_stay_apart(kiln, python, tmp_path):
 
 def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
     source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\n#include <math.h>").replace(
-        "PyUnicode_FromString(VALUE)", "PyFloat_FromDouble(cbrt((double)(27 + (m == NULL))))")
+        "PyUnicode_FromString(VALUE)", "PyFloat_FromDouble(hypot(3.0 + (m == NULL), 4.0))")
     extension(tmp_path / "site", "rooted", python, source=source, more=["-lm"])
     kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
-    assert call(tmp_path / "app", tmp_path / "site", "import rooted; print(json.dumps(rooted.value()))") == 3.0
+    assert call(tmp_path / "app", tmp_path / "site", "import rooted; print(json.dumps(rooted.value()))") == 5.0
     module, = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
     assert any("libm" in library for library in module["libraries"])
 

@@ -91,7 +91,8 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
     /* gABI, "Section Header Table": numbers that do not fit the header are in section 0. */
     GElf_Shdr first;
     if (header->e_shentsize != sizeof first ||
-        !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first))
+        !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first) ||
+        first.sh_type != SHT_NULL || first.sh_name != 0)
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: damaged or cut short: no section headers at offset %llu; make it "

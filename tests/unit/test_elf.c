@@ -138,6 +138,12 @@ test_a_wrong_header_is_an_error(void **state)
     object.header.e_shoff = UINT64_MAX - 10;
     assert_damaged(&object, "no section headers");
     object = test_make_object();
+    object.sections[0].sh_name = 64;
+    assert_damaged(&object, "no section headers");
+    object = test_make_object();
+    object.sections[0].sh_type = SHT_PROGBITS;
+    assert_damaged(&object, "no section headers");
+    object = test_make_object();
     object.header.e_shnum = 60000;
     assert_damaged(&object, "60000 section headers");
     object = test_make_object();

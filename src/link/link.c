@@ -14,10 +14,9 @@ say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     struct stat st;
     double size = stat(output, &st) == 0 ? (double)st.st_size / 1e6 : 0;
     kiln_say(ctx, KILN_NOTE,
-             "%s: %zu extension%s baked, %zu stay%s a file, %.1f MB (Python %s, %s libpython)",
-             output, bake->modules.count, bake->modules.count == 1 ? "" : "s", bake->kept,
-             bake->kept == 1 ? "s" : "", size, bake->python.version,
-             bake->shared_libpython ? "shared" : "static");
+             "%s: %zu extension%s baked, %zu left as files, %.1f MB (Python %s, %s libpython)",
+             output, bake->modules.count, bake->modules.count == 1 ? "" : "s", bake->kept, size,
+             bake->python.version, bake->shared_libpython ? "shared" : "static");
 }
 
 int

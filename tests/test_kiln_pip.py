@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import shutil
 import subprocess
 import tarfile
@@ -276,6 +277,41 @@ def test_an_extension_that_went_past_kiln_cc_is_told(kiln, python, env, index, t
     result = kiln("pip", "--python", python, "install", "--no-index", "-f", index,
                   "--target", tmp_path / "target", source, env=env)
     assert "local 1.0: 1 extension, not fat: not linked through kiln-cc" in result.stderr
+
+
+# --- Progress ---
+
+
+@pytest.fixture
+def slow_project(tmp_path):
+    """A project whose build reports its steps, as ninja does."""
+    prologue = ("import time\nfor step in 3, 4:\n"
+                "    print(f'[{step}/7] Compiling', flush=True)\n    time.sleep(0.3)\n")
+    return write_project(tmp_path / "slow", project("slow", prologue=prologue))
+
+
+def test_a_terminal_shows_how_far_a_build_is(build, python, env, index, slow_project, tmp_path):
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [build / "kiln", "pip", "--python", python, "install", "--no-index", "-f", index,
+         "--target", tmp_path / "target", slow_project],
+        stdin=inside, stdout=inside, stderr=inside, env={**env, "TERM": "xterm"})
+    os.close(inside)
+    output = b""
+    try:
+        while data := os.read(terminal, 65536):
+            output += data
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    assert process.wait() == 0
+    assert b" 4/7" in output
+
+
+def test_a_pipe_gets_no_progress(install, slow_project):
+    result = install(slow_project)
+    assert "4/7" not in result.stdout + result.stderr
+    assert "\r" not in result.stdout + result.stderr and "\b" not in result.stdout
 
 
 # --- Being pip ---

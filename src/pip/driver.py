@@ -266,6 +266,56 @@ def report(result, command, options, chosen):
         result.put("E", f"{type(error).__name__}: {error}")
 
 
+# --- progress ---
+
+
+class BuildProgress:
+    """How far a build is, from its output, behind pip's spinner: the step that ninja and CMake count,
+    or how much has been compiled."""
+
+    def __init__(self):
+        self.spinner, self.compiled, self.text = None, 0, ""
+
+    def read_line(self, line):
+        step = re.match(r"\s*\[\s*(\d+)/(\d+)\]", line)
+        if step:
+            self.text = f" {step[1]}/{step[2]}"
+        elif " -c " in line or line.lstrip().startswith("Compiling "):
+            self.compiled += 1
+            self.text = f" {self.compiled} compiled"
+
+    def get_text(self, spinner):
+        if spinner is not self.spinner:
+            self.__init__()
+            self.spinner = spinner
+        return self.text
+
+
+def show_build_progress():
+    """On a terminal; without one pip has another spinner."""
+    from pip._internal.cli.spinners import InteractiveSpinner
+    from pip._internal.utils.subprocess import subprocess_logger
+
+    progress = BuildProgress()
+    write = InteractiveSpinner._write
+
+    def write_with_progress(self, status):
+        text = progress.get_text(self)
+        write(self, status + text if len(status) == 1 else status)
+
+    def listen(log):
+        def wrapper(message, *args):
+            if not args:
+                progress.read_line(message)
+            return log(message, *args)
+        return wrapper
+
+    InteractiveSpinner._write = write_with_progress
+    for level in "debug", "verbose":
+        if hasattr(subprocess_logger, level):
+            setattr(subprocess_logger, level, listen(getattr(subprocess_logger, level)))
+
+
 # --- pip ---
 
 
@@ -302,6 +352,10 @@ def instrument(command, name, result):
     choice = Choice()
     prefer_source(PackageFinder, choice)
     record_choice(Resolver, choice)
+    try:
+        show_build_progress()
+    except (ImportError, AttributeError):  # a pip that has other spinners shows those
+        pass
     original = command.run
 
     def run(options, args):

@@ -1,0 +1,1 @@
+long ledger_add(long amount);

@@ -453,6 +453,13 @@ def test_libraries_and_flags_to_repeat_are_recorded(cc, work):
     assert fat.output == str(work / "x.so")
 
 
+@pytest.mark.parametrize("spelling", ["-lpython3.99", "libpython3.99.so", "-l:libpython3.99.so"])
+def test_libpython_is_not_to_be_repeated(spelling, cc, work):
+    run("cc", "-shared", "plain.o", "-o", "libpython3.99.so", cwd=work)
+    cc(work, "-shared", "ext.o", "-L.", spelling, "-lm", "-o", "x.so")
+    assert fat_section.read(work / "x.so").args == [f"-L{work}/.", "-lm"]
+
+
 def test_the_cxx_driver_is_recorded(cc, work):
     cc(work, "-shared", "-fPIC", "cpp.cc", "-o", "x.so", program="kiln-c++")
     fat = fat_section.read(work / "x.so")

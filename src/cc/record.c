@@ -182,6 +182,16 @@ list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kil
     }
 }
 
+/* python3.12, libpython3.12.so, :libpython3.so. An executable with the extension has a libpython of
+ * its own, perhaps a static one. */
+static bool
+is_libpython(const char *name)
+{
+    name += *name == ':';
+    name += strncmp(name, "lib", 3) == 0 ? 3 : 0;
+    return strncmp(name, "python", 6) == 0 && name[6] >= '0' && name[6] <= '9';
+}
+
 static void
 push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
              const struct kiln_strings *dirs, struct kiln_fat *fat)
@@ -189,6 +199,9 @@ push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
     struct kiln_arena *arena = &ctx->arena;
     const char *path = NULL;
     size_t i = 0;
+    if (is_libpython(library->text)) {
+        return;
+    }
     while (i < dirs->count && (path = find_in_dir(ctx, dirs->items[i], library)) == NULL) {
         i++;
     }
@@ -233,7 +246,9 @@ kiln_record_args(struct kiln_ctx *ctx, const struct kiln_command_line *line, str
             push_library(ctx, repeat, &dirs, fat);
             break;
         case KILN_REPEAT_INPUT:
-            if (classify(ctx, repeat->text) == KILN_OBJECT_SHARED) {
+            if (classify(ctx, repeat->text) == KILN_OBJECT_SHARED &&
+                !is_libpython(kiln_file_basename(repeat->text)))
+            {
                 kiln_strings_push(&ctx->arena, &fat->args, kiln_file_absolute(ctx, repeat->text));
             }
             break;

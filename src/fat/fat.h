@@ -17,7 +17,8 @@ struct kiln_fat {
     const char *output;         /* the path it was linked to, absolute */
     struct kiln_strings inits;  /* its init symbols, sorted: "PyInit__core" */
     struct kiln_strings args;   /* what the final link must repeat, in order: -L, -l, -pthread,
-                                 * -fopenmp, -static-libstdc++, -fsanitize=; -L absolute */
+                                 * -fopenmp, -static-libstdc++, -fsanitize=, paths of shared
+                                 * objects; directories absolute; no libpython */
     struct kiln_strings rpaths; /* directories, unexpanded ($ORIGIN) */
     struct kiln_strings shared; /* shared objects among the inputs: absolute paths */
     const char *failure;        /* why there is no object, for a person; NULL if there is one */

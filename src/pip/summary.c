@@ -90,7 +90,7 @@ read_result(struct kiln_ctx *ctx, struct kiln_span bytes, struct packages *out)
     }
 }
 
-/* Whether BYTES is a shared object that defines an init symbol. */
+/* Whether the shared object BYTES defines an init symbol. */
 static bool
 is_extension(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name)
 {
@@ -149,9 +149,11 @@ inspect(struct kiln_ctx *ctx, const char *how, struct extension *extension)
     struct kiln_fat fat = {0};
     bool found = false;
     last_error = NULL;
-    if (kiln_file_map(ctx, extension->path, &file) == 0 &&
-        kiln_fat_read(ctx, file.bytes, extension->shown, &fat, &found) == 0)
-    {
+    int result = kiln_file_map(ctx, extension->path, &file);
+    if (result == 0 && kiln_elf_classify(file.bytes) != KILN_OBJECT_SHARED) {
+        extension->ignored = true; /* a linker script, say */
+    }
+    else if (result == 0 && kiln_fat_read(ctx, file.bytes, extension->shown, &fat, &found) == 0) {
         extension->ignored = !found && !is_extension(ctx, file.bytes, extension->shown);
         extension->reason = found ? fat.failure : explain(how);
     }

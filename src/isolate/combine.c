@@ -14,8 +14,9 @@
 
 /* Sections that are not named here keep their names. The order of constructors is that of a shared
  * object, by the script that ld has for those. `.gnu.linkonce` sections are groups of an older
- * kind: linkers drop all but the first of a name, across modules. The addresses are given since an
- * output section of a relocatable object starts where the one before ends otherwise. */
+ * kind: linkers drop all but the first of a name, across modules. Compilers disagree about the type
+ * of `.eh_frame`, which would make two of it, while code is to have one. The addresses are given
+ * since an output section of a relocatable object starts where the one before ends otherwise. */
 static const char script[] =
     "SECTIONS {\n"
     "  .data.rel.ro.kiln_ctors 0 : {\n"
@@ -33,6 +34,7 @@ static const char script[] =
     "    *(.text .text.* .gnu.linkonce.t.*)\n"
     "    kiln_text_end = .;\n"
     "  }\n"
+    "  .eh_frame 0 : { *(.eh_frame) }\n"
     "  .rodata.linkonce 0 : { *(.gnu.linkonce.r.*) }\n"
     "  .data.linkonce 0 : { *(.gnu.linkonce.d.*) }\n"
     "  .bss.linkonce 0 : { *(.gnu.linkonce.b.*) }\n"

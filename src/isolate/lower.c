@@ -53,11 +53,14 @@ lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objec
     kiln_strings_push_all(&ctx->arena, &gcc.argv, objects);
     int result = kiln_process_run(ctx, &gcc);
     if (result == 0 && gcc.status != 0) {
+        size_t len = gcc.err.len < 2000 ? gcc.err.len : 2000;
+        while (len > 0 && gcc.err.ptr[len - 1] == '\n') {
+            len--;
+        }
         result = kiln_fail(ctx, KILN_ERR_TOOL,
                            "%s: bytecode of gcc (-flto) that %s cannot lower; rebuild it with "
                            "-fno-lto, or with that compiler:\n%.*s",
-                           name, cc, (int)(gcc.err.len < 2000 ? gcc.err.len : 2000),
-                           (const char *)gcc.err.ptr);
+                           name, cc, (int)len, (const char *)gcc.err.ptr);
     }
     return result;
 }

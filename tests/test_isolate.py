@@ -1,0 +1,750 @@
+"""kiln isolate: each construct that C and C++ extensions are made of, twice in one executable."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import run
+from isolating import LINKERS, Workshop
+
+INIT = "void *PyInit_m(void) { return (void *)(long)value(); }\n"
+USE = "extern int value(void);\n" + INIT
+CXX_INIT = 'extern "C" void *PyInit_m() { return (void *)(long)value(); }\n'
+
+# name: (sources, options). Options: flags, cc, link (flags of the final link), needs (a program).
+# Every one of them reports V.
+CASES = {
+    "functions, data and statics of the same names": ({
+        "a.c": "int data = V; static int own = 10; int add(int x) { return x + data + own; }",
+        "b.c": "extern int add(int); static int own = -10; int value(void) { return add(own); }\n"
+               + INIT}, {}),
+    "common symbols": ({
+        "a.c": "int shared[100]; void set(void) { shared[99] = V; }",
+        "b.c": "int shared[100]; extern void set(void); int value(void) { set(); return "
+               "shared[99]; }\n" + INIT}, {"flags": ["-fcommon"]}),
+    "a weak function that another object of the module overrides": ({
+        "a.c": "__attribute__((weak)) int value(void) { return 99; }\n" + INIT,
+        "b.c": "int value(void) { return V; }"}, {}),
+    "a weak reference to nothing": ({
+        "a.c": "__attribute__((weak)) extern int nothing(void);\n"
+               "int value(void) { return nothing ? 99 : V; }\n" + INIT}, {}),
+    "a weak reference to what only the other module has": ({
+        "a.c": "__attribute__((weak)) extern int only_one(void);\n"
+               "#if V == 1\nint only_one(void) { return 1; }\n#endif\n"
+               "int value(void) { return only_one ? only_one() : V; }\n" + INIT}, {}),
+    "aliases": ({
+        "a.c": "int real(void) { return V; }\n"
+               'int value(void) __attribute__((alias("real")));\n' + INIT}, {}),
+    "names given to the assembler": ({
+        "a.c": 'int value(void) __asm__("other.name$1"); int value(void) { return V; }\n' + INIT},
+        {}),
+    "hidden, protected and internal symbols": ({
+        "a.c": '__attribute__((visibility("hidden"))) int h = V;\n'
+               '__attribute__((visibility("protected"))) int p(void) { return h; }\n'
+               '__attribute__((visibility("internal"))) int i(void) { return p(); }\n',
+        "b.c": '__attribute__((visibility("internal"))) int i(void);\n'
+               "int value(void) { return i(); }\n" + INIT}, {}),
+    "calls without a PLT": ({"a.c": "int value(void) { return V; }", "b.c": USE},
+                            {"flags": ["-fno-plt"]}),
+    "the medium code model": ({
+        "a.c": "static char big[100000]; int data = V; int value(void) { return data + big[9]; }\n"
+               + INIT}, {"flags": ["-mcmodel=medium"]}),
+    "tables of pointers": ({
+        "a.c": "static int one(void) { return V; } int two(void) { return 0; }\n"
+               "int (*const table[])(void) = {one, two}; extern int pick;\n"
+               "int value(void) { return table[pick](); }\n" + INIT,
+        "b.c": "int pick = 0;"}, {}),
+    "an indirect function": ({
+        "a.c": "static int one(void) { return V; }\n"
+               "static void *choose(void) { return one; }\n"
+               'int chosen(void) __attribute__((ifunc("choose")));\n'
+               "int value(void) { return chosen(); }\n" + INIT}, {}),
+    "thread-local variables, global-dynamic": ({
+        "a.c": "__thread int t = V; static __thread int u; int *at(void) { return &u; }",
+        "b.c": "extern __thread int t; extern int *at(void);\n"
+               "int value(void) { return t + *at(); }\n" + INIT}, {}),
+    "thread-local variables, initial-exec": ({
+        "a.c": "__thread int t = V;",
+        "b.c": "extern __thread int t; int value(void) { return t; }\n" + INIT},
+        {"flags": ["-ftls-model=initial-exec"]}),
+    "thread-local variables, descriptors": ({
+        "a.c": "__thread int t = V;",
+        "b.c": "extern __thread int t; int value(void) { return t; }\n" + INIT},
+        {"flags": ["-mtls-dialect=gnu2"]}),
+    "thread-local objects with destructors": ({
+        "a.cc": "struct T { int v; T() : v(V) {} ~T() {} }; inline thread_local T t;\n"
+                "static int value() { int v = t.v; t.v = v; return v; }\n" + CXX_INIT}, {}),
+    "thread-local variables of many threads": ({
+        "a.cc": "#include <thread>\nthread_local int t = V;\n"
+                "static int value() { int seen = 0; t = 50; std::thread([&] { seen = t; }).join(); "
+                "return seen; }\n" + CXX_INIT}, {}),
+    "templates and their static members": ({
+        "t.cc": "template <class T> struct S { static T v; static T get() { return v; } };\n"
+                "template <class T> T S<T>::v = V;\nint first() { return S<int>::get(); }",
+        "u.cc": "template <class T> struct S { static T v; static T get() { return v; } };\n"
+                "template <class T> T S<T>::v = V;\nint first();\n"
+                "static int value() { return (first() + S<int>::get()) / 2; }\n" + CXX_INIT}, {}),
+    "inline variables, one in each module": ({
+        "a.cc": "inline int v = 0; void set() { v += V; }",
+        "b.cc": "inline int v = 0; void set();\n"
+                "static int value() { v = 0; set(); return v; }\n" + CXX_INIT},
+        {"flags": ["-std=c++17"]}),
+    "static locals of inline functions": ({
+        "a.cc": "inline int next() { static int n = V; return n; } int first() { return next(); }",
+        "b.cc": "inline int next() { static int n = V; return n; } int first();\n"
+                "static int value() { return first() == next() ? next() : 99; }\n" + CXX_INIT}, {}),
+    "constructors in groups of their own kind (C5, D5)": ({
+        "a.cc": "struct B { virtual ~B(); int v; }; inline B::~B() {}\n"
+                "struct X : virtual B { X() { v = V; } }; int first() { X x; return x.v; }",
+        "b.cc": "struct B { virtual ~B(); int v; }; inline B::~B() {}\n"
+                "struct X : virtual B { X() { v = V; } }; int first();\n"
+                "static int value() { X x; return x.v == first() ? x.v : 99; }\n" + CXX_INIT}, {}),
+    "virtual functions, type information and casts": ({
+        "a.cc": "struct A { virtual ~A() {} virtual int f() { return 99; } };\n"
+                "struct B : A { int f() override { return V; } }; A *make() { return new B; }",
+        "b.cc": "struct A { virtual ~A() {} virtual int f() { return 99; } };\n"
+                "struct B : A { int f() override { return V; } }; A *make();\n"
+                "static int value() { A *a = make(); B *b = dynamic_cast<B *>(a);\n"
+                "int v = b ? b->f() : 99; delete a; return v; }\n" + CXX_INIT}, {}),
+    "exceptions inside a module": ({
+        "a.cc": "struct E { int v; virtual ~E() {} }; void fail() { E e; e.v = V; throw e; }",
+        "b.cc": "struct E { int v; virtual ~E() {} }; void fail();\n"
+                "static int value() { try { fail(); } catch (E &e) { return e.v; } return 99; }\n"
+                + CXX_INIT}, {}),
+    "exceptions from one module into the other": ({
+        "a.cc": '#include <stdexcept>\n#include <string>\nextern "C" void *slot;\n'
+                "static void fail() { throw std::runtime_error(std::to_string(V)); }\n"
+                "static int value() { if (!slot) { slot = (void *)fail; return V; }\n"
+                "  if (V == 1) return 1;\n"
+                "  try { ((void (*)())slot)(); } catch (std::runtime_error &e)\n"
+                "  { return std::stoi(e.what()) + 1; } return 99; }\n" + CXX_INIT}, {}),
+    "output streams used by a constructor": ({
+        "a.cc": "#include <iostream>\n#include <sstream>\n"
+                "static int seen = [] { std::ostringstream s; s << V; std::cerr.flush();\n"
+                "  return std::stoi(s.str()); }();\nstatic int value() { return seen; }\n"
+                + CXX_INIT}, {}),
+    "constructors in COMDAT groups, gcc": ({
+        "a.cc": "template <class T> struct S { static T v; }; int make() { return V; }\n"
+                "template <class T> T S<T>::v = make();\n"
+                "static int value() { return S<int>::v; }\n" + CXX_INIT}, {}),
+    "constructors in COMDAT groups, clang": ({
+        "a.cc": "template <class T> struct S { static T v; }; int make() { return V; }\n"
+                "template <class T> T S<T>::v = make();\n"
+                "static int value() { return S<int>::v; }\n" + CXX_INIT},
+        {"cc": "clang++", "needs": "clang++"}),
+    "C++ by clang": ({
+        "a.cc": "#include <map>\n#include <string>\ninline std::map<std::string, int> m;\n"
+                'void set() { m["v"] = V; }',
+        "b.cc": "#include <map>\n#include <string>\ninline std::map<std::string, int> m;\n"
+                'void set();\nstatic int value() { set(); return m["v"]; }\n' + CXX_INIT},
+        {"cc": "clang++", "flags": ["-std=c++17"], "needs": "clang++"}),
+    "the old ABI of std::string": ({
+        "a.cc": "#include <string>\nstatic int value() { return std::stoi(std::string(\"0\") + "
+                "char('0' + V)); }\n" + CXX_INIT}, {"flags": ["-D_GLIBCXX_USE_CXX11_ABI=0"]}),
+    "versions of symbols": ({
+        "a.c": '__asm__(".symver f_old,f@OLD\\n.symver f_new,f@@NEW\\n.symver ref,f@OLD\\n");\n'
+               "int f_old(void) { return V; } int f_new(void) { return 40; } extern int ref(void);"
+               "\nint value(void) { return ref(); }\n" + INIT}, {}),
+    "the default version of a symbol": ({
+        "a.c": '__asm__(".symver f_old,f@OLD\\n.symver f_new,f@@NEW\\n");\n'
+               "int f_old(void) { return 40; } int f_new(void) { return V; }",
+        "b.c": "extern int f(void); int value(void) { return f(); }\n" + INIT}, {}),
+    "a set of data between __start and __stop": ({
+        "a.c": '__attribute__((section("my_set"), used)) static int one = V;',
+        "b.c": "extern int __start_my_set[], __stop_my_set[];\n"
+               "int value(void) { int n = 0; for (int *p = __start_my_set; p < __stop_my_set; p++) "
+               "n += *p; return n; }\n" + INIT}, {}),
+    "a set of data, with --gc-sections": ({
+        "a.c": '__attribute__((section("my_set"), used)) int one = V;',
+        "b.c": "extern int __start_my_set[], __stop_my_set[];\n"
+               "int value(void) { int n = 0; for (int *p = __start_my_set; p < __stop_my_set; p++) "
+               "n += *p; return n; }\n" + INIT}, {"link": ["-Wl,--gc-sections"]}),
+    "a set that only the other module has": ({
+        "a.c": "#if V == 1\n"
+               '__attribute__((section("my_set"), used)) static int one = 1;\n'
+               "int value(void) { return one; }\n#else\n"
+               "__attribute__((weak)) extern int __start_my_set[], __stop_my_set[];\n"
+               "int value(void) { return 2 + (int)(__stop_my_set - __start_my_set); }\n#endif\n"
+               + INIT}, {}),
+    ".gnu.linkonce sections": ({
+        "a.S": '\t.section .gnu.linkonce.t.lo,"ax",@progbits\n\t.globl lo\nlo:\n'
+               '\tmov lo_data(%rip), %eax\n\tret\n'
+               '\t.section .gnu.linkonce.d.lo,"aw",@progbits\n\t.globl lo_data\nlo_data:\n\t.long V\n'
+               '\t.section .gnu.linkonce.odd.lo,"aw",@progbits\n\t.long V\n'
+               '\t.section .note.GNU-stack,"",@progbits\n',
+        "b.c": "extern int lo(void); int value(void) { return lo(); }\n" + INIT}, {}),
+    "functions in sections of their own": ({
+        "a.c": "int value(void) { return V; } int unused(void) { return 9; }", "b.c": USE},
+        {"flags": ["-ffunction-sections", "-fdata-sections"], "link": ["-Wl,--gc-sections"]}),
+    "objects of gcc's LTO": ({
+        "a.c": "int data = V; int get(void) { return data; }",
+        "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
+        {"flags": ["-flto"]}),
+    "objects of gcc's LTO in C++": ({
+        "a.cc": "#include <string>\ninline int v = V; std::string get() { return "
+                "std::to_string(v); }",
+        "b.cc": "#include <string>\ninline int v = V; std::string get();\n"
+                "static int value() { return std::stoi(get()); }\n" + CXX_INIT},
+        {"flags": ["-flto", "-std=c++17"]}),
+    "objects of gcc's LTO with machine code": ({
+        "a.c": "int data = V; int get(void) { return data; }",
+        "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
+        {"flags": ["-flto", "-ffat-lto-objects"], "link": ["-flto"]}),
+    "objects of clang's full LTO": ({
+        "a.c": "int data = V; int get(void) { return data; }",
+        "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
+        {"cc": "clang", "flags": ["-flto"], "needs": "ld.lld"}),
+    "objects of clang's thin LTO": ({
+        "a.c": "int data = V; int get(void) { return data; }",
+        "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
+        {"cc": "clang", "flags": ["-flto=thin"], "needs": "ld.lld"}),
+    "sections with an order (patchable entries, clang)": ({
+        "a.c": "int value(void) { return V; }\n" + INIT},
+        {"cc": "clang", "flags": ["-fpatchable-function-entry=4", "-ffunction-sections"],
+         "needs": "clang"}),
+    "retained sections": ({
+        "a.c": '__attribute__((used, retain, section("keep_me"))) static int k = V;\n'
+               "int value(void) { return k; }\n" + INIT}, {"link": ["-Wl,--gc-sections"]}),
+    "control-flow protection": ({"a.c": "int value(void) { return V; }", "b.c": USE},
+                                {"flags": ["-fcf-protection=full"]}),
+    "an init function that the module itself calls": ({
+        "a.c": "extern void *PyInit_m(void); static int depth;\n"
+               "void *PyInit_m(void) { if (depth++ == 0) { void *v = PyInit_m(); depth = 0; "
+               "return v; } return (void *)V; }\n"}, {}),
+    "a hidden init function": ({
+        "a.c": '__attribute__((visibility("hidden"))) void *PyInit_m(void) '
+               "{ return (void *)V; }\n"}, {}),
+    "dladdr asked of the runtime": ({
+        "a.c": "extern int dladdr(const void *, void *);\n"
+               "int value(void) { char info[64]; return dladdr(info, info) == 77 ? V : 99; }\n"
+               + INIT}, {}),
+    "OpenMP": ({
+        "a.c": "int t; \n#pragma omp threadprivate(t)\nint value(void) { int n = 0;\n"
+               "#pragma omp parallel num_threads(2) reduction(+ : n)\n{ t = V; n += t; }\n"
+               "return n / 2; }\n" + INIT}, {"flags": ["-fopenmp"], "link": ["-fopenmp"]}),
+    "coverage": ({"a.c": "int value(void) { return V; }\n" + INIT},
+                 {"flags": ["--coverage"], "link": ["--coverage"]}),
+    "the address sanitizer": ({
+        "a.c": "int data[3] = {0, V, 0}; int at = 1; int value(void) { return data[at]; }\n" + INIT},
+        {"flags": ["-fsanitize=address"], "link": ["-fsanitize=address"]}),
+}
+
+@pytest.fixture(scope="session")
+def built(kiln, tmp_path_factory):
+    """The two modules of a case, made once for all linkers."""
+    cache = {}
+
+    def get(case):
+        if case not in cache:
+            sources, options = CASES[case]
+            workshop = Workshop(kiln, tmp_path_factory.mktemp("case"))
+            objects = workshop.modules(sources, options.get("flags", ()), options.get("cc"))
+            cache[case] = workshop, objects
+        return cache[case]
+    return get
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+@pytest.mark.parametrize("case", CASES)
+def test_two_modules_of_the_same_sources_do_not_meet(case, linker, built):
+    options = CASES[case][1]
+    if "needs" in options and not shutil.which(options["needs"]):
+        pytest.skip(f"no {options['needs']}")
+    workshop, objects = built(case)
+    exe = workshop.link(objects, linker, options.get("link", ()))
+    assert workshop.numbers(exe) == [-1, 1, 2, 1]
+
+
+@pytest.fixture
+def workshop(kiln, tmp_path):
+    return Workshop(kiln, tmp_path)
+
+
+CTORS = """
+    extern void note(long);
+    __attribute__((constructor)) static void late(void) { note(10 * V + 2); }
+    __attribute__((constructor(200))) static void early(void) { note(10 * V + 1); }
+    __attribute__((destructor)) static void first(void) { note(-10 * V - 1); }
+    __attribute__((destructor(200))) static void last(void) { note(-10 * V - 2); }
+    int value(void) { return V; }
+""" + INIT
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_constructors_run_once_before_the_first_call_and_by_priority(workshop, linker):
+    exe = workshop.link(workshop.modules({"a.c": CTORS}), linker)
+    assert workshop.numbers(exe) == [-1, 11, 12, 1, 21, 22, 2, 1, -21, -22, -11, -12]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_constructors_and_destructors_of_an_unused_module_never_run(workshop, linker):
+    exe = workshop.link(workshop.modules({"a.c": CTORS}), linker)
+    assert workshop.numbers(exe, "one") == [-1, 11, 12, 1, -11, -12]
+
+
+def test_constructors_have_the_arguments_of_the_program(workshop):
+    source = """
+        #include <stdlib.h>
+        static int seen;
+        __attribute__((constructor)) static void c(int argc, char **argv, char **envp)
+        { seen = argc == 1 && argv[0] != NULL && argv[1] == NULL && envp[0] != NULL; }
+        int value(void) { return seen ? V : 99; }
+    """ + INIT
+    exe = workshop.link(workshop.modules({"a.c": source}))
+    assert workshop.numbers(exe) == [-1, 1, 2, 1]
+
+
+LEGACY = """
+    extern void note(long);
+    static void one(void) { note(BASE + 1); } static void two(void) { note(BASE + 2); }
+    static void three(void) { note(BASE + 3); } static void four(void) { note(BASE + 4); }
+    static void end(void) { note(BASE + 5); } static void end2(void) { note(BASE + 6); }
+    #define ARRAY(section_, name, ...) \\
+        static void (*name[])(void) __attribute__((section(section_), used, aligned(8))) = \\
+            {__VA_ARGS__};
+    ARRAY(".ctors", a, one, two)
+    ARRAY(PRIORITY, b, three, four)
+    ARRAY(".dtors", c, end, end2)
+    __attribute__((constructor)) static void modern(void) { note(BASE + 7); }
+    __attribute__((constructor(150))) static void modern_early(void) { note(BASE + 8); }
+"""
+
+
+def test_legacy_constructors_run_in_the_order_of_a_shared_object(workshop):
+    objects = [
+        workshop.compile("x.c", LEGACY, "-DBASE=100", '-DPRIORITY=".ctors.65435"'),
+        workshop.compile("y.c", LEGACY, "-DBASE=200", '-DPRIORITY=".ctors.65335"'),
+        workshop.compile("i.c", "void *PyInit_m(void) { return (void *)5; }"),
+    ]
+    # What ld.bfd makes of them in a shared object is the measure.
+    shared = workshop.dir / "shared.so"
+    run("gcc", "-shared", "-fuse-ld=bfd", "-o", shared, *objects)
+    loader = workshop.compile("load.c", """
+        #include <dlfcn.h>
+        #include <stdio.h>
+        void note(long n) { printf("%ld ", n); fflush(stdout); }
+        int main(int argc, char **argv) { return dlclose(dlopen(argv[argc - 1], RTLD_NOW)); }
+    """)
+    run("gcc", "-o", workshop.dir / "load", loader, "-Wl,-export-dynamic", "-ldl")
+    expected = workshop.numbers(workshop.dir / "load", shared)
+    assert len(expected) == 16
+
+    second = workshop.modules({"m.c": "void *PyInit_m(void) { return (void *)9; }"})[1]
+    exe = workshop.link([workshop.isolate("p1.m", *objects), second])
+    assert workshop.numbers(exe, "one") == [-1, *expected[:12], 5, *expected[12:]]
+
+
+def test_legacy_constructors_in_an_archive_keep_their_order(workshop):
+    member = workshop.compile("x.c", LEGACY + "int value(void) { return 5; }", "-DBASE=100",
+                              '-DPRIORITY=".ctors.65435"')
+    init = workshop.compile("i.c", USE)
+    run("ar", "rcs", workshop.dir / "libx.a", member)
+    modules = [workshop.isolate(f"p{v}.m", init, workshop.dir / "libx.a") for v in (1, 2)]
+    exe = workshop.link(modules)
+    assert workshop.numbers(exe, "one") == [-1, 104, 103, 108, 107, 102, 101, 5, 105, 106]
+
+
+VALUE = "int value(void) { return 5; }"
+
+
+def archive(workshop, name="libx.a", *, tool=("ar", "rcs"), **sources):
+    """An archive of objects {name: text}."""
+    members = []
+    for member, text in sources.items():
+        out = workshop.compile(f"{name}-{member}.c", text, out=f"{name}.d/{member}.o")
+        members.append(out)
+    (workshop.dir / name).unlink(missing_ok=True)
+    run(*tool, workshop.dir / name, *members)
+    return workshop.dir / name
+
+
+def defined(path):
+    """The names of the global symbols that an object defines."""
+    lines = run("nm", "-g", "--defined-only", "-P", path).stdout.splitlines()
+    return {line.split()[0] for line in lines}
+
+
+def test_an_archive_gives_what_is_needed(workshop):
+    init = workshop.compile("i.c", USE)
+    lib = archive(workshop, value=VALUE, other="int other(void) { return 6; }")
+    names = defined(workshop.isolate("p.m", init, lib))
+    assert "value.p_dm" in names and "other.p_dm" not in names
+
+
+def test_whole_archive_gives_all(workshop):
+    init = workshop.compile("i.c", USE)
+    lib = archive(workshop, value=VALUE, other="int other(void) { return 6; }")
+    names = defined(workshop.isolate("p.m", "--whole-archive", init, lib))
+    assert {"value.p_dm", "other.p_dm"} <= names
+
+
+def test_an_archive_alone_gives_its_init_function(workshop):
+    lib = archive(workshop, value=VALUE, init=USE, other="int other(void) { return 6; }")
+    names = defined(workshop.isolate("p.m", lib))
+    assert "kiln_init_p_dm" in names and "other.p_dm" not in names
+
+
+def test_a_member_can_be_named(workshop):
+    init = workshop.compile("i.c", USE)
+    lib = archive(workshop, value=VALUE, other="int other(void) { return 6; }")
+    names = defined(workshop.isolate("p.m", init, f"{lib}(value.o)", f"{lib}(other.o)"))
+    assert {"value.p_dm", "other.p_dm"} <= names
+
+
+def test_all_members_of_one_name_are_taken_if_all_are_named(workshop):
+    init = workshop.compile("i.c", USE)
+    first = workshop.compile("v.c", VALUE, out="one/same.o")
+    second = workshop.compile("o.c", "int other(void) { return 6; }", out="two/same.o")
+    lib = workshop.dir / "libx.a"
+    run("ar", "qcs", lib, first, second)
+    names = defined(workshop.isolate("p.m", init, f"{lib}(same.o)", f"{lib}(same.o)"))
+    assert {"value.p_dm", "other.p_dm"} <= names
+
+
+def test_of_members_of_one_name_the_needed_one_is_taken(workshop):
+    init = workshop.compile("i.c", USE)
+    first = workshop.compile("o.c", "int other(void) { return 6; }", out="one/same.o")
+    second = workshop.compile("v.c", VALUE, out="two/same.o")
+    lib = workshop.dir / "libx.a"
+    run("ar", "qcs", lib, first, second)
+    names = defined(workshop.isolate("p.m", init, f"{lib}(same.o)"))
+    assert "value.p_dm" in names and "other.p_dm" not in names
+
+
+def test_a_member_of_a_thin_archive_can_be_named(workshop):
+    init = workshop.compile("i.c", USE)
+    lib = archive(workshop, tool=("ar", "rcsT"), value=VALUE)
+    assert "value.p_dm" in defined(workshop.isolate("p.m", init, f"{lib}(libx.a.d/value.o)"))
+
+
+def test_a_member_that_is_lto_bytecode_is_lowered_and_taken_if_needed(workshop):
+    init = workshop.compile("i.c", USE)
+    a = workshop.compile("v.c", VALUE, "-flto")
+    b = workshop.compile("o.c", "int other(void) { return 6; }", "-flto")
+    run("gcc-ar", "rcs", workshop.dir / "libx.a", a, b)
+    names = defined(workshop.isolate("p.m", init, workshop.dir / "libx.a"))
+    assert "value.p_dm" in names and "other.p_dm" not in names
+
+
+def test_an_init_function_in_lto_bytecode_is_found(workshop):
+    a = workshop.compile("v.c", VALUE + INIT, "-flto")
+    run("gcc-ar", "rcs", workshop.dir / "libx.a", a)
+    assert "kiln_init_p_dm" in defined(workshop.isolate("p.m", workshop.dir / "libx.a"))
+
+
+def test_bytecode_of_gcc_and_of_llvm_can_be_mixed_with_machine_code(workshop):
+    if not (shutil.which("clang") and shutil.which("ld.lld")):
+        pytest.skip("no clang with lld")
+    objects = [workshop.compile("i.c", "extern int one(void), two(void);\n"
+                                "int value(void) { return one() + two(); }\n" + INIT),
+               workshop.compile("one.c", "int one(void) { return 2; }", "-flto"),
+               workshop.compile("two.c", "int two(void) { return 3; }", "-flto", cc="clang")]
+    modules = [workshop.isolate(f"p{v}.m", *objects) for v in (1, 2)]
+    assert workshop.numbers(workshop.link(modules)) == [-1, 5, 5, 5]
+
+
+def test_wrap_and_defsym_are_those_of_the_linker(workshop):
+    source = workshop.compile("a.c", """
+        int real(void) { return 40; }
+        extern int wrapped(void), __real_wrapped(void), renamed(void);
+        int __wrap_wrapped(void) { return __real_wrapped() + 2; }
+        int value(void) { return wrapped() + renamed() - 40; }
+    """ + INIT)
+    other = workshop.compile("b.c", "int wrapped(void) { return 3; }")
+    modules = [workshop.isolate(f"p{v}.m", "--wrap=wrapped", "--defsym=renamed=real", source, other)
+               for v in (1, 2)]
+    assert workshop.numbers(workshop.link(modules)) == [-1, 5, 5, 5]
+
+
+def test_more_sections_than_a_header_can_count(workshop):
+    count = 66000
+    lines = [f'\t.section .data.v{i},"aw"\n\t.globl v{i}\nv{i}:\t.long V' for i in range(count)]
+    source = "\n".join(lines) + '\n\t.section .note.GNU-stack,"",@progbits\n'
+    use = (f"extern int v0, v{count - 1}; int value(void) {{ return (v0 + v{count - 1}) / 2; }}\n"
+           + INIT)
+    modules = workshop.modules({"many.S": source, "b.c": use})
+    for linker in LINKERS:
+        assert workshop.numbers(workshop.link(modules, linker)) == [-1, 1, 2, 1]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_debug_information_stays_true(workshop, linker):
+    source = "\n\nint helper(int x)\n{\n    return x + V;\n}\n" \
+             "void *PyInit_m(void)\n{\n    return (void *)helper;\n}\n"
+    exe = workshop.link(workshop.modules({"a.c": source}, ["-g", "-O0"]), linker, ["-no-pie"])
+    address = workshop.numbers(exe)[1]
+    where = run("addr2line", "-e", exe, "-f", hex(address)).stdout.split()
+    assert where[0] == "helper" and where[1].endswith("a.c:4")
+
+
+def test_the_cet_note_is_kept_beside_the_constructors(workshop):
+    module = workshop.modules({"a.c": CTORS}, ["-fcf-protection=full"])[0]
+    assert "IBT, SHSTK" in run("readelf", "-n", module).stdout
+
+
+def test_only_hidden_symbols_are_defined(workshop):
+    module = workshop.modules({"a.cc": CASES["inline variables, one in each module"][0]["b.cc"]},
+                              ["-std=c++17"])[0]
+    table = [line.split() for line in run("readelf", "-sW", module).stdout.splitlines()]
+    visible = [row for row in table if len(row) >= 8 and row[4] in ("GLOBAL", "WEAK", "UNIQUE")
+               and row[6] != "UND" and row[5] != "HIDDEN"]
+    assert visible == []
+
+
+def test_nothing_of_a_module_is_exported_by_the_executable(workshop):
+    exe = workshop.link(workshop.modules({"a.c": CTORS}))
+    dynamic = run("nm", "-D", "--defined-only", exe).stdout
+    assert "p1_dm" not in dynamic and "value" not in dynamic
+
+
+def test_names_that_look_alike_do_not_meet(workshop):
+    source = workshop.compile("a.c", "int value(void) { return 1; }\n" + INIT)
+    names = ["a_b.m", "a.b_m", "foo_.bar", "foo._bar", "a.b.m"]
+    objects = [workshop.isolate(name, "--init=PyInit_m", source) for name in names]
+    run("ld.bfd", "-r", "-o", workshop.dir / "all.o", *objects)
+    assert len(defined(workshop.dir / "all.o") & {f"value.{s}" for s in (
+        "a__b_dm", "a_db__m", "foo___dbar", "foo_d__bar", "a_db_dm")}) == 5
+
+
+def test_the_same_inputs_give_the_same_bytes(workshop):
+    source = {"a.c": CTORS, "b.cc": "inline int v = 3; int *other() { return &v; }"}
+    first = [path.read_bytes() for path in workshop.modules(source, ["-g"])]
+    second = [path.read_bytes() for path in workshop.modules(source, ["-g"])]
+    assert first == second
+
+
+def test_lto_gives_the_same_bytes_twice(workshop):
+    a = workshop.compile("a.c", "static int own = 3; int *get(void) { return &own; }", "-flto")
+    b = workshop.compile("b.c", "extern int *get(void); int value(void) { return *get(); }" + INIT,
+                         "-flto")
+    first = workshop.isolate("p.m", a, b).read_bytes()
+    assert workshop.isolate("p.m", a, b).read_bytes() == first
+
+
+def test_the_line_for_the_table_goes_to_standard_output(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    result = workshop.isolate("a_b.m", source, check=False)
+    assert result.stdout == "a_b.m kiln_init_a__b_dm\n" and result.stderr == ""
+
+
+def test_an_export_hook_keeps_its_kind(workshop):
+    source = workshop.compile("a.c", "void *PyModExport_m(void) { return 0; }")
+    assert workshop.isolate("p.m", source, check=False).stdout == "p.m kiln_export_p_dm\n"
+
+
+def test_verbose_says_what_was_found(workshop):
+    source = workshop.compile("a.c", CTORS, "-DV=1")
+    said = workshop.isolate("p.m", "--verbose", source, check=False).stderr
+    assert "PyInit_m" in said and "2 constructors and 2 destructors deferred" in said
+    assert "p.m: needs note" in said
+
+
+def test_code_that_is_not_position_independent_is_told(workshop):
+    source = workshop.compile("a.c", "int table[4]; int value(void) { return table[1] + "
+                              "(int)(long)&table; }\n" + INIT, "-fno-pic", "-mcmodel=kernel")
+    said = workshop.isolate("p.m", "--verbose", source, check=False).stderr
+    assert "not position-independent: section .text, symbol table" in said
+
+
+def test_of_several_init_functions_the_one_of_the_name_is_exported(workshop):
+    source = workshop.compile("a.c", "void *PyInit_m(void) { return (void *)1; }\n"
+                              "void *PyInit_n(void) { return (void *)2; }\n")
+    modules = [workshop.isolate("p1.m", source),
+               workshop.isolate("p2.m", "--init", "PyInit_n", source)]
+    assert workshop.numbers(workshop.link(modules)) == [-1, 1, 2, 1]
+
+
+def assert_error(workshop, result, *texts):
+    """The command failed, says all of TEXTS in one message, and has left nothing behind."""
+    assert result.returncode == 1
+    assert result.stdout == ""
+    for text in texts:
+        assert text in result.stderr
+    assert result.stderr.count("kiln: error: ") == 1
+    assert [path.name for path in workshop.dir.iterdir() if path.name.startswith("p.m")] == []
+
+
+def test_error_no_init_function(workshop):
+    source = workshop.compile("a.c", VALUE)
+    assert_error(workshop, workshop.isolate("p.m", source, check=False), "no init function", "a.c.o")
+
+
+def test_error_another_init_function_lists_those_there_are(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    result = workshop.isolate("p.m", "--init=PyInit_other", source, check=False)
+    assert_error(workshop, result, "PyInit_other is not defined", "PyInit_m")
+
+
+def test_error_name_that_is_none(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    assert_error(workshop, workshop.isolate("p..m", source, check=False), "p..m")
+
+
+def test_error_object_for_another_machine(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    other = workshop.dir / "other.o"
+    data = bytearray(source.read_bytes())
+    data[18:20] = (243).to_bytes(2, "little")  # e_machine: EM_RISCV
+    other.write_bytes(data)
+    assert_error(workshop, workshop.isolate("p.m", other, check=False), "other.o", "riscv", "x86-64")
+
+
+def test_error_object_of_32_bits(workshop):
+    data = bytearray(workshop.compile("a.c", VALUE + INIT).read_bytes())
+    data[4] = 1  # EI_CLASS: ELFCLASS32
+    (workshop.dir / "small.o").write_bytes(data)
+    result = workshop.isolate("p.m", "small.o", check=False)
+    assert_error(workshop, result, "small.o", "32-bit")
+
+
+def test_error_object_cut_short(workshop):
+    data = workshop.compile("a.c", VALUE + INIT).read_bytes()
+    (workshop.dir / "short.o").write_bytes(data[:len(data) // 2])
+    assert_error(workshop, workshop.isolate("p.m", "short.o", check=False), "short.o", "cut short")
+
+
+def test_error_shared_object_as_input(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    run("gcc", "-shared", "-o", workshop.dir / "other.so", source)
+    result = workshop.isolate("p.m", source, "other.so", check=False)
+    assert_error(workshop, result, "other.so", "shared object")
+
+
+def test_error_text_as_input(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    (workshop.dir / "lib.ld").write_text("INPUT(-lm)")
+    result = workshop.isolate("p.m", source, "lib.ld", check=False)
+    assert_error(workshop, result, "lib.ld", "neither an object file nor an archive")
+
+
+def test_error_missing_file(workshop):
+    result = workshop.isolate("p.m", "nothing.o", check=False)
+    assert_error(workshop, result, "nothing.o", "No such file")
+
+
+def test_error_missing_member(workshop):
+    lib = archive(workshop, value=VALUE + INIT)
+    result = workshop.isolate("p.m", f"{lib}(nothing.o)", check=False)
+    assert_error(workshop, result, "libx.a(nothing.o)", "no such member")
+
+
+def test_error_symbol_defined_twice(workshop):
+    objects = [workshop.compile(name, VALUE + INIT) for name in ("a.c", "b.c")]
+    result = workshop.isolate("p.m", *objects, check=False)
+    assert_error(workshop, result, "multiple definition of `value'")
+
+
+def test_error_executable_stack(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    nested = workshop.compile("n.c", "extern void use(int (*)(void));\n"
+                              "void f(int x) { int g(void) { return x; } use(g); }", "-O0")
+    result = workshop.isolate("p.m", source, nested, check=False)
+    assert_error(workshop, result, "n.c.o", "executable stack")
+
+
+def test_error_executable_stack_in_an_archive(workshop):
+    source = workshop.compile("a.c", "extern void f(int);\nint value(void) { f(1); return 1; }" + INIT)
+    nested = "extern void use(int (*)(void));\nvoid f(int x) { int g(void) { return x; } use(g); }"
+    lib = archive(workshop, nested=nested, value=VALUE)
+    result = workshop.isolate("p.m", source, lib, check=False)
+    assert_error(workshop, result, "libx.a(nested.o)", "executable stack")
+
+
+def test_a_member_that_does_not_take_part_may_be_unusable(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    nested = "extern void use(int (*)(void));\nvoid f(int x) { int g(void) { return x; } use(g); }"
+    workshop.isolate("p.m", source, archive(workshop, nested=nested))
+
+
+@pytest.mark.parametrize("section, text", [(".preinit_array", "preinit_array"),
+                                           (".init", "_init or _fini"),
+                                           (".fini", "_init or _fini")])
+def test_error_code_for_the_start_of_a_program(workshop, section, text):
+    source = workshop.compile("a.c", VALUE + INIT)
+    early = workshop.compile("e.S", f'\t.section {section},"aw"\n\t.quad 0\n'
+                             '\t.section .note.GNU-stack,"",@progbits\n')
+    result = workshop.isolate("p.m", source, early, check=False)
+    assert_error(workshop, result, "e.S.o", text)
+
+
+def test_a_missing_note_about_the_stack_makes_no_executable_stack(workshop):
+    without = "\t.globl get\nget:\tmov $V, %eax\n\tret\n"
+    use = "extern int get(void); int value(void) { return get(); }\n" + INIT
+    exe = workshop.link(workshop.modules({"a.S": without, "b.c": use}))
+    stack = [line for line in run("readelf", "-lW", exe).stdout.splitlines() if "GNU_STACK" in line]
+    assert "RWE" not in stack[0] and workshop.numbers(exe) == [-1, 1, 2, 1]
+
+
+@pytest.fixture
+def bare_path(workshop):
+    """An environment whose PATH has the tools that isolating always needs, and no others."""
+    directory = workshop.dir / "bin"
+    directory.mkdir()
+    for tool in ("ld.bfd", "as", "ar"):
+        (directory / tool).symlink_to(shutil.which(tool))
+    return {**os.environ, "PATH": str(directory)}
+
+
+def test_error_llvm_bitcode_without_lld(workshop, bare_path):
+    if not shutil.which("clang"):
+        pytest.skip("no clang")
+    source = workshop.compile("a.c", VALUE + INIT, "-flto", cc="clang")
+    result = workshop.isolate("p.m", source, check=False, env=bare_path)
+    assert_error(workshop, result, "a.c.o: LLVM bitcode", "no ld.lld", "rebuild it without -flto")
+
+
+def test_error_llvm_bitcode_that_lld_cannot_read(workshop, bare_path):
+    (workshop.dir / "new.o").write_bytes(b"BC\xc0\xde" + b"\xff" * 100)
+    (workshop.dir / "bin/ld.lld").symlink_to(shutil.which("ld.lld") or shutil.which("false"))
+    result = workshop.isolate("p.m", "new.o", check=False, env=bare_path)
+    assert_error(workshop, result, "new.o: LLVM bitcode", "rebuild it without -flto", "ld.lld says")
+
+
+def test_error_gcc_bytecode_that_the_compiler_cannot_lower(workshop):
+    source = workshop.compile("a.c", VALUE + INIT, "-flto")
+    if not shutil.which("clang"):
+        pytest.skip("no clang")
+    result = workshop.isolate("p.m", "--cc=clang", source, check=False)
+    assert_error(workshop, result, "a.c.o: bytecode of gcc", "-fno-lto", "clang")
+
+
+def test_usage_errors(workshop, kiln):
+    for arguments in (["a.o"], ["--name", "p.m"], ["--name"], ["--name", "p.m", "--wrong", "a.o"],
+                      ["--name", "p.m", "--init", "PyInit_a", "--init", "PyInit_b", "a.o"]):
+        assert kiln("isolate", *arguments, check=False, cwd=workshop.dir).returncode == 2
+
+
+def test_an_output_that_was_there_survives_a_failure(workshop):
+    (workshop.dir / "p.m.o").write_text("old")
+    assert workshop.isolate("p.m", "nothing.o", check=False).returncode == 1
+    assert (workshop.dir / "p.m.o").read_text() == "old"
+
+
+def test_the_inputs_are_untouched(workshop):
+    source = workshop.compile("a.c", LEGACY + VALUE + INIT, "-DBASE=1", '-DPRIORITY=".ctors.5"')
+    before = source.read_bytes(), source.stat().st_mtime_ns
+    workshop.isolate("p.m", source)
+    assert (source.read_bytes(), source.stat().st_mtime_ns) == before
+
+
+def test_names_of_files_may_have_any_characters(workshop):
+    source = workshop.compile("a.c", VALUE + INIT, out="dir with 'quotes\" and \\ back/(a) b.o")
+    assert "kiln_init_p_dm" in defined(workshop.isolate("p.m", source))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can limit a file system's size")
+def test_error_full_disk(workshop):
+    source = workshop.compile("a.c", VALUE + "char big[1 << 20] = {1};\n" + INIT)
+    full = workshop.dir / "full"
+    full.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full],
+                      stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        pytest.skip("cannot mount a tmpfs here")
+    try:
+        result = workshop.kiln("isolate", "--name", "p.m", "-o", full / "m.o", source, check=False)
+        assert result.returncode == 1 and "No space left" in result.stderr
+        assert list(full.iterdir()) == []
+    finally:
+        run("umount", full)

@@ -262,34 +262,38 @@ def test_an_extension_named_on_the_command_line_must_be_fat(site, kiln, python, 
     assert str(path) in said and "plain._ext" in said and "built without Kiln" in said
 
 
+@pytest.fixture
+def damage(site, python, tmp_path):
+    """A function that copies a fat extension, lets EDIT change the bytes of its section, and returns
+    the copy's path."""
+    def call(edit):
+        path = tmp_path / "site" / ("epsilon" + suffix(python))
+        path.parent.mkdir()
+        shutil.copy(site / path.name, path)
+        section = tmp_path / "section"
+        run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
+        data = bytearray(section.read_bytes())
+        edit(data)
+        section.write_bytes(data)
+        run("objcopy", "--update-section", f".kiln={section}", path)
+        return path
+    return call
+
+
 @pytest.mark.parametrize("where", ["start", "middle", "end"])
-def test_a_damaged_section_is_an_error_that_names_the_file(where, site, kiln, python, tmp_path):
-    path = tmp_path / "site" / ("epsilon" + suffix(python))
-    path.parent.mkdir()
-    shutil.copy(site / path.name, path)
-    section = tmp_path / "section"
-    run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
-    data = bytearray(section.read_bytes())
-    at = {"start": 2, "middle": len(data) // 2, "end": len(data) - 1}[where]
-    data[at] ^= 0x55
-    section.write_bytes(data)
-    run("objcopy", "--update-section", f".kiln={section}", path)
+def test_a_damaged_section_is_an_error_that_names_the_file(where, damage, kiln, python, tmp_path):
+    def edit(data):
+        data[{"start": 2, "middle": len(data) // 2, "end": len(data) - 1}[where]] ^= 0x55
+    path = damage(edit)
     before = snapshot(path.parent)
-    said = fails(kiln, tmp_path, path.parent, python=python)
-    assert str(path) in said
+    assert str(path) in fails(kiln, tmp_path, path.parent, python=python)
     assert snapshot(path.parent) == before
 
 
-def test_a_section_of_a_newer_version_says_to_upgrade(site, kiln, python, tmp_path):
-    path = tmp_path / "site" / ("epsilon" + suffix(python))
-    path.parent.mkdir()
-    shutil.copy(site / path.name, path)
-    section = tmp_path / "section"
-    run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
-    data = bytearray(section.read_bytes())
-    data[8:12] = (99).to_bytes(4, "little")
-    section.write_bytes(data)
-    run("objcopy", "--update-section", f".kiln={section}", path)
+def test_a_section_of_a_newer_version_says_to_upgrade(damage, kiln, python, tmp_path):
+    def edit(data):
+        data[8:12] = (99).to_bytes(4, "little")
+    path = damage(edit)
     said = fails(kiln, tmp_path, path.parent, python=python)
     assert str(path) in said and "newer" in said
 

@@ -6,7 +6,6 @@
  * between kiln_ctors_start and kiln_dtors_end; all code is in `.text`, between kiln_text_start and
  * kiln_text_end; and for each init function there is one that runs the constructors first
  * (kiln_start_PyInit_x), if there are any. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/process.h"
@@ -74,29 +73,16 @@ choose_inits(struct kiln_combining *run)
 
 /* For ld, a file that holds the paths of all inputs: there may be more than an argv can. */
 static int
-write_response_file(struct kiln_combining *run, const char *shim, const char *path)
+write_inputs(struct kiln_combining *run, const char *shim, const char *path)
 {
-    struct kiln_ctx *ctx = run->ctx;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *stream = open_memstream(&text, &len);
-    if (stream == NULL) {
-        return kiln_fail_errno(ctx, "%s: cannot write", path);
+    struct kiln_strings paths = {0};
+    for (size_t i = 0; i < run->inputs.count; i++) {
+        kiln_strings_push(&run->ctx->arena, &paths, run->inputs.items[i].path);
     }
-    for (size_t i = 0; i <= run->inputs.count; i++) {
-        const char *input = i < run->inputs.count ? run->inputs.items[i].path : shim;
-        for (const char *p = input; p != NULL && *p != '\0'; p++) {
-            if (strchr(" \t\n\r\f\v\\'\"", *p) != NULL) {
-                fputc('\\', stream);
-            }
-            fputc(*p, stream);
-        }
-        fputc('\n', stream);
+    if (shim != NULL) {
+        kiln_strings_push(&run->ctx->arena, &paths, shim);
     }
-    fclose(stream);
-    int result = kiln_file_write(ctx, path, kiln_span_of(text, len));
-    free(text);
-    return result;
+    return kiln_process_write_args(run->ctx, path, &paths);
 }
 
 /* Check the members that ld says it took out of ARCHIVE: lines "(libx.a)m.o". */
@@ -140,7 +126,7 @@ link_relocatable(struct kiln_combining *run, const char *shim, const char *out_p
     const char *inputs_path = kiln_combining_make_path(run, ".inputs");
     int result = kiln_file_write(ctx, script_path, kiln_span_of_string(script));
     if (result == 0) {
-        result = write_response_file(run, shim, inputs_path);
+        result = write_inputs(run, shim, inputs_path);
     }
     if (result < 0) {
         return result;

@@ -1,10 +1,6 @@
 /* The final link. Its arguments go through a response file, as there can be thousands of objects.
  * If it fails, what the linker says of undefined symbols is told again by module. */
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -32,32 +28,6 @@ push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_st
         }
     }
     kiln_strings_push_all(&ctx->arena, argv, &seen);
-}
-
-/* One argument a line, quoted as gcc and clang read it from an @file. */
-static int
-write_response_file(struct kiln_ctx *ctx, const char *path, const struct kiln_strings *args)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *stream = open_memstream(&text, &len);
-    if (stream == NULL) {
-        return kiln_fail_errno(ctx, "%s: cannot write", path);
-    }
-    for (size_t i = 0; i < args->count; i++) {
-        fputc('"', stream);
-        for (const char *c = args->items[i]; *c != '\0'; c++) {
-            if (*c == '"' || *c == '\\') {
-                fputc('\\', stream);
-            }
-            fputc(*c, stream);
-        }
-        fputs("\"\n", stream);
-    }
-    int result = fclose(stream) == EOF ? kiln_fail_errno(ctx, "%s: cannot write", path)
-                                       : kiln_file_write(ctx, path, kiln_span_of(text, len));
-    free(text);
-    return result;
 }
 
 static bool
@@ -138,7 +108,7 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     push_recorded(ctx, bake, &args);
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
-    int result = write_response_file(ctx, response, &args);
+    int result = kiln_process_write_args(ctx, response, &args);
     if (result < 0) {
         return result;
     }

@@ -43,3 +43,10 @@ def python():
     """The real executable of the Python under test (KILN_TEST_PYTHON, else the system's)."""
     chosen = os.environ.get("KILN_TEST_PYTHON", "/usr/bin/python3")
     return pathlib.Path(run(chosen, "-c", "import sys; print(sys.executable)").stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def bakery(python, tmp_path_factory):
+    """Builds executables with modules inside for the Python under test, see bakery.py."""
+    from bakery import Bakery
+    return Bakery(python, tmp_path_factory.mktemp("bakery"))

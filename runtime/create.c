@@ -1,0 +1,351 @@
+/* Kiln_CreateModuleFromInitfunc(): a module from nothing but its init function, for every init
+ * protocol and every CPython.
+ *
+ * CPython creates linked-in modules from the inittab only, and does much by the way that nobody
+ * else can: its cache of single-phase modules, the checks of sub-interpreters, the state of the
+ * GIL. So one entry of the inittab, the slot, stands for every module in turn. CPython keeps the
+ * pointer to an entry's name, which here is a buffer: the wanted name is written into it,
+ * _imp.create_builtin() is called, finds the slot, and calls kiln_slot_init(), which calls the init
+ * function that this thread has asked for. CPython remembers kiln_slot_init() as the init function
+ * of a single-phase module and calls it again when that module is imported again; the request of
+ * the thread tells them apart then, too.
+ *
+ * The slot belongs to the process, while threads of interpreters with a GIL of their own, or
+ * without one, create modules at the same time: a mutex goes with it from the writing of the name
+ * to the moment CPython has found it. What runs in between can be Python code in rare cases (a
+ * finaliser that the garbage collector calls), so the same thread may take the slot twice, one
+ * within the other.
+ *
+ * Two sorts of names never match an inittab entry, those that are not ASCII and those that do not
+ * fit: their init functions are called here. For multi-phase modules that makes no difference. */
+#include "runtime.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { SLOT_NAME_SIZE = 4001 };
+
+/* Other interpreters may compare names with it while it is written. That is harmless: it ends in
+ * NUL whatever happens, and what they look for is in another entry. */
+char kiln_slot_name[SLOT_NAME_SIZE] = KILN_MODULE_NAME;
+static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* One module being created by one thread. */
+struct request {
+    PyObject *spec;
+    const char *name; /* its name, in UTF-8 */
+    Kiln_InitFunction initfunc;
+    struct request *outer; /* the one that this one happened in */
+    bool has_slot;         /* it has set the slot's name, and not given it back */
+    bool called;           /* the init function has been called */
+    bool running;          /* it is running */
+};
+static _Thread_local struct request *current_request;
+
+static const struct request *
+find_slot_owner(const struct request *request)
+{
+    while (request != NULL && !request->has_slot) {
+        request = request->outer;
+    }
+    return request;
+}
+
+/* Never wait for the mutex with the GIL held, nor for the GIL with the mutex: its owner may need
+ * the first, and a thread that waits for the second when Python is finalised never comes back. */
+static void
+lock_slot(void)
+{
+    while (pthread_mutex_trylock(&slot_mutex) != 0) {
+        Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&slot_mutex);
+        pthread_mutex_unlock(&slot_mutex);
+        Py_END_ALLOW_THREADS
+    }
+}
+
+static void
+take_slot(struct request *request)
+{
+    if (find_slot_owner(request->outer) == NULL) {
+        lock_slot();
+    }
+    request->has_slot = true;
+    strcpy(kiln_slot_name, request->name);
+}
+
+static void
+give_slot(struct request *request)
+{
+    if (!request->has_slot) {
+        return;
+    }
+    request->has_slot = false;
+    const struct request *owner = find_slot_owner(request->outer);
+    strcpy(kiln_slot_name, owner == NULL ? KILN_MODULE_NAME : owner->name);
+    if (owner == NULL) {
+        pthread_mutex_unlock(&slot_mutex);
+    }
+}
+
+/* The thread that forked is the only one in the child. */
+static void
+free_slot_in_child(void)
+{
+    if (find_slot_owner(current_request) == NULL) {
+        strcpy(kiln_slot_name, KILN_MODULE_NAME);
+        pthread_mutex_init(&slot_mutex, NULL);
+    }
+}
+
+int
+kiln_slot_survive_fork(void)
+{
+    return pthread_atfork(NULL, NULL, free_slot_in_child);
+}
+
+/* What dynload calls a module in its messages: the last component. */
+static const char *
+get_short_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot == NULL ? name : dot + 1;
+}
+
+static void
+fail_unreported(const char *name)
+{
+    static const char format[] = "initialization of %s raised unreported exception";
+#if KILN_CHAINS_UNREPORTED_EXCEPTION
+    PyObject *cause = PyErr_GetRaisedException();
+    PyErr_Format(PyExc_SystemError, format, name);
+    PyObject *error = PyErr_GetRaisedException();
+    PyException_SetCause(error, Py_NewRef(cause));
+    PyException_SetContext(error, cause);
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Clear();
+    PyErr_Format(PyExc_SystemError, format, name);
+#endif
+}
+
+/* What an init function returned, or NULL with the exception that a shared library's would get. */
+static PyObject *
+check_result(PyObject *result, const char *name)
+{
+    name = get_short_name(name);
+    if (result == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_SystemError,
+                         "initialization of %s failed without raising an exception", name);
+        }
+        return NULL;
+    }
+    if (PyErr_Occurred()) {
+        fail_unreported(name);
+        return NULL;
+    }
+    if (Py_TYPE(result) == NULL) {
+        /* A PyModuleDef that has not been through PyModuleDef_Init(). */
+        PyErr_Format(PyExc_SystemError, "init function of %s returned uninitialized object", name);
+        return NULL;
+    }
+    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
+        return result;
+    }
+    bool is_module = PyModule_Check(result);
+    if (!is_module || PyModule_GetDef(result) == NULL) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_SystemError, "initialization of %s did not return %s extension module",
+                     name, is_module ? KILN_WORD_VALID : "an");
+        Py_DECREF(result);
+        return NULL;
+    }
+    return result;
+}
+
+static PyObject *
+call_initfunc(struct request *request)
+{
+    struct kiln_context context;
+    request->called = true;
+    request->running = true;
+    kiln_context_begin(&context, request->name);
+    PyObject *result = request->initfunc();
+    kiln_context_end(&context);
+    request->running = false;
+    return check_result(result, request->name);
+}
+
+/* MODULE, or NULL with CPython's own ImportError if it is single-phase and this interpreter admits
+ * only modules that declare themselves fit: whether it does, only a module that declares itself
+ * unfit can tell. */
+static PyObject *
+check_admission(PyObject *module, PyObject *spec)
+{
+#if KILN_BUILTINS_ARE_ADMITTED
+    static PyModuleDef_Slot slots[] = {
+        {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+        {0, NULL},
+    };
+    static PyModuleDef unfit = {PyModuleDef_HEAD_INIT, .m_name = "unfit", .m_slots = slots};
+    if (module != NULL && !PyObject_TypeCheck(module, &PyModuleDef_Type)) {
+        PyObject *probe = PyModule_FromDefAndSpec(&unfit, spec);
+        if (probe == NULL) {
+            Py_CLEAR(module);
+        }
+        Py_XDECREF(probe);
+    }
+#else
+    (void)spec;
+#endif
+    return module;
+}
+
+/* At rest, and to an init function that imports _kiln, the slot is _kiln. */
+PyObject *
+kiln_slot_init(void)
+{
+    struct request *request = current_request;
+    if (request == NULL || request->running) {
+        return PyModuleDef_Init(&kiln_module_def);
+    }
+    give_slot(request);
+    return check_admission(call_initfunc(request), request->spec);
+}
+
+static PyObject *
+fail_import(PyObject *name, const char *format)
+{
+    PyObject *message = PyUnicode_FromFormat(format, name);
+    if (message != NULL) {
+        PyErr_SetImportError(message, name, NULL);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
+static PyObject *
+create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name)
+{
+    if (kiln_process.table == NULL) {
+        return fail_import(name, "cannot create module %U: Kiln_Install() has not been called");
+    }
+    take_slot(request);
+    PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
+    give_slot(request);
+    if (module == Py_None && !request->called) {
+        Py_DECREF(module);
+        return fail_import(name, "cannot create module %U: Kiln_Install() has not been called "
+                                 "since Python was last finalized");
+    }
+    return module;
+}
+
+static PyObject *
+create_by_call(struct request *request, PyObject *name)
+{
+    PyObject *result = call_initfunc(request);
+    if (result == NULL) {
+        return NULL;
+    }
+    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
+        return PyModule_FromDefAndSpec((PyModuleDef *)result, request->spec);
+    }
+    Py_DECREF(result);
+    if (PyUnicode_IS_ASCII(name)) {
+        return fail_import(name, "the name of a single-phase module is too long: %.200U...");
+    }
+    PyErr_Format(PyExc_SystemError, "initialization of %s did not return PyModuleDef",
+                 get_short_name(request->name));
+    return NULL;
+}
+
+/* The name as UTF-8, which lives as long as the object; NULL with an exception. */
+static const char *
+get_utf8(PyObject *name, size_t *len)
+{
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "the name of a module spec must be str, not %.200s",
+                     Py_TYPE(name)->tp_name);
+        return NULL;
+    }
+    Py_ssize_t size;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &size);
+    if (utf8 == NULL) {
+        return NULL;
+    }
+    *len = (size_t)size;
+    if (size == 0 || strlen(utf8) != *len) {
+        PyErr_SetString(PyExc_ValueError,
+                        size == 0 ? "empty module name" : "null character in a module name");
+        return NULL;
+    }
+    return utf8;
+}
+
+PyObject *
+kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc)
+{
+    PyObject *name = PyObject_GetAttrString(spec, "name");
+    if (name == NULL) {
+        return NULL;
+    }
+    size_t len = 0;
+    struct request request = {.spec = spec, .initfunc = initfunc, .outer = current_request};
+    request.name = get_utf8(name, &len);
+    PyObject *module = NULL;
+    if (request.name != NULL) {
+        current_request = &request;
+        module = PyUnicode_IS_ASCII(name) && len < SLOT_NAME_SIZE
+                     ? create_by_slot(&request, create_builtin, name)
+                     : create_by_call(&request, name);
+        current_request = request.outer;
+    }
+    Py_DECREF(name);
+    return module;
+}
+
+PyObject *
+Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc)
+{
+    if (spec == NULL || initfunc == NULL) {
+        PyErr_BadInternalCall();
+        return NULL;
+    }
+    PyObject *imp = PyImport_ImportModule("_imp");
+    if (imp == NULL) {
+        return NULL;
+    }
+    PyObject *create_builtin = PyObject_GetAttrString(imp, "create_builtin");
+    Py_DECREF(imp);
+    if (create_builtin == NULL) {
+        return NULL;
+    }
+    PyObject *module = kiln_create_module(create_builtin, spec, initfunc);
+    Py_DECREF(create_builtin);
+    return module;
+}
+
+PyObject *
+kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook)
+{
+#if KILN_HAS_MODULE_EXPORT
+    void *slots = ((void *(*)(void))export_hook)();
+    if (slots != NULL) {
+        return PyModule_FromSlotsAndSpec(slots, spec);
+    }
+    if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_SystemError,
+                        "module export hook failed without setting an exception");
+    }
+    return NULL;
+#else
+    (void)export_hook;
+    PyObject *name = PyObject_GetAttrString(spec, "name");
+    if (name != NULL) {
+        fail_import(name, "module %U has only an export hook (PEP 793), which needs Python 3.15");
+        Py_DECREF(name);
+    }
+    return NULL;
+#endif
+}

@@ -1,0 +1,189 @@
+/* Which python to start as, and what sys.executable is.
+ *
+ * CPython finds its library, and a virtual environment, by the path of its executable. An
+ * executable made by `kiln link` lies anywhere, so it is started under the name of the python that
+ * it was linked for (kiln_python), which gives it that python's paths, computed by CPython's own
+ * code; afterwards sys.executable is set to the truth. Unless the executable itself is run from the
+ * bin directory of a virtual environment: then CPython is told of the python that has the library,
+ * and `site`, which knows virtual environments by sys.executable, of the truth.
+ *
+ * Only sys.executable and sys._base_executable change; Py_GetProgramFullPath() stays. */
+#include "runtime.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "settings.h"
+
+/* Whether PATH is a program, and this one, if the system can tell. */
+static bool
+is_self(const char *path)
+{
+    struct stat file, self;
+    return stat(path, &file) == 0 && S_ISREG(file.st_mode) && access(path, X_OK) == 0 &&
+           (stat("/proc/self/exe", &self) != 0 ||
+            (file.st_dev == self.st_dev && file.st_ino == self.st_ino));
+}
+
+/* Put DIR/NAME, absolute, into OUT if it is this program; DIR is LEN bytes, none: the working
+ * directory. */
+static bool
+try_directory(char out[PATH_MAX], const char *dir, size_t len, const char *name)
+{
+    char cwd[PATH_MAX] = "";
+    if ((len == 0 || dir[0] != '/') && getcwd(cwd, sizeof cwd) == NULL) {
+        return false;
+    }
+    while (strncmp(name, "./", 2) == 0) {
+        name += 2;
+    }
+    int written = snprintf(out, PATH_MAX, "%s%s%.*s%s%s", cwd, cwd[0] != '\0' && len > 0 ? "/" : "",
+                           (int)len, dir, cwd[0] != '\0' || len > 0 ? "/" : "", name);
+    return written > 0 && written < PATH_MAX && is_self(out);
+}
+
+static bool
+search_path(char out[PATH_MAX], const char *name)
+{
+    const char *path = getenv("PATH");
+    while (path != NULL && *path != '\0') {
+        size_t len = strcspn(path, ":");
+        if (try_directory(out, path, len, name)) {
+            return true;
+        }
+        path += len + (path[len] == ':');
+    }
+    return false;
+}
+
+/* The path of this program, as a shell would have found it by argv[0], with links unresolved: a
+ * link in a virtual environment has to be seen. */
+static bool
+find_self(char out[PATH_MAX], const char *argv0)
+{
+    if (argv0[0] == '/' && strlen(argv0) < PATH_MAX) {
+        strcpy(out, argv0);
+        if (is_self(out)) {
+            return true;
+        }
+    }
+    else if (strchr(argv0, '/') != NULL ? try_directory(out, "", 0, argv0)
+                                        : search_path(out, argv0)) {
+        return true;
+    }
+    return realpath("/proc/self/exe", out) != NULL;
+}
+
+/* Whether there is a pyvenv.cfg where `site` would look for the one of EXECUTABLE. */
+static bool
+is_in_venv(const char *executable)
+{
+    char path[PATH_MAX + sizeof "/pyvenv.cfg"];
+    snprintf(path, sizeof path, "%s", executable);
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(path, '/');
+        if (slash == NULL) {
+            return false;
+        }
+        strcpy(slash, "/pyvenv.cfg");
+        if (access(path, F_OK) == 0) {
+            return true;
+        }
+        *slash = '\0';
+    }
+    return false;
+}
+
+PyStatus
+kiln_executable_choose(PyConfig *config, const char *argv0)
+{
+    char self[PATH_MAX], base[PATH_MAX], start[PATH_MAX];
+    if (kiln_python == NULL || argv0 == NULL || !find_self(self, argv0)) {
+        return PyStatus_Ok();
+    }
+    strcpy(base, self);
+    snprintf(start, sizeof start, "%s", kiln_python);
+    if (!is_in_venv(self)) {
+        kiln_process.site_first = is_in_venv(kiln_python);
+    }
+    else {
+        /* Environments made from this one are to be based on the program itself; one that PY may be
+         * in is of no concern. */
+        if (realpath("/proc/self/exe", base) == NULL) {
+            strcpy(base, self);
+        }
+        if (realpath(kiln_python, start) == NULL) {
+            snprintf(start, sizeof start, "%s", kiln_python);
+        }
+    }
+    kiln_process.executable = Py_DecodeLocale(self, NULL);
+    kiln_process.base_executable = Py_DecodeLocale(base, NULL);
+    kiln_process.python = Py_DecodeLocale(start, NULL);
+    if (kiln_process.executable == NULL || kiln_process.base_executable == NULL ||
+        kiln_process.python == NULL)
+    {
+        return PyStatus_NoMemory();
+    }
+    return PyConfig_SetBytesString(config, &config->program_name, start);
+}
+
+static int
+set_path(const char *name, const wchar_t *path)
+{
+    PyObject *value = PyUnicode_FromWideChar(path, -1);
+    int result = value == NULL ? -1 : PySys_SetObject(name, value);
+    Py_XDECREF(value);
+    return result;
+}
+
+static int
+set_executable(void)
+{
+    if (set_path("executable", kiln_process.executable) < 0) {
+        return -1;
+    }
+    return PySys_GetObject("_base_executable") == NULL
+               ? 0
+               : set_path("_base_executable", kiln_process.base_executable);
+}
+
+/* Whether -S was given. */
+static bool
+is_without_site(void)
+{
+    PyObject *flags = PySys_GetObject("flags");
+    PyObject *no_site = flags == NULL ? NULL : PyObject_GetAttrString(flags, "no_site");
+    bool result = no_site != NULL && PyObject_IsTrue(no_site) == 1;
+    Py_XDECREF(no_site);
+    PyErr_Clear();
+    return result;
+}
+
+int
+kiln_executable_set_early(void)
+{
+    if (kiln_process.executable == NULL || (kiln_process.site_first && !is_without_site())) {
+        return 0;
+    }
+    return set_executable();
+}
+
+int
+kiln_executable_set_late(void)
+{
+    if (kiln_process.executable == NULL) {
+        return 0;
+    }
+    PyObject *python = PyUnicode_FromWideChar(kiln_process.python, -1);
+    if (python == NULL) {
+        return -1;
+    }
+    PyObject *executable = PySys_GetObject("executable");
+    bool pending = executable != NULL && PyUnicode_Check(executable) &&
+                   PyUnicode_Compare(executable, python) == 0;
+    Py_DECREF(python);
+    return pending ? set_executable() : 0;
+}

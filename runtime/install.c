@@ -1,0 +1,156 @@
+/* Kiln_Install(): what happens before the first interpreter starts, so that each has the importer.
+ *
+ * CPython's inittab is replaced by a copy with two changes. The slot is in it, see create.c. And
+ * `posix` has another init function: importlib imports `posix` when it is set up itself, in every
+ * interpreter, before it knows the file system and long before `site`, so what is done there is
+ * done first. From 3.9 on posix is a multi-phase module, and its definition gets one more exec
+ * slot; on 3.8 it is single-phase, and its init function is called once an interpreter. */
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct kiln_process kiln_process;
+
+static struct _inittab *own_inittab; /* the copy, when one is in use */
+static Kiln_InitFunction first_initfunc;
+
+/* What each interpreter does when it imports KILN_FIRST_MODULE. */
+static int
+start_interpreter(PyObject *Py_UNUSED(module))
+{
+    return kiln_module_ensure() < 0 ? -1 : kiln_executable_set_early();
+}
+
+/* Append our exec slot to those of DEF, once for the process. */
+static int
+extend_slots(PyModuleDef *def)
+{
+    size_t count = 0;
+    while (def->m_slots != NULL && def->m_slots[count].slot != 0) {
+        if (def->m_slots[count].value == KILN_SLOT_FUNCTION(start_interpreter)) {
+            return 0;
+        }
+        count++;
+    }
+    PyModuleDef_Slot *slots = calloc(count + 2, sizeof *slots);
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (count > 0) {
+        memcpy(slots, def->m_slots, count * sizeof *slots);
+    }
+    slots[count].slot = Py_mod_exec;
+    slots[count].value = KILN_SLOT_FUNCTION(start_interpreter);
+    def->m_slots = slots;
+    return 0;
+}
+
+static PyObject *
+init_first_module(void)
+{
+    PyObject *result = first_initfunc();
+    if (result == NULL) {
+        return NULL;
+    }
+    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
+        return extend_slots((PyModuleDef *)result) < 0 ? NULL : result;
+    }
+    if (start_interpreter(result) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+static size_t
+count_entries(const struct _inittab *entries)
+{
+    size_t count = 0;
+    while (entries[count].name != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static bool
+is_installed(const struct _inittab *entries)
+{
+    for (size_t i = 0; entries[i].name != NULL; i++) {
+        if (entries[i].initfunc == kiln_slot_init) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The slot stands where its name hides all others. */
+static void
+fill_inittab(struct _inittab *to, const struct _inittab *from, size_t count)
+{
+    size_t first = KILN_INITTAB_LAST_WINS ? 0 : 1;
+    memcpy(to + first, from, count * sizeof *to);
+    to[KILN_INITTAB_LAST_WINS ? count : 0] =
+        (struct _inittab){.name = kiln_slot_name, .initfunc = kiln_slot_init};
+    for (size_t i = first; i < first + count; i++) {
+        if (strcmp(to[i].name, KILN_FIRST_MODULE) == 0) {
+            first_initfunc = to[i].initfunc;
+            to[i].initfunc = init_first_module;
+        }
+    }
+}
+
+static int
+replace_inittab(void)
+{
+    if (is_installed(PyImport_Inittab)) {
+        return KILN_INSTALL_OK;
+    }
+    size_t count = count_entries(PyImport_Inittab);
+    struct _inittab *inittab = calloc(count + 2, sizeof *inittab);
+    if (inittab == NULL) {
+        return KILN_INSTALL_MEMORY;
+    }
+    fill_inittab(inittab, PyImport_Inittab, count);
+    PyImport_Inittab = inittab;
+    free(own_inittab); /* CPython has forgotten it at its end */
+    own_inittab = inittab;
+    return KILN_INSTALL_OK;
+}
+
+int
+Kiln_Install(const struct kiln_table *table)
+{
+    static bool survives_fork;
+    if (table == NULL || !kiln_table_check(table)) {
+        return KILN_INSTALL_TABLE;
+    }
+    if (Py_IsInitialized()) {
+        return KILN_INSTALL_LATE;
+    }
+    if (!survives_fork && kiln_slot_survive_fork() != 0) {
+        return KILN_INSTALL_MEMORY;
+    }
+    survives_fork = true;
+    int result = replace_inittab();
+    if (result == KILN_INSTALL_OK) {
+        kiln_process.table = table;
+    }
+    return result;
+}
+
+const char *
+Kiln_GetInstallError(int result)
+{
+    switch (result) {
+    case KILN_INSTALL_OK:
+        return "no error";
+    case KILN_INSTALL_TABLE:
+        return "the table of baked modules is damaged or made by another version of Kiln; make it "
+               "and link the program with one version";
+    case KILN_INSTALL_LATE:
+        return "Kiln_Install() has to be called before Python is initialized";
+    default:
+        return "out of memory";
+    }
+}

@@ -1,0 +1,61 @@
+/* The differences between the CPythons Kiln runs on, each under the name of what can be done: the
+ * only place that asks for a version. A new minor version is a line here, or none. */
+#ifndef KILN_RUNTIME_PYCOMPAT_H
+#define KILN_RUNTIME_PYCOMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x03080000
+#error "Kiln needs CPython 3.8 or later"
+#endif
+
+/* Objects of a heap type own a reference to it, which tp_traverse visits (bpo-40217). */
+#define KILN_TRAVERSE_VISITS_TYPE (PY_VERSION_HEX >= 0x03090000)
+
+/* An init function that returns a module and leaves an exception behind gets that as the cause of
+ * the SystemError. */
+#define KILN_CHAINS_UNREPORTED_EXCEPTION (PY_VERSION_HEX >= 0x030c0000)
+
+/* A module without a definition, as the result of an init function, is "not a valid extension
+ * module", not just "not an extension module". */
+#define KILN_WORD_VALID (PY_VERSION_HEX >= 0x030d0000 ? "a valid" : "an")
+
+/* There are interpreters that admit only modules made for them (PEP 684), but
+ * _imp.create_builtin() lets every single-phase module in, as those built in were all checked. */
+#define KILN_BUILTINS_ARE_ADMITTED (PY_VERSION_HEX >= 0x030c0000 && PY_VERSION_HEX < 0x030d0000)
+
+/* The first module that importlib imports in every interpreter and of which CPython calls the init
+ * function, or the exec slots, in every interpreter. */
+#if PY_VERSION_HEX >= 0x03090000
+#define KILN_FIRST_MODULE "posix"
+#else
+#define KILN_FIRST_MODULE "_io"
+#endif
+
+/* Interpreters with a GIL of their own, and the slot that says a module can live in them. */
+#ifdef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED
+#define KILN_SLOT_INTERPRETERS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define KILN_SLOT_INTERPRETERS
+#endif
+
+/* Builds without a GIL, and the slot that says a module needs none. */
+#ifdef Py_MOD_GIL_NOT_USED
+#define KILN_SLOT_GIL {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#else
+#define KILN_SLOT_GIL
+#endif
+
+/* Of two entries of one name in the inittab, _imp.create_builtin() takes the last, not the first.
+ */
+#define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000)
+
+/* PEP 793: modules made of slots alone, from PyModExport_* hooks. */
+#define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
+
+/* ISO C has no conversion between pointers to functions and to objects; the slots of types and
+ * modules live by it. */
+#define KILN_SLOT_FUNCTION(function) (__extension__(void *)(function))
+
+#endif

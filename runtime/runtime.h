@@ -1,0 +1,85 @@
+/* What the files of the runtime share. Nothing of it is visible outside libkiln.a. */
+#ifndef KILN_RUNTIME_RUNTIME_H
+#define KILN_RUNTIME_RUNTIME_H
+
+#include "pycompat.h"
+
+#include <stdbool.h>
+
+#include "kiln/kiln.h"
+
+#define KILN_MODULE_NAME "_kiln"
+
+/* --- The process: set before the first interpreter starts, and only read afterwards. -----------
+ */
+
+struct kiln_process {
+    const struct kiln_table *table; /* NULL until Kiln_Install() */
+    /* What sys.executable and sys._base_executable are to be; NULL: what CPython makes of them. */
+    wchar_t *executable, *base_executable;
+    wchar_t *python; /* what CPython makes of them, then */
+    bool site_first; /* `site` has to see that before it is replaced */
+};
+extern struct kiln_process kiln_process;
+
+/* The entry of the module NAME, a str; NULL, without an exception, if it has none. */
+const struct kiln_table_entry *kiln_find_entry(PyObject *name);
+
+/* --- create.c: modules from init functions ------------------------------------------------------
+ */
+
+/* The name of the slot in the inittab: KILN_MODULE_NAME unless a module is being created. */
+extern char kiln_slot_name[];
+/* The slot's init function. */
+PyObject *kiln_slot_init(void);
+/* Keep the slot usable in a child that was forked while another thread was creating a module. */
+int kiln_slot_survive_fork(void);
+
+/* Kiln_CreateModuleFromInitfunc() with _imp.create_builtin at hand. */
+PyObject *kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc);
+/* The same for an export hook (PEP 793). */
+PyObject *kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook);
+
+/* --- context.c: the whole name for single-phase modules -----------------------------------------
+ */
+
+struct kiln_context {
+    const char *name; /* the dotted name of the module whose init function runs; NULL once used */
+    struct kiln_context *outer;
+};
+/* From here until it ends, modules that this thread creates are named by CONTEXT. They nest. */
+void kiln_context_begin(struct kiln_context *context, const char *name);
+void kiln_context_end(struct kiln_context *context);
+
+/* --- finder.c, loader.c: one of each an interpreter, made with their types by _kiln --------------
+ */
+
+/* BOOTSTRAP is importlib._bootstrap. New reference, or NULL with an exception. */
+PyObject *kiln_loader_new(PyObject *bootstrap);
+PyObject *kiln_finder_new(PyObject *bootstrap, PyObject *loader);
+/* tp_new of both: they are not made from Python. */
+PyObject *kiln_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+/* Whether OBJECT is a finder of any _kiln module of its interpreter. */
+bool kiln_finder_check(PyObject *object);
+
+/* --- kiln.c: the module _kiln -------------------------------------------------------------------
+ */
+
+extern struct PyModuleDef kiln_module_def;
+/* Make sure that this interpreter has _kiln, and so a finder. 0, or -1 with an exception. */
+int kiln_module_ensure(void);
+/* sys.modules["_frozen_importlib"], which is importlib._bootstrap from the first import on. New
+ * reference. */
+PyObject *kiln_get_bootstrap(void);
+
+/* --- executable.c: starting as another python ----------------------------------------------------
+ */
+
+/* Make CONFIG start as kiln_python does, and decide on sys.executable. CONFIG has its argv. */
+PyStatus kiln_executable_choose(PyConfig *config, const char *argv0);
+/* Set sys.executable of this interpreter before `site` runs, unless that has to see it as it is;
+ * set it if that is still to be done. 0, or -1 with an exception. */
+int kiln_executable_set_early(void);
+int kiln_executable_set_late(void);
+
+#endif

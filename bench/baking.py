@@ -86,12 +86,12 @@ class Bakery:
         run(self.base["executable"], "-m", "venv", self.venv)
         stamp.write_text(made_of)
 
-    def pip(self, *args):
-        run(KILN, "pip", "--python", self.python, *args)
+    def pip(self, *args, **streams):
+        run(KILN, "pip", "--python", self.python, *args, **streams)
 
-    def link(self, *options, output=None):
+    def link(self, *options, output=None, **streams):
         self.executable = pathlib.Path(output or self.executable)
-        run(KILN, "link", "--python", self.python, "-o", self.executable, *options)
+        run(KILN, "link", "--python", self.python, "-o", self.executable, *options, **streams)
 
     def list_packages(self):
         """[(name, version)] of what is installed, the environment's own tools left out."""
@@ -112,7 +112,10 @@ class Bakery:
             found.setdefault(".".join(parts), path)
         return found
 
+    def get_listing(self):
+        """What `kiln ls --json` says of the executable."""
+        return json.loads(output_of(KILN, "ls", "--json", self.executable))
+
     def list_baked(self):
-        """{dotted name: what `kiln ls --json` says of it} of the executable."""
-        listing = json.loads(output_of(KILN, "ls", "--json", self.executable))
-        return {module["name"]: module for module in listing["modules"]}
+        """{dotted name: what is said of it} of the executable's modules."""
+        return {module["name"]: module for module in self.get_listing()["modules"]}

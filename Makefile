@@ -37,10 +37,7 @@ Q := $(if $(V),,@)
 # $(call say,WORD): one line for a rule whose command is not shown.
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 
-# Whatever of the four has all its parts by now.
-all: $(if $(and $(wildcard tool/isolate.c),$(wildcard tool/pip.c)),$(B)/kiln) \
-     $(if $(wildcard tool/kiln-cc.c),$(B)/kiln-cc $(B)/kiln-c++) \
-     $(B)/libkilnhost.a $(B)/libkiln.a
+all: $(B)/kiln $(B)/kiln-cc $(B)/kiln-c++ $(B)/libkiln.a
 
 ## --- Building -----------------------------------------------------------------------------------
 
@@ -78,13 +75,11 @@ $(B)/kiln-c++: $(B)/kiln-cc
 -include $(patsubst %.o,%.d,$(HOST_OBJ) $(TOOL_OBJ) $(RUNTIME_OBJ) $(B)/obj/tool/kiln-cc.o)
 
 # Every object and every library, without the links of the whole: what the -Werror gate compiles.
-objects: $(TOOL_OBJ) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tool/kiln-cc.c)) $(B)/libkilnhost.a $(B)/libkiln.a $(UNIT_SRC:tests/%.c=$(B)/%)
+objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $(UNIT_SRC:tests/%.c=$(B)/%)
 
 ## --- What the system must have ------------------------------------------------------------------
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
-DEPS_CHECK := build check demo
-DEPS_DEMO  := build demo
 DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
                $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
 DEPS_MODE := $(if $(filter check deps demo demo-tests matrix fuzz,$(MAKECMDGOALS)),,--check)

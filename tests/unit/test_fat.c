@@ -166,7 +166,7 @@ test_the_old_file_is_kept_to_the_byte(void **state)
     }
     for (size_t i = 0; i < old.header.e_phnum; i++) {
         Elf64_Phdr segment;
-        struct kiln_span a, b;
+        struct kiln_span a = {0}, b = {0};
         assert_true(kiln_span_read(before, old.header.e_phoff + i * sizeof segment, &segment,
                                    sizeof segment));
         /* e_shoff and e_shnum, in the header, have changed. */

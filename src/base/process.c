@@ -234,30 +234,6 @@ kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const cha
     return result;
 }
 
-int
-kiln_process_write_args(struct kiln_ctx *ctx, const char *path, const struct kiln_strings *args)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *stream = open_memstream(&text, &len);
-    if (stream == NULL) {
-        return kiln_fail_errno(ctx, "%s: cannot write", path);
-    }
-    for (size_t i = 0; i < args->count; i++) {
-        for (const char *c = args->items[i]; *c != '\0'; c++) {
-            if (strchr(" \t\n\r\f\v\\'\"", *c) != NULL) {
-                fputc('\\', stream);
-            }
-            fputc(*c, stream);
-        }
-        fputc('\n', stream);
-    }
-    int result = fclose(stream) == EOF ? kiln_fail_errno(ctx, "%s: cannot write", path)
-                                       : kiln_file_write(ctx, path, kiln_span_of(text, len));
-    free(text);
-    return result;
-}
-
 const char *
 kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip)
 {

@@ -32,11 +32,6 @@ int kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process);
  * captured standard error. WHAT names the step for the message: "cannot combine the objects". */
 int kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const char *what);
 
-/* Write ARGS to the file PATH, one a line, quoted so that gcc, clang and the linkers read them back
- * from `@PATH` (libiberty's expandargv()). For commands longer than an argv may be. */
-int
-kiln_process_write_args(struct kiln_ctx *ctx, const char *path, const struct kiln_strings *args);
-
 /* The absolute path of NAME as execvp() would find it, directories whose real path is SKIP left out
  * (NULL: none); NULL, unsaid, if there is none. */
 const char *kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip);

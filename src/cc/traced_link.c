@@ -27,7 +27,7 @@ push_args(struct kiln_ctx *ctx, const char *tmpdir, bool as_file, const struct k
     }
     const char *path = kiln_arena_printf(&ctx->arena, "%s/arguments", tmpdir);
     push(ctx, argv, kiln_arena_printf(&ctx->arena, "@%s", path));
-    return kiln_file_write(ctx, path, kiln_response_format(ctx, args));
+    return kiln_response_write(ctx, path, args);
 }
 
 static int

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/process.h"
+#include "base/response.h"
 #include "isolate/inputs.h"
 
 /* Sections that are not named here keep their names. The order of constructors is that of a shared
@@ -82,7 +83,7 @@ write_inputs(struct kiln_combining *run, const char *shim, const char *path)
     if (shim != NULL) {
         kiln_strings_push(&run->ctx->arena, &paths, shim);
     }
-    return kiln_process_write_args(run->ctx, path, &paths);
+    return kiln_response_write(run->ctx, path, &paths);
 }
 
 /* Check the members that ld says it took out of ARCHIVE: lines "(libx.a)m.o". */

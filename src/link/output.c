@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "base/response.h"
 #include "link/bake.h"
 
 /* Arguments that modules recorded, each once: libraries, their directories, run-time switches. A
@@ -108,7 +109,7 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     push_recorded(ctx, bake, &args);
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
-    int result = kiln_process_write_args(ctx, response, &args);
+    int result = kiln_response_write(ctx, response, &args);
     if (result < 0) {
         return result;
     }

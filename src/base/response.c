@@ -2,7 +2,7 @@
  *
  * The rules are libiberty's expandargv() and buildargv(); clang's differ only where a file ends
  * inside a quotation. */
-#include "cc/cc.h"
+#include "base/response.h"
 
 #include <ctype.h>
 #include <unistd.h>
@@ -71,6 +71,12 @@ kiln_response_format(struct kiln_ctx *ctx, const struct kiln_strings *args)
         *end++ = '\n';
     }
     return kiln_span_of(text, (size_t)(end - text));
+}
+
+int
+kiln_response_write(struct kiln_ctx *ctx, const char *path, const struct kiln_strings *args)
+{
+    return kiln_file_write(ctx, path, kiln_response_format(ctx, args));
 }
 
 static bool

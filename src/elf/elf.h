@@ -61,7 +61,7 @@ void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
 bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
 
 /* Relocations of section TABLE (SHT_RELA) of a relocatable object. Their symbols (sh_link of the
- * section says of which table) exist. */
+ * section says of which table) exist, and so does the section that they are for (sh_info). */
 size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, GElf_Rela *out);

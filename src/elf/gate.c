@@ -158,8 +158,8 @@ check_relocations(const struct check *check)
     size_t size = check->shdr.sh_type == SHT_RELA ? sizeof(GElf_Rela) : sizeof(GElf_Rel);
     int result = check_entries(check, size);
     struct kiln_span entries = kiln_elf_get_contents(check->elf, check->index);
-    if (result == 0 && entries.len > 0 &&
-        (!is_linked_to(check, SHT_SYMTAB) || check->shdr.sh_info >= check->elf->section_count))
+    if (result == 0 && (check->shdr.sh_info >= check->elf->section_count ||
+                        (entries.len > 0 && !is_linked_to(check, SHT_SYMTAB))))
     {
         result = fail(check, "relocations without symbols or without a section");
     }

@@ -282,7 +282,7 @@ check_layout(const struct edit *edit)
     struct extent *extents =
         kiln_arena_alloc(edit->arena, (elf->section_count + 2) * sizeof *extents);
     size_t count = 0;
-    bool sound = elf->header.e_type == ET_REL && elf->header.e_phnum == 0 && elf->names.len > 0;
+    bool sound = elf->header.e_phnum == 0 && elf->names.len > 0;
     extents[count++] = (struct extent){.end = sizeof(Elf64_Ehdr)};
     extents[count++] =
         (struct extent){.start = elf->header.e_shoff, .end = elf->header.e_shoff + elf->table.len};

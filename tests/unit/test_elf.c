@@ -222,6 +222,8 @@ test_wrong_relocations_are_an_error(void **state)
     object = test_make_object();
     object.sections[TEST_RELA].sh_info = TEST_SECTIONS;
     assert_damaged(&object, "relocations without");
+    object.sections[TEST_RELA].sh_size = 0;
+    assert_damaged(&object, "relocations without");
     object = test_make_object();
     object.sections[TEST_RELA].sh_link = TEST_STRTAB;
     assert_damaged(&object, "relocations without");
@@ -387,9 +389,18 @@ test_members_are_visited_with_their_names(void **state)
         " ") "a_very_long_name.o/\n\n\n" HEADER("short.o/        ",
                                                 "3         ") "abc\n" HEADER("/0              ",
                                                                              "2         ") "d"
-                                                                                           "e" HEADER("#1/8            ",
-                                                                                                      "10        ") "bsd.o\0\0\0"
-                                                                                                                    "fg";
+                                                                                           "e" HEADER(
+                                                                                               "#1/"
+                                                                                               "8  "
+                                                                                               "   "
+                                                                                               "   "
+                                                                                               "   "
+                                                                                               " ",
+                                                                                               "10 "
+                                                                                               "   "
+                                                                                               "   "
+                                                                                               " ") "bsd.o\0\0\0"
+                                                                                                    "fg";
     /* The text has NUL bytes, so its length is not strlen()'s. */
     size_t len = 8 + 5 * 60 + 4 + 22 + 4 + 2 + 10;
     struct kiln_ctx ctx = {.say = remember};

@@ -319,6 +319,19 @@ test_an_object_that_would_do_harm_is_an_error(void **state)
 }
 
 static void
+test_a_file_that_is_no_relocatable_object_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    copy_object(fixture, "plain.o");
+    FILE *stream = fopen(fixture->path, "r+b");
+    assert_non_null(stream);
+    fseek(stream, offsetof(Elf64_Ehdr, e_type), SEEK_SET);
+    fputc(ET_DYN, stream);
+    fclose(stream);
+    assert_fails(fixture, "m", NULL, "no relocatable object");
+}
+
+static void
 test_parts_that_overlap_are_an_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -344,6 +357,7 @@ main(void)
         TEST(test_a_missing_init_symbol_is_an_error_with_those_there_are),
         TEST(test_a_wrong_name_is_an_error),
         TEST(test_an_object_that_would_do_harm_is_an_error),
+        TEST(test_a_file_that_is_no_relocatable_object_is_an_error),
         TEST(test_parts_that_overlap_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

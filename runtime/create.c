@@ -16,8 +16,10 @@
  * finaliser that the garbage collector calls), so the same thread may take the slot twice, one
  * within the other.
  *
- * Two sorts of names never match an inittab entry, those that are not ASCII and those that do not
- * fit: their init functions are called here. For multi-phase modules that makes no difference. */
+ * Three sorts of names are not for the slot: those that are not ASCII, as CPython refuses them;
+ * those that do not fit; and those that the inittab has as well, as CPython would find the built-in
+ * module in its cache. Their init functions are called here, which makes no difference for
+ * multi-phase modules; single-phase ones are not cached then. */
 #include "runtime.h"
 
 #include <pthread.h>
@@ -176,29 +178,32 @@ call_initfunc(struct request *request)
     return check_result(result, request->name);
 }
 
-/* MODULE, or NULL with CPython's own ImportError if it is single-phase and this interpreter admits
- * only modules that declare themselves fit: whether it does, only a module that declares itself
- * unfit can tell. */
+/* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
+ * interpreter admits only modules that declare themselves fit. _imp.create_builtin() leaves that
+ * check out in 3.12, and there is no other way to ask than by a module that declares itself unfit.
+ */
 static PyObject *
-check_admission(PyObject *module, PyObject *spec)
+check_admission(PyObject *result, PyObject *spec)
 {
-#if KILN_BUILTINS_ARE_ADMITTED
+#if KILN_HAS_STRICT_INTERPRETERS
     static PyModuleDef_Slot slots[] = {
         {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
         {0, NULL},
     };
     static PyModuleDef unfit = {PyModuleDef_HEAD_INIT, .m_name = "unfit", .m_slots = slots};
-    if (module != NULL && !PyObject_TypeCheck(module, &PyModuleDef_Type)) {
+    if (result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type) &&
+        PyInterpreterState_Get() != PyInterpreterState_Main())
+    {
         PyObject *probe = PyModule_FromDefAndSpec(&unfit, spec);
         if (probe == NULL) {
-            Py_CLEAR(module);
+            Py_CLEAR(result);
         }
         Py_XDECREF(probe);
     }
 #else
     (void)spec;
 #endif
-    return module;
+    return result;
 }
 
 /* At rest, and to an init function that imports _kiln, the slot is _kiln. */
@@ -241,23 +246,49 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
     return module;
 }
 
+/* What CPython does for a single-phase MODULE, except for keeping it for the next time. */
+static int
+register_single_phase(PyObject *module, PyObject *name)
+{
+    PyModuleDef *def = PyModule_GetDef(module);
+    if (PyState_FindModule(def) != module && PyState_AddModule(module, def) < 0) {
+        return -1;
+    }
+    return PyObject_SetItem(PyImport_GetModuleDict(), name, module);
+}
+
 static PyObject *
 create_by_call(struct request *request, PyObject *name)
 {
-    PyObject *result = call_initfunc(request);
+    PyObject *result = check_admission(call_initfunc(request), request->spec);
     if (result == NULL) {
         return NULL;
     }
     if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
         return PyModule_FromDefAndSpec((PyModuleDef *)result, request->spec);
     }
-    Py_DECREF(result);
-    if (PyUnicode_IS_ASCII(name)) {
-        return fail_import(name, "the name of a single-phase module is too long: %.200U...");
+    if (!PyUnicode_IS_ASCII(name)) {
+        PyErr_Format(PyExc_SystemError, "initialization of %s did not return PyModuleDef",
+                     get_short_name(request->name));
+        Py_CLEAR(result);
     }
-    PyErr_Format(PyExc_SystemError, "initialization of %s did not return PyModuleDef",
-                 get_short_name(request->name));
-    return NULL;
+    else if (register_single_phase(result, name) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* Whether the inittab has NAME besides the slot. */
+static bool
+is_in_inittab(const char *name)
+{
+    for (const struct _inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
+        if (entry->name[0] == name[0] && entry->name != kiln_slot_name &&
+            strcmp(entry->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The name as UTF-8, which lives as long as the object; NULL with an exception. */
@@ -296,7 +327,7 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
     PyObject *module = NULL;
     if (request.name != NULL) {
         current_request = &request;
-        module = PyUnicode_IS_ASCII(name) && len < SLOT_NAME_SIZE
+        module = PyUnicode_IS_ASCII(name) && len < SLOT_NAME_SIZE && !is_in_inittab(request.name)
                      ? create_by_slot(&request, create_builtin, name)
                      : create_by_call(&request, name);
         current_request = request.outer;

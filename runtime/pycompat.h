@@ -6,9 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#if PY_VERSION_HEX < 0x03080000
-#error "Kiln needs CPython 3.8 or later"
-#endif
+_Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 
 /* Objects of a heap type own a reference to it, which tp_traverse visits (bpo-40217). */
 #define KILN_TRAVERSE_VISITS_TYPE (PY_VERSION_HEX >= 0x03090000)
@@ -21,9 +19,8 @@
  * module", not just "not an extension module". */
 #define KILN_WORD_VALID (PY_VERSION_HEX >= 0x030d0000 ? "a valid" : "an")
 
-/* There are interpreters that admit only modules made for them (PEP 684), but
- * _imp.create_builtin() lets every single-phase module in, as those built in were all checked. */
-#define KILN_BUILTINS_ARE_ADMITTED (PY_VERSION_HEX >= 0x030c0000 && PY_VERSION_HEX < 0x030d0000)
+/* There are interpreters that admit only modules made for them (PEP 684). */
+#define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 
 /* The first module that importlib imports in every interpreter and of which CPython calls the init
  * function, or the exec slots, in every interpreter. */

@@ -109,14 +109,15 @@ typedef PyObject *(*Kiln_InitFunction)(void);
  *    went through `kiln isolate` or `kiln link` do that; others say -Wl,--wrap=PyModule_Create2
  *    when they are linked.
  *  - Names that are not ASCII are fine for multi-phase modules; for others PEP 489 forbids them.
- *  - A name that the inittab has too means INITFUNC's module.
+ *  - A name that the inittab has too means INITFUNC's module. If that is a single-phase one, or has
+ *    a name longer than 4,000 bytes, it is not cached: creating it again calls INITFUNC again.
  *
  * Returns a new reference, or NULL with an exception: what INITFUNC or the create slot raised;
  * SystemError, in the words it has for a shared library, if INITFUNC returned NULL without an
  * exception, or a result with one, or what is no module; TypeError if the name is no str;
  * ValueError if it is empty or has a NUL in it; UnicodeEncodeError if it has a lone surrogate;
  * ImportError, with its name set, if Kiln_Install() has not been called for this run of the
- * interpreter, or if a single-phase module's name is longer than 4,000 bytes. */
+ * interpreter. */
 KILN_API PyObject *Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc);
 
 /* --- What linked-in extensions call, by way of renamed symbols ----------------------------------

@@ -48,6 +48,8 @@ int kiln_inputs_prepare(struct kiln_combining *run);
 int kiln_inputs_check_member(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                              const char *member);
 
+/* Whether objects of KIND hold bytecode that has to be lowered. */
+bool kiln_lower_is_needed(enum kiln_object_kind kind);
 /* Lower the LTO objects of KIND among OBJECTS (paths; NAME is one of them, for messages) to one
  * object at OUT. */
 int kiln_lower(struct kiln_ctx *ctx, const char *cc, enum kiln_object_kind kind,

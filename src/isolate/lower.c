@@ -150,8 +150,8 @@ kiln_lower(struct kiln_ctx *ctx, const char *cc, enum kiln_object_kind kind,
     return lower_llvm(ctx, objects, name, out);
 }
 
-static bool
-is_bytecode(enum kiln_object_kind kind)
+bool
+kiln_lower_is_needed(enum kiln_object_kind kind)
 {
     return kind == KILN_OBJECT_GCC_LTO || kind == KILN_OBJECT_LLVM_BITCODE;
 }
@@ -186,7 +186,7 @@ kiln_inputs_lower(struct kiln_combining *run)
 {
     bool needed = false;
     for (size_t i = 0; i < run->inputs.count; i++) {
-        needed |= is_bytecode(run->inputs.items[i].kind);
+        needed |= kiln_lower_is_needed(run->inputs.items[i].kind);
     }
     if (!needed) {
         return 0;

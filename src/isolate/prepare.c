@@ -3,10 +3,8 @@
  * Some objects cannot be isolated, and are refused by name. Others ld -r would treat differently
  * from a link that makes a shared object: the legacy sections `.ctors` and `.dtors` are arrays that
  * run from their end, which ld turns round when it makes them part of `.init_array` in a final
- * link, but not in `ld -r`. They are turned round here. Archives that are inputs as a whole are
- * rebuilt if a member needs work; which members take part is known only when ld has been run. */
-#include "base/process.h"
-#include "isolate/inputs.h"
+ * link, but not in `ld -r`. They are turned round here. */
+#include "isolate/prepare.h"
 
 enum { WORD = 8 }; /* bytes of a function pointer */
 
@@ -46,9 +44,8 @@ find_section_problem(const GElf_Shdr *shdr, const char *name)
     return NULL;
 }
 
-/* Why ELF cannot be part of an isolated extension, said. */
-static int
-check_object(struct kiln_ctx *ctx, const struct kiln_elf *elf)
+int
+kiln_prepare_check(struct kiln_ctx *ctx, const struct kiln_elf *elf)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
         GElf_Shdr shdr;
@@ -61,16 +58,10 @@ check_object(struct kiln_ctx *ctx, const struct kiln_elf *elf)
     return 0;
 }
 
-/* What there is to do for an object. */
-struct needs {
-    bool shim;     /* it has constructors or destructors */
-    bool reversal; /* some of them in legacy arrays */
-};
-
-static struct needs
-find_needs(const struct kiln_elf *elf)
+struct kiln_needs
+kiln_prepare_find_needs(const struct kiln_elf *elf)
 {
-    struct needs needs = {0};
+    struct kiln_needs needs = {0};
     for (size_t i = 1; i < elf->section_count; i++) {
         GElf_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
@@ -86,8 +77,8 @@ find_needs(const struct kiln_elf *elf)
     return needs;
 }
 
-static void
-find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
+void
+kiln_prepare_find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
 {
     size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
     size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
@@ -156,8 +147,8 @@ write_reversed(struct kiln_combining *run, const struct kiln_elf *elf, const cha
     return kiln_file_write(run->ctx, path, kiln_span_of(copy, elf->bytes.len));
 }
 
-static int
-prepare_object(struct kiln_combining *run, struct kiln_input *input)
+int
+kiln_prepare_object(struct kiln_combining *run, struct kiln_input *input)
 {
     struct kiln_file file;
     struct kiln_elf elf;
@@ -166,11 +157,11 @@ prepare_object(struct kiln_combining *run, struct kiln_input *input)
         result = kiln_elf_init(run->ctx, file.bytes, input->name, &elf);
     }
     if (result == 0) {
-        result = check_object(run->ctx, &elf);
+        result = kiln_prepare_check(run->ctx, &elf);
     }
     if (result == 0) {
-        struct needs needs = find_needs(&elf);
-        find_inits(run->ctx, &elf, &run->found);
+        struct kiln_needs needs = kiln_prepare_find_needs(&elf);
+        kiln_prepare_find_inits(run->ctx, &elf, &run->found);
         run->needs_shim |= needs.shim;
         if (needs.reversal) {
             input->path = kiln_combining_make_path(run, ".o");
@@ -181,109 +172,6 @@ prepare_object(struct kiln_combining *run, struct kiln_input *input)
     return result;
 }
 
-/* Visiting the members of an archive that is an input as a whole. */
-struct visiting {
-    struct kiln_combining *run;
-    const char *archive;
-    struct kiln_strings offered; /* init symbols */
-    bool rebuild;                /* a member needs work */
-    struct kiln_strings members; /* paths of the members, when rebuilding */
-};
-
-static bool
-is_bytecode(enum kiln_object_kind kind)
-{
-    return kind == KILN_OBJECT_GCC_LTO || kind == KILN_OBJECT_LLVM_BITCODE;
-}
-
-static int
-look_at_member(void *arg, const char *member, struct kiln_span contents)
-{
-    struct visiting *visiting = arg;
-    enum kiln_object_kind kind = kiln_elf_classify(contents);
-    /* What is wrong with a member matters only if it takes part. */
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_elf elf;
-    if (is_bytecode(kind)) {
-        visiting->rebuild = true;
-    }
-    else if (kind == KILN_OBJECT_RELOCATABLE && kiln_elf_init(&silent, contents, member, &elf) == 0)
-    {
-        struct needs needs = find_needs(&elf);
-        visiting->run->needs_shim |= needs.shim;
-        visiting->rebuild |= needs.reversal;
-        find_inits(visiting->run->ctx, &elf, &visiting->offered);
-    }
-    kiln_ctx_release(&silent);
-    return 0;
-}
-
-/* The member as a file, lowered if need be, then as any object. */
-static int
-rebuild_member(void *arg, const char *member, struct kiln_span contents)
-{
-    struct visiting *visiting = arg;
-    struct kiln_combining *run = visiting->run;
-    struct kiln_ctx *ctx = run->ctx;
-    struct kiln_input input = {
-        .name = kiln_arena_printf(&ctx->arena, "%s(%s)", visiting->archive, member),
-        .path = kiln_combining_make_path(run, ".o"),
-        .kind = kiln_elf_classify(contents),
-    };
-    int result = kiln_file_write(ctx, input.path, contents);
-    if (result == 0 && is_bytecode(input.kind)) {
-        struct kiln_strings objects = {0};
-        kiln_strings_push(&ctx->arena, &objects, input.path);
-        input.path = kiln_combining_make_path(run, ".o");
-        result = kiln_lower(ctx, run->in->cc, input.kind, &objects, input.name, input.path);
-        input.kind = KILN_OBJECT_RELOCATABLE;
-    }
-    if (result == 0 && input.kind == KILN_OBJECT_RELOCATABLE) {
-        result = prepare_object(run, &input);
-    }
-    kiln_strings_push(&ctx->arena, &visiting->members, input.path);
-    return result;
-}
-
-static int
-rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln_span bytes)
-{
-    struct kiln_combining *run = visiting->run;
-    struct kiln_ctx *ctx = run->ctx;
-    struct kiln_strings found = run->found;
-    int result = kiln_ar_visit(ctx, bytes, input->name, rebuild_member, visiting);
-    /* Bytecode has shown its symbols only now. */
-    visiting->offered = run->found;
-    run->found = found;
-    if (result < 0) {
-        return result;
-    }
-    input->path = kiln_combining_make_path(run, ".a");
-    struct kiln_process ar = {.err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(&ctx->arena, &ar.argv, "ar");
-    kiln_strings_push(&ctx->arena, &ar.argv, "qcsD");
-    kiln_strings_push(&ctx->arena, &ar.argv, input->path);
-    kiln_strings_push_all(&ctx->arena, &ar.argv, &visiting->members);
-    return kiln_process_check(ctx, &ar, "cannot rebuild an archive with its objects lowered");
-}
-
-static int
-prepare_archive(struct kiln_combining *run, struct kiln_input *input, struct kiln_strings *offered)
-{
-    struct visiting visiting = {.run = run, .archive = input->name};
-    struct kiln_file file;
-    int result = kiln_file_map(run->ctx, input->path, &file);
-    if (result == 0) {
-        result = kiln_ar_visit(run->ctx, file.bytes, input->name, look_at_member, &visiting);
-    }
-    if (result == 0 && visiting.rebuild) {
-        result = rebuild_archive(&visiting, input, file.bytes);
-    }
-    kiln_file_release(&file);
-    kiln_strings_push_all(&run->ctx->arena, offered, &visiting.offered);
-    return result;
-}
-
 int
 kiln_inputs_prepare(struct kiln_combining *run)
 {
@@ -291,38 +179,12 @@ kiln_inputs_prepare(struct kiln_combining *run)
     int result = 0;
     for (size_t i = 0; i < run->inputs.count; i++) {
         struct kiln_input *input = &run->inputs.items[i];
-        int failed = input->kind == KILN_OBJECT_ARCHIVE ? prepare_archive(run, input, &offered)
-                                                        : prepare_object(run, input);
+        int failed = input->kind == KILN_OBJECT_ARCHIVE ? kiln_prepare_archive(run, input, &offered)
+                                                        : kiln_prepare_object(run, input);
         result = failed < 0 ? failed : result;
     }
     if (run->found.count == 0) {
         run->found = offered;
     }
     return result;
-}
-
-struct looking {
-    struct kiln_ctx *ctx;
-    const char *archive, *member;
-};
-
-static int
-check_if_wanted(void *arg, const char *member, struct kiln_span contents)
-{
-    struct looking *looking = arg;
-    if (strcmp(member, looking->member) != 0) {
-        return 0;
-    }
-    struct kiln_elf elf;
-    const char *name = kiln_arena_printf(&looking->ctx->arena, "%s(%s)", looking->archive, member);
-    int result = kiln_elf_init(looking->ctx, contents, name, &elf);
-    return result == 0 ? check_object(looking->ctx, &elf) : result;
-}
-
-int
-kiln_inputs_check_member(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                         const char *member)
-{
-    struct looking looking = {.ctx = ctx, .archive = name, .member = member};
-    return kiln_ar_visit(ctx, bytes, name, check_if_wanted, &looking);
 }

@@ -1,7 +1,7 @@
 """Two modules from the same sources, isolated, in one executable that needs no Python.
 
-A source defines `void *PyInit_m(void)`, whose value, a number cast to a pointer, main() reports. V is 1 in
-the first module and 2 in the second. `void note(long)` reports a number at any time.
+A source defines `void *PyInit_m(void)`, whose value, a number as a pointer, main() reports. V is 1
+in the first module and 2 in the second. `void note(long)` reports a number at any time.
 """
 
 import shutil

@@ -171,7 +171,8 @@ CASES = {
     ".gnu.linkonce sections": ({
         "a.S": '\t.section .gnu.linkonce.t.lo,"ax",@progbits\n\t.globl lo\nlo:\n'
                '\tmov lo_data(%rip), %eax\n\tret\n'
-               '\t.section .gnu.linkonce.d.lo,"aw",@progbits\n\t.globl lo_data\nlo_data:\n\t.long V\n'
+               '\t.section .gnu.linkonce.d.lo,"aw",@progbits\n\t.globl lo_data\n'
+               'lo_data:\n\t.long V\n'
                '\t.section .gnu.linkonce.odd.lo,"aw",@progbits\n\t.long V\n'
                '\t.section .note.GNU-stack,"",@progbits\n',
         "b.c": "extern int lo(void); int value(void) { return lo(); }\n" + INIT}, {}),
@@ -227,7 +228,8 @@ CASES = {
     "coverage": ({"a.c": "int value(void) { return V; }\n" + INIT},
                  {"flags": ["--coverage"], "link": ["--coverage"]}),
     "the address sanitizer": ({
-        "a.c": "int data[3] = {0, V, 0}; int at = 1; int value(void) { return data[at]; }\n" + INIT},
+        "a.c": "int data[3] = {0, V, 0}; int at = 1; int value(void) { return data[at]; }\n"
+               + INIT},
         {"flags": ["-fsanitize=address"], "link": ["-fsanitize=address"]}),
 }
 
@@ -568,7 +570,8 @@ def assert_error(workshop, result, *texts):
 
 def test_error_no_init_function(workshop):
     source = workshop.compile("a.c", VALUE)
-    assert_error(workshop, workshop.isolate("p.m", source, check=False), "no init function", "a.c.o")
+    result = workshop.isolate("p.m", source, check=False)
+    assert_error(workshop, result, "no init function", "a.c.o")
 
 
 def test_error_another_init_function_lists_those_there_are(workshop):
@@ -588,7 +591,8 @@ def test_error_object_for_another_machine(workshop):
     data = bytearray(source.read_bytes())
     data[18:20] = (243).to_bytes(2, "little")  # e_machine: EM_RISCV
     other.write_bytes(data)
-    assert_error(workshop, workshop.isolate("p.m", other, check=False), "other.o", "riscv", "x86-64")
+    result = workshop.isolate("p.m", other, check=False)
+    assert_error(workshop, result, "other.o", "riscv", "x86-64")
 
 
 def test_error_object_of_32_bits(workshop):
@@ -645,7 +649,8 @@ def test_error_executable_stack(workshop):
 
 
 def test_error_executable_stack_in_an_archive(workshop):
-    source = workshop.compile("a.c", "extern void f(int);\nint value(void) { f(1); return 1; }" + INIT)
+    source = workshop.compile("a.c", "extern void f(int);\n"
+                              "int value(void) { f(1); return 1; }\n" + INIT)
     nested = "extern void use(int (*)(void));\nvoid f(int x) { int g(void) { return x; } use(g); }"
     lib = archive(workshop, nested=nested, value=VALUE)
     result = workshop.isolate("p.m", source, lib, check=False)
@@ -748,3 +753,30 @@ def test_error_full_disk(workshop):
         assert list(full.iterdir()) == []
     finally:
         run("umount", full)
+
+
+RUST = """
+use std::cell::Cell;
+use std::sync::Mutex;
+static SEEN: Mutex<Vec<i64>> = Mutex::new(Vec::new());
+thread_local! { static OWN: Cell<i64> = Cell::new(4); }
+#[no_mangle]
+pub extern "C" fn PyInit_m() -> *mut u8 {
+    std::thread::spawn(|| { SEEN.lock().unwrap().push(1); OWN.with(|t| t.set(9)); })
+        .join().unwrap();
+    let caught = std::panic::catch_unwind(|| if std::env::args().count() > 0 { panic!("x") });
+    let calls = SEEN.lock().unwrap().len() as i64;
+    (calls * 100 + OWN.with(|t| t.get()) * 10 + caught.is_err() as i64) as *mut u8
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("rustc"), reason="no rustc")
+@pytest.mark.parametrize("flags", [[], ["-Clto=fat"], ["-Clinker-plugin-lto"]],
+                         ids=["plain", "lto", "linker-plugin-lto"])
+def test_two_rust_libraries_each_with_its_own_std(workshop, flags):
+    (workshop.dir / "m.rs").write_text(RUST)
+    lib = workshop.dir / "libm.a"
+    run("rustc", "-O", *flags, "--crate-type=staticlib", "-o", lib, workshop.dir / "m.rs")
+    exe = workshop.link([workshop.isolate(f"p{v}.m", lib) for v in (1, 2)], "bfd", ["-lm", "-ldl"])
+    assert workshop.numbers(exe) == [-1, 141, 141, 241]

@@ -122,7 +122,9 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
     fputs(chosen->end, stream);
     fclose(stream);
 
-    struct kiln_process as = {.err_mode = KILN_STREAM_CAPTURE, .input = kiln_span_of(text, len)};
+    struct kiln_process as = {.out_mode = KILN_STREAM_DROP,
+                              .err_mode = KILN_STREAM_CAPTURE,
+                              .input = kiln_span_of(text, len)};
     kiln_strings_push(&ctx->arena, &as.argv, "as");
     kiln_strings_push(&ctx->arena, &as.argv, "-o");
     kiln_strings_push(&ctx->arena, &as.argv, out);

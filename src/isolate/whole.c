@@ -78,7 +78,8 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
         return result;
     }
     input->path = kiln_combining_make_path(run, ".a");
-    struct kiln_process ar = {.err_mode = KILN_STREAM_CAPTURE};
+    /* Plugins of ar report on standard output what they cannot read. */
+    struct kiln_process ar = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
     kiln_strings_push(&ctx->arena, &ar.argv, "ar");
     kiln_strings_push(&ctx->arena, &ar.argv, "qcsD");
     kiln_strings_push(&ctx->arena, &ar.argv, input->path);

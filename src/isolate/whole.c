@@ -78,10 +78,14 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
         return result;
     }
     input->path = kiln_combining_make_path(run, ".a");
-    /* Plugins of ar report on standard output what they cannot read. */
     struct kiln_process ar = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
     kiln_strings_push(&ctx->arena, &ar.argv, "ar");
     kiln_strings_push(&ctx->arena, &ar.argv, "qcsD");
+    /* A named format keeps ar from asking LLVM's plugin, which takes objects with embedded bitcode,
+     * rustc's standard library for one, away from it, and their symbols with them. */
+    kiln_strings_push(&ctx->arena, &ar.argv,
+                      KILN_ELF_MACHINE == EM_X86_64 ? "--target=elf64-x86-64"
+                                                    : "--target=elf64-littleaarch64");
     kiln_strings_push(&ctx->arena, &ar.argv, input->path);
     kiln_strings_push_all(&ctx->arena, &ar.argv, &visiting->members);
     return kiln_process_check(ctx, &ar, "cannot rebuild an archive with its objects lowered");

@@ -102,12 +102,15 @@ read_name(const struct archive *archive, struct kiln_span field, struct member *
         member->is_index = true;
     }
     else {
-        member->name = kiln_arena_strdup(&archive->ctx->arena, dup_until(archive, field, "/"));
-        for (char *end = strchr(member->name, '\0'); end > member->name && end[-1] == ' ';) {
-            *--end = '\0';
+        char *name = kiln_arena_strdup(&archive->ctx->arena, dup_until(archive, field, "/"));
+        for (size_t len = strlen(name); len > 0 && name[len - 1] == ' '; len--) {
+            name[len - 1] = '\0';
         }
+        member->name = name;
     }
-    member->is_index |= strncmp(member->name, "__.SYMDEF", 9) == 0;
+    if (kiln_span_starts_with(kiln_span_of_string(member->name), "__.SYMDEF", 9)) {
+        member->is_index = true;
+    }
     return true;
 }
 

@@ -6,8 +6,9 @@ import os
 
 from conftest import BUILD, ROOT, run
 
-CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror",
-          *os.environ.get("KILN_TEST_CFLAGS", "").split()]
+CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror"]
+# For the executables, not for the shared libraries to compare with: sanitizers.
+MORE_CFLAGS = os.environ.get("KILN_TEST_CFLAGS", "").split()
 LINKER = os.environ.get("KILN_TEST_LINKER", "bfd")
 
 VARIABLES = ["LDLIBRARY", "LIBRARY", "LIBPL", "LIBDIR", "LIBS", "SYSLIBS", "MODLIBS", "EXT_SUFFIX"]
@@ -60,14 +61,15 @@ class Bakery:
             if not os.path.exists(key[0][:200]):
                 source = output.with_suffix(".c")
                 source.write_text(key[0])
-            run("cc", *CFLAGS, *self.include, *flags, "-c", source, "-o", output)
+            run("cc", *CFLAGS, *MORE_CFLAGS, *self.include, *flags, "-c", source, "-o", output)
             self.objects[key] = output
         return self.objects[key]
 
     def compile_module(self, name, module):
         """The object of MODULE, with what `kiln isolate` would do to its symbols. Returns it and its
         init symbol."""
-        symbol = "baked_init_" + name.encode().hex()
+        kind = "kiln_export_" if (module.init or "").startswith("PyModExport_") else "kiln_init_"
+        symbol = kind + name.encode().hex()
         renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2",
                    "-Ddladdr=kiln_dladdr"]
         return self.compile(module.source, *module.defines, *renames), symbol
@@ -109,7 +111,7 @@ class Bakery:
             objects.append(self.compile(f'const char kiln_python[] __attribute__((visibility("default"))) = "{python}";'))
         if main is not None:
             objects.append(self.compile(main))
-        run("cc", *CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *objects, *more, self.runtime(),
+        run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *objects, *more, self.runtime(),
             *self.libpython(kind or self.libpythons[0]), "-lpthread", "-ldl")
         return output
 

@@ -129,6 +129,27 @@ answer = [set(made) == {"made.by.finaliser"}, len(made) > 100, wrong]
 """) == [True, True, []]
 
 
+EXPORT_HOOK = r"""
+#include <Python.h>
+static int exec(PyObject *m) { return PyModule_AddIntConstant(m, "executed", 1); }
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+void *PyModExport_hook(void); void *PyModExport_hook(void) { return slots; }
+"""
+
+
+def test_export_hook_makes_the_module_or_says_which_python_it_needs(bakery, tmp_path):
+    app = bakery.bake(tmp_path / "app", {"pkg_hook": Module(EXPORT_HOOK, init="PyModExport_hook")})
+    answer = ask(app, """
+try:
+    import pkg_hook
+    answer = [pkg_hook.__name__, pkg_hook.executed]
+except ImportError as error:
+    answer = [str(error), error.name, "pkg_hook" in sys.modules]
+""")
+    assert answer == (["pkg_hook", 1] if bakery.version >= (3, 15) else [
+        "module pkg_hook has only an export hook (PEP 793), which needs Python 3.15", "pkg_hook", False])
+
+
 def test_installing_while_python_runs_is_refused(app):
     assert ask(app, "import api; answer = api.install()") == -2
 
@@ -178,8 +199,8 @@ def test_python_can_be_finalised_and_initialised_again(bakery, tmp_path):
 
 def test_without_install_creating_is_an_import_error(bakery, tmp_path):
     program = embed(bakery, tmp_path, r"""
-    extern PyObject *baked_init_617069(void);
-    PyImport_AppendInittab("api", baked_init_617069);
+    extern PyObject *kiln_init_617069(void);
+    PyImport_AppendInittab("api", kiln_init_617069);
     Py_Initialize();
     int result = PyRun_SimpleString("import api\n"
         "from importlib.machinery import ModuleSpec\n"

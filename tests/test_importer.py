@@ -1,6 +1,7 @@
 """Importing baked modules: what a program sees of them, next to the same modules as shared libraries."""
 
 import json
+import os
 import re
 
 import pytest
@@ -45,7 +46,8 @@ class Runner:
     def __call__(self, code, *options, check=True, **env):
         """Run CODE; the result is what it left in `answer`."""
         code += "\nimport json, sys\nprint('\\nANSWER', json.dumps(answer))"
-        env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **env}
+        env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
+               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), **env}
         result = run(self.program, *options, "-c", code, env=env, check=check)
         return json.loads(result.stdout.rpartition("\nANSWER ")[2])
 

@@ -418,6 +418,16 @@ def test_sources_of_the_link_command_are_in_it(toolchain, work):
     assert {"PyInit_ext", "helper", "plain"} <= fat_section.defined(fat, work)
 
 
+def test_objects_with_destructors_at_exit_are_in_it(toolchain, work):
+    # They refer to __dso_handle, a hidden symbol of the toolchain's start files.
+    (work / "exit.cc").write_text("struct S { ~S(); }; S::~S() {}\nstatic S at_exit;\n"
+                                  "extern \"C\" void *PyInit_exit() { static S late; return 0; }\n")
+    run("c++", "-O2", "-fPIC", "-c", "exit.cc", cwd=work)
+    fat = toolchain(work, "-shared", "exit.o", "-lstdc++", "-o", "x.so")
+    assert "PyInit_exit" in fat_section.defined(fat, work)
+    assert "__dso_handle" in fat_section.undefined(fat, work)
+
+
 def test_undefined_symbols_may_stay(toolchain, work):
     fat = toolchain(work, "-shared", "ext.o", "-o", "x.so")
     assert "helper" in fat_section.undefined(fat, work)

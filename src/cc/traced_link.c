@@ -50,6 +50,9 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     push(ctx, &args, kiln_arena_printf(&ctx->arena, "%s/traced.so", tmpdir));
     push(ctx, &args, "-nostdlib");
     push(ctx, &args, "-Wl,--unresolved-symbols=ignore-all");
+    /* Objects with C++ destructors refer to this symbol of the start files; it is hidden, so that
+     * GNU ld does not leave it unresolved. Any address inside the output will do. */
+    push(ctx, &args, "-Wl,--defsym=__dso_handle=_DYNAMIC");
     push(ctx, &args, "-Wl,--trace"); /* twice: GNU ld then lists archive members */
     push(ctx, &args, "-Wl,--trace");
 

@@ -1,0 +1,162 @@
+/* Outputs come into being whole or not at all, and leave nothing else behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+
+static struct kiln_ctx ctx;
+static char said[1000];
+static const char *dir;
+
+static void
+remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
+{
+    (void)context, (void)severity;
+    snprintf(said, sizeof said, "%s", text);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    ctx = (struct kiln_ctx){.say = remember};
+    said[0] = '\0';
+    dir = kiln_ctx_get_tmpdir(&ctx);
+    return dir == NULL ? -1 : 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    kiln_ctx_release(&ctx);
+    return 0;
+}
+
+static const char *
+in_dir(const char *name)
+{
+    return kiln_arena_printf(&ctx.arena, "%s/%s", dir, name);
+}
+
+static size_t
+count_entries(void)
+{
+    size_t count = 0;
+    DIR *stream = opendir(dir);
+    for (struct dirent *entry; (entry = readdir(stream)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(stream);
+    return count;
+}
+
+static void
+assert_contents(const char *path, const char *text)
+{
+    struct kiln_file file;
+    assert_int_equal(kiln_file_map(&ctx, path, &file), 0);
+    assert_true(kiln_span_equal(file.bytes, kiln_span_of_string(text)));
+    kiln_file_release(&file);
+}
+
+static void
+an_output_appears_at_commit(void **state)
+{
+    (void)state;
+    struct kiln_output out;
+    const char *path = in_dir("out");
+    assert_int_equal(kiln_output_init(&ctx, path, 0666, &out), 0);
+    assert_int_equal(kiln_output_write(&ctx, &out, kiln_span_of_string("new")), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(kiln_output_commit(&ctx, &out), 0);
+    kiln_output_release(&out);
+    assert_contents(path, "new");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void
+an_output_given_up_leaves_the_old_file(void **state)
+{
+    (void)state;
+    struct kiln_output out;
+    const char *path = in_dir("out");
+    assert_int_equal(kiln_file_write(&ctx, path, kiln_span_of_string("old")), 0);
+    assert_int_equal(kiln_output_init(&ctx, path, 0666, &out), 0);
+    assert_int_equal(kiln_output_write(&ctx, &out, kiln_span_of_string("new")), 0);
+    kiln_output_release(&out);
+    assert_contents(path, "old");
+    assert_int_equal(count_entries(), 1);
+}
+
+static void
+an_output_where_none_can_be_is_an_error_naming_it(void **state)
+{
+    (void)state;
+    const char *path = in_dir("missing/out");
+    assert_int_equal(kiln_file_write(&ctx, path, kiln_span_of_string("x")), KILN_ERR_SYSTEM);
+    assert_non_null(strstr(said, path));
+    assert_int_equal(ctx.errors, 1);
+}
+
+static void
+a_directory_is_no_input(void **state)
+{
+    (void)state;
+    struct kiln_file file;
+    assert_int_equal(kiln_file_map(&ctx, dir, &file), KILN_ERR_INPUT);
+    assert_non_null(strstr(said, dir));
+}
+
+static void
+an_empty_file_is_an_empty_span(void **state)
+{
+    (void)state;
+    assert_int_equal(kiln_file_write(&ctx, in_dir("empty"), kiln_span_of(NULL, 0)), 0);
+    assert_contents(in_dir("empty"), "");
+}
+
+static void
+directories_are_made_with_those_above(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(kiln_file_make_dirs(&ctx, in_dir("a/b/c")), 0);
+    assert_int_equal(kiln_file_make_dirs(&ctx, in_dir("a/b/c")), 0);
+    assert_int_equal(stat(in_dir("a/b/c"), &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+}
+
+static void
+paths_are_taken_apart(void **state)
+{
+    (void)state;
+    assert_string_equal(kiln_file_basename("/a/b"), "b");
+    assert_string_equal(kiln_file_basename("b"), "b");
+    assert_string_equal(kiln_file_dirname(&ctx, "/a/b"), "/a");
+    assert_string_equal(kiln_file_dirname(&ctx, "/b"), "/");
+    assert_string_equal(kiln_file_dirname(&ctx, "b"), ".");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_output_appears_at_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_output_given_up_leaves_the_old_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_output_where_none_can_be_is_an_error_naming_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_directory_is_no_input, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_file_is_an_empty_span, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(directories_are_made_with_those_above, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(paths_are_taken_apart, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

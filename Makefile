@@ -123,6 +123,7 @@ sh-check:
 	@echo "sh -n: $(words $(SH_FILES)) scripts parse"
 
 werror:
+	@mkdir -p $(B)
 	$(SUBMAKE) B=$(B)/werror WERROR=-Werror objects >$(B)/werror.log || { cat $(B)/werror.log; exit 1; }
 	@echo "$(CC) -Werror: no warning"
 	+@! command -v clang >/dev/null || { \
@@ -153,8 +154,10 @@ fuzz-smoke-run: $(FUZZ_SRC:tests/fuzz/%.c=fuzz-smoke-run-%)
 fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
 	$(Q)$< tests/fuzz/corpus/$*
 
+# One file of tests at a time a core: what its tests share is made once.
+PYTEST_FLAGS ?= -q -n $(shell nproc) --dist loadfile
 pytest:
-	$(PYTEST) tests
+	$(PYTEST) $(PYTEST_FLAGS) tests
 
 # The real thing, guided by coverage: new inputs go to build/fuzz/corpus/, failures to build/fuzz/.
 fuzz: deps

@@ -94,7 +94,7 @@ def bake(title, requirements, directory, output, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--libpython", choices=["static", "shared"])
-    parser.add_argument("--runs", type=int, default=9, help="processes of each kind")
+    parser.add_argument("--runs", type=int, default=15, help="processes of each kind")
     parser.add_argument("--small", action="store_true", help="only the packages that build in seconds")
     options = parser.parse_args()
     demo = BUILD / "demo"

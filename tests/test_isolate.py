@@ -252,8 +252,9 @@ def built(kiln, tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_two_modules_of_the_same_sources_do_not_meet(case, linker, built):
     options = CASES[case][1]
-    if "needs" in options and not shutil.which(options["needs"]):
-        pytest.skip(f"no {options['needs']}")
+    for program in options.get("needs"), options.get("cc"):
+        if program is not None and not shutil.which(program):
+            pytest.skip(f"no {program}")
     workshop, objects = built(case)
     exe = workshop.link(objects, linker, options.get("link", ()))
     assert workshop.numbers(exe) == [-1, 1, 2, 1]

@@ -343,17 +343,30 @@ def test_an_older_output_survives_a_failed_link(kiln, python, tmp_path):
     assert output.read_text() == "precious"
 
 
-def test_a_full_disk_is_an_error_without_output(site, kiln, python, tmp_path):
+@pytest.mark.parametrize("linker", ["bfd", "gold", "lld", "mold"])
+def test_a_full_disk_is_an_error_without_output(linker, site, kiln, python, tmp_path):
+    if shutil.which(f"ld.{linker}") is None:
+        pytest.skip(f"ld.{linker} is not installed")
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], stderr=subprocess.DEVNULL).returncode:
         pytest.skip("mounting a small tmpfs needs root")
     try:
-        result = kiln("link", "--python", python, "-o", small / "app", site, check=False)
-        assert result.returncode == 1 and str(small / "app") in result.stderr
+        result = kiln("link", "--python", python, "--linker", linker, "--libpython", "static", "-o", small / "app",
+                      site, check=False)
+        if "no static libpython" in result.stderr:
+            pytest.skip("no static libpython: the executable would fit")
+        assert result.returncode == 1
+        assert f"{small}/app: cannot write: no space left on the disk" in result.stderr
         assert list(small.iterdir()) == []
     finally:
         run("umount", small)
+
+
+def test_an_output_that_is_a_directory_is_an_error(site, kiln, python, tmp_path):
+    result = kiln("link", "--python", python, "-o", tmp_path, site, check=False)
+    assert result.returncode == 1 and str(tmp_path) in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("args", [["link", "--nonsense"], ["link", "--linker", "nonsense"], ["link", "--libpython", "x"], ["ls"], ["nonsense"]])

@@ -1,6 +1,9 @@
 /* The final link. Its arguments go through a response file, as there can be thousands of objects.
  * If it fails, what the linker says of undefined symbols is told again by module. */
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -79,6 +82,15 @@ explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *
     return result;
 }
 
+/* Whether the linker ran out of disk, from what it said in TEXT: bfd and gold, mold, and lld, which
+ * writes to a mapping and gets a signal. */
+static bool
+is_disk_full(const char *text)
+{
+    return strstr(text, "No space left") != NULL || strstr(text, "Disk full") != NULL ||
+           strstr(text, "Bus error") != NULL;
+}
+
 static int
 run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
 {
@@ -117,7 +129,12 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     kiln_strings_push(arena, &linker.argv, bake->driver);
     kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
     result = kiln_process_run(ctx, &linker);
-    if (result == 0 && linker.status != 0) {
+    if (result == 0 && linker.status != 0 && is_disk_full((const char *)linker.err.ptr)) {
+        result =
+            kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: no space left on the disk, it seems",
+                      bake->options->output);
+    }
+    else if (result == 0 && linker.status != 0) {
         result = explain_failure(ctx, bake, (const char *)linker.err.ptr);
         if (result == 0) {
             result = kiln_fail(ctx, KILN_ERR_TOOL, "%s: the final link failed:\n%s",
@@ -127,20 +144,35 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     return result;
 }
 
+/* Link in a private directory beside OUTPUT: on the same file system, so that the result can be
+ * renamed, and away from it, so that what a linker that dies leaves goes with the directory. */
+static int
+link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
+{
+    char *dir = kiln_arena_printf(&ctx->arena, "%s.kiln-XXXXXX", output);
+    if (mkdtemp(dir) == NULL) {
+        return kiln_fail_errno(ctx, "%s: cannot write", output);
+    }
+    const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
+    int result = run_linker(ctx, bake, aside);
+    if (result == 0 && rename(aside, output) < 0) {
+        result = kiln_fail_errno(ctx, "%s: cannot write", output);
+    }
+    kiln_file_remove_tree(dir);
+    return result;
+}
+
 int
 kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    struct kiln_output out;
-    int result = kiln_output_init(ctx, bake->options->output, 0777, &out);
-    if (result < 0) {
-        return result;
+    const char *output = bake->options->output;
+    struct stat st;
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "%s: cannot write: it is there, and no regular file",
+                         output);
     }
-    kiln_progress(ctx, "link", 0, 1, bake->options->output);
-    result = run_linker(ctx, bake, out.tmppath);
+    kiln_progress(ctx, "link", 0, 1, output);
+    int result = link_aside(ctx, bake, output);
     kiln_progress(ctx, "link", 1, 1, NULL);
-    if (result == 0) {
-        result = kiln_output_commit(ctx, &out);
-    }
-    kiln_output_release(&out);
     return result;
 }

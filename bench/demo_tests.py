@@ -1,6 +1,7 @@
 """The demo packages' own tests, once from .so files and once baked; exit status 1 if any differs.
 
-Run by `make demo-tests`, after the demo, whose packages it uses: build/demo/.
+Run by `make demo-tests`. The packages are the demo's, from the same wheel cache, in an environment of their
+own below build/demo/tests/, as the tests need more packages than the demo shall bake.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def main():
     parser.add_argument("--libpython", choices=["static", "shared"])
     parser.add_argument("packages", nargs="*", help="default: all that have tests here")
     options = parser.parse_args()
-    bakery = Bakery(BUILD / "demo" / "all", choose_python())
+    bakery = Bakery(BUILD / "demo" / "tests", choose_python())
     bakery.pip("install", "--quiet", "-r", HERE / "demo-requirements.txt", *suites.RUNNERS)
     bakery.link(*(["--libpython", options.libpython] if options.libpython else []),
                 output=BUILD / "demo" / "python-tests")

@@ -59,7 +59,8 @@ static void
 lock_slot(void)
 {
     while (pthread_mutex_trylock(&slot_mutex) != 0) {
-        Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&slot_mutex);
+        Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(&slot_mutex);
         pthread_mutex_unlock(&slot_mutex);
         Py_END_ALLOW_THREADS
     }

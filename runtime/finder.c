@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 
 struct finder {
-    PyObject_HEAD PyObject *loader;
+    PyObject_HEAD
+    PyObject *loader;
     PyObject *module_spec; /* the type */
     PyObject *suffix;      /* of extensions: ".cpython-311-x86_64-linux-gnu.so" */
 };

@@ -4,7 +4,8 @@
 #include "runtime.h"
 
 struct loader {
-    PyObject_HEAD PyObject *create_builtin; /* _imp.create_builtin */
+    PyObject_HEAD
+    PyObject *create_builtin; /* _imp.create_builtin */
 };
 
 static PyObject *

@@ -10,11 +10,13 @@
  * in a stripped executable as well), aligned to 64 bytes, integers in the byte order of the machine
  * (little-endian):
  *
- *     offset 0        struct kiln_table_header
- *     32              struct kiln_table_entry, header.count of them, and one more that ends the
- * last name; the place of an entry is its slot then            uint32_t, header.bucket_count of
- * them: how to get to the slot then            the name records, in the order of the slots, without
- * gaps: a byte of flags, the name in UTF-8, a NUL header.size     the end
+ *     offset 0       struct kiln_table_header
+ *     32             struct kiln_table_entry, header.count of them, and one more that ends the last
+ *                    name; the place of an entry is its slot
+ *     then           uint32_t, header.bucket_count of them: how to get to the slot
+ *     then           the name records, in the order of the slots, without gaps: a byte of flags, the
+ *                    name in UTF-8, a NUL
+ *     header.size    the end
  *
  * A module takes 8 bytes of entry, 1 of flags and 1 of NUL besides its name, and 1 for its share in
  * a bucket of four: 11 in all, and 40 bytes once for header and last entry.

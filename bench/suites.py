@@ -1,5 +1,6 @@
 """The demo packages' own test suites, run from .so files and baked, outcome by outcome."""
 
+import collections
 import pathlib
 import shutil
 import subprocess
@@ -82,12 +83,29 @@ def run_tests(python, directory, arguments, results):
     return read_outcomes(results)
 
 
+def group_by_function(outcomes):
+    """{test function: outcomes of its variants, counted}."""
+    groups = collections.defaultdict(collections.Counter)
+    for test, outcome in outcomes.items():
+        groups[test.split("[")[0]][outcome] += 1
+    return groups
+
+
 class Comparison:
+    """Each test has one outcome from .so files and one baked. Where a test's variants are generated from
+    a set of types, which are ordered by address, they have other names in another program; variants that
+    are in one run only are compared by how many had which outcome."""
+
     def __init__(self, name, files, baked):
         self.name, self.files, self.baked = name, files, baked
-        tests = sorted(files.keys() | baked.keys())
-        self.different = [(test, files.get(test, "not run"), baked.get(test, "not run"))
-                          for test in tests if files.get(test) != baked.get(test)]
+        self.different = [(test, outcome, baked[test]) for test, outcome in sorted(files.items())
+                          if test in baked and baked[test] != outcome]
+        only_files, only_baked = ({test: outcome for test, outcome in these.items() if test not in those}
+                                  for these, those in ((files, baked), (baked, files)))
+        ours, theirs = group_by_function(only_files), group_by_function(only_baked)
+        for function in sorted(ours.keys() | theirs.keys()):
+            if ours[function] != theirs[function]:
+                self.different.append((function, f"variants {dict(ours[function])}", f"{dict(theirs[function])}"))
 
 
 def compare(bakery, name):

@@ -1,5 +1,6 @@
 """What every test shares: where Kiln is built, the Python under test, and running programs."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -22,6 +23,19 @@ def run(*argv, check=True, **kwargs):
         raise AssertionError(
             f"{argv[0]} exited with {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
+
+
+@contextlib.contextmanager
+def small_disk(directory, size):
+    """A file system of SIZE bytes, mounted on the new DIRECTORY."""
+    directory.mkdir()
+    if run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        yield directory
+    finally:
+        # Lazily: the kernel may still be tidying up after a linker that it killed.
+        run("umount", "--lazy", directory)
 
 
 @pytest.fixture(scope="session")

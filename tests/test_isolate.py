@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
-from conftest import run
+from conftest import run, small_disk
 from isolating import LINKERS, Workshop
 
 INIT = "void *PyInit_m(void) { return (void *)(long)value(); }\n"
@@ -740,20 +739,12 @@ def test_names_of_files_may_have_any_characters(workshop):
     assert "kiln_init_p_dm" in defined(workshop.isolate("p.m", source))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can limit a file system's size")
 def test_error_full_disk(workshop):
     source = workshop.compile("a.c", VALUE + "char big[1 << 20] = {1};\n" + INIT)
-    full = workshop.dir / "full"
-    full.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full],
-                      stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        pytest.skip("cannot mount a tmpfs here")
-    try:
+    with small_disk(workshop.dir / "full", "64k") as full:
         result = workshop.kiln("isolate", "--name", "p.m", "-o", full / "m.o", source, check=False)
         assert result.returncode == 1 and "No space left" in result.stderr
         assert list(full.iterdir()) == []
-    finally:
-        run("umount", full)
 
 
 RUST = """

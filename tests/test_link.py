@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import zipfile
 
 import pytest
 
-from conftest import BUILD, run
+from conftest import BUILD, run, small_disk
 from extensions import MULTI_PHASE, SINGLE_PHASE, ask, extension, include, snapshot, suffix
 
 
@@ -347,11 +346,7 @@ def test_an_older_output_survives_a_failed_link(kiln, python, tmp_path):
 def test_a_full_disk_is_an_error_without_output(linker, site, kiln, python, tmp_path):
     if shutil.which(f"ld.{linker}") is None:
         pytest.skip(f"ld.{linker} is not installed")
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    try:
+    with small_disk(tmp_path / "small", "1m") as small:
         result = kiln("link", "--python", python, "--linker", linker, "--libpython", "static", "-o", small / "app",
                       site, check=False)
         if "no static libpython" in result.stderr:
@@ -359,8 +354,6 @@ def test_a_full_disk_is_an_error_without_output(linker, site, kiln, python, tmp_
         assert result.returncode == 1
         assert f"{small}/app: cannot write: no space left on the disk" in result.stderr
         assert list(small.iterdir()) == []
-    finally:
-        run("umount", small)
 
 
 def test_an_output_that_is_a_directory_is_an_error(site, kiln, python, tmp_path):

@@ -17,19 +17,6 @@ struct finder {
     PyObject *suffix;      /* of extensions: ".cpython-311-x86_64-linux-gnu.so" */
 };
 
-const struct kiln_table_entry *
-kiln_find_entry(PyObject *name)
-{
-    Py_ssize_t len;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &len);
-    if (utf8 == NULL) {
-        PyErr_Clear(); /* a lone surrogate: no module has such a name */
-        return NULL;
-    }
-    return kiln_process.table == NULL ? NULL
-                                      : kiln_table_find(kiln_process.table, utf8, (size_t)len);
-}
-
 /* What follows the last dot of NAME. */
 static PyObject *
 get_last_component(PyObject *name)
@@ -145,13 +132,13 @@ place_package(struct finder *self, PyObject *spec, PyObject *component, PyObject
 }
 
 static PyObject *
-make_spec(struct finder *self, const struct kiln_table_entry *entry, PyObject *name, PyObject *path)
+make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
 {
     PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
     PyObject *component = spec == NULL ? NULL : get_last_component(name);
     int result = -1;
     if (component != NULL) {
-        bool package = (kiln_table_get_flags(entry) & KILN_MODULE_PACKAGE) != 0;
+        bool package = (flags & KILN_MODULE_PACKAGE) != 0;
         result = package ? place_package(self, spec, component, path)
                          : place_module(self, spec, component, path);
     }
@@ -183,9 +170,10 @@ find_spec(struct finder *self, PyObject *name, PyObject *path)
                      Py_TYPE(name)->tp_name);
         return NULL;
     }
-    const struct kiln_table_entry *entry = kiln_find_entry(name);
-    if (entry != NULL) {
-        return make_spec(self, entry, name, path);
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found != 0) {
+        return found < 0 ? NULL : make_spec(self, target.flags, name, path);
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);

@@ -30,15 +30,15 @@ create_by_name(struct loader *self, PyObject *spec, PyObject *name)
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return PyModule_FromDefAndSpec(&kiln_module_def, spec);
     }
-    const struct kiln_table_entry *entry = kiln_find_entry(name);
-    if (entry == NULL) {
-        return fail_not_baked(name);
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found <= 0) {
+        return found < 0 ? NULL : fail_not_baked(name);
     }
-    kiln_table_function function = kiln_table_get_function(entry);
-    if ((kiln_table_get_flags(entry) & KILN_MODULE_EXPORT) != 0) {
-        return kiln_create_module_from_export(spec, function);
+    if ((target.flags & KILN_MODULE_EXPORT) != 0) {
+        return kiln_create_module_from_export(spec, target.function);
     }
-    return kiln_create_module(self->create_builtin, spec, (Kiln_InitFunction)function);
+    return kiln_create_module(self->create_builtin, spec, (Kiln_InitFunction)target.function);
 }
 
 static PyObject *
@@ -84,10 +84,12 @@ loader_is_package(PyObject *Py_UNUSED(self), PyObject *name)
         PyErr_SetString(PyExc_TypeError, "a module name must be str");
         return NULL;
     }
-    const struct kiln_table_entry *entry = kiln_find_entry(name);
-    return entry == NULL
-               ? fail_not_baked(name)
-               : PyBool_FromLong((kiln_table_get_flags(entry) & KILN_MODULE_PACKAGE) != 0);
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found <= 0) {
+        return found < 0 ? NULL : fail_not_baked(name);
+    }
+    return PyBool_FromLong((target.flags & KILN_MODULE_PACKAGE) != 0);
 }
 
 /* PEP 302: machine code has neither source nor a code object. */

@@ -22,8 +22,16 @@ struct kiln_process {
 };
 extern struct kiln_process kiln_process;
 
-/* The entry of the module NAME, a str; NULL, without an exception, if it has none. */
-const struct kiln_table_entry *kiln_find_entry(PyObject *name);
+/* --- lookup.c: which names are baked modules -----------------------------------------------------
+ */
+
+/* What makes a baked module. */
+struct kiln_target {
+    kiln_table_function function;
+    unsigned flags; /* KILN_MODULE_... */
+};
+/* Look for the module NAME, a str: 1 and *TARGET; 0 if there is none; -1 with an exception. */
+int kiln_find_target(PyObject *name, struct kiln_target *target);
 
 /* --- create.c: modules from init functions ------------------------------------------------------
  */

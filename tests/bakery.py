@@ -1,6 +1,7 @@
 """Executables with modules inside, built by hand: C sources, a table, libkiln.a compiled for the Python
 under test, and its libpython. And the same sources as shared libraries, to compare with."""
 
+import functools
 import json
 import os
 
@@ -45,13 +46,25 @@ class Bakery:
         self.include = ["-isystem", self.config["include"], "-I", ROOT / "include"]
         self.objects = {}
 
-    @property
+    @functools.cached_property
     def libpythons(self):
         """Which of "static" and "shared" the Python has."""
         archive = os.path.join(self.config["LIBPL"], self.config["LIBRARY"])
         library = os.path.join(self.config["LIBDIR"], self.config["LDLIBRARY"])
         kinds = {"static": archive, "shared": library if library.endswith(".so") else ""}
-        return [kind for kind, path in kinds.items() if os.path.isfile(path)]
+        return [kind for kind, path in kinds.items() if os.path.isfile(path) and self.links(kind)]
+
+    def links(self, kind):
+        """Whether a program can be linked with its libpython of KIND: some archives lack objects."""
+        main = self.compile("int Py_BytesMain(int, char **);\n"
+                            "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n")
+        return run("cc", *MORE_CFLAGS, "-o", self.directory / f"trial-{kind}", main,
+                   *self.libpython(kind), "-lpthread", "-ldl", check=False).returncode == 0
+
+    @property
+    def default_libpython(self):
+        """What tests take that do not ask for a kind: KILN_TEST_LIBPYTHON, or the first there is."""
+        return os.environ.get("KILN_TEST_LIBPYTHON") or self.libpythons[0]
 
     def compile(self, source, *flags):
         """The object of SOURCE, a path or C text."""
@@ -112,7 +125,7 @@ class Bakery:
         if main is not None:
             objects.append(self.compile(main))
         run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *objects, *more, self.runtime(),
-            *self.libpython(kind or self.libpythons[0]), "-lpthread", "-ldl")
+            *self.libpython(kind or self.default_libpython), "-lpthread", "-ldl")
         return output
 
     def share(self, root, name, module):

@@ -7,7 +7,8 @@
  * bin directory of a virtual environment: then CPython is told of the python that has the library,
  * and `site`, which knows virtual environments by sys.executable, of the truth.
  *
- * Only sys.executable and sys._base_executable change; Py_GetProgramFullPath() stays. */
+ * Only sys.executable, sys._base_executable and, there, sys.prefix and sys.exec_prefix change;
+ * Py_GetProgramFullPath() stays. */
 #include "runtime.h"
 
 #include <limits.h>
@@ -97,6 +98,21 @@ is_in_venv(const char *executable)
     return false;
 }
 
+/* The directory of the virtual environment that EXECUTABLE is in the bin directory of. */
+static wchar_t *
+dup_venv(const char *executable)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", executable);
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(path, '/');
+        if (slash != NULL) {
+            *slash = '\0';
+        }
+    }
+    return Py_DecodeLocale(path, NULL);
+}
+
 PyStatus
 kiln_executable_choose(PyConfig *config, const char *argv0)
 {
@@ -117,6 +133,9 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
         }
         if (realpath(kiln_python, start) == NULL) {
             snprintf(start, sizeof start, "%s", kiln_python);
+        }
+        if (KILN_SITE_EXPECTS_PREFIX && (kiln_process.prefix = dup_venv(self)) == NULL) {
+            return PyStatus_NoMemory();
         }
     }
     kiln_process.executable = Py_DecodeLocale(self, NULL);
@@ -143,6 +162,11 @@ static int
 set_executable(void)
 {
     if (set_path("executable", kiln_process.executable) < 0) {
+        return -1;
+    }
+    if (kiln_process.prefix != NULL && (set_path("prefix", kiln_process.prefix) < 0 ||
+                                        set_path("exec_prefix", kiln_process.prefix) < 0))
+    {
         return -1;
     }
     return PySys_GetObject("_base_executable") == NULL

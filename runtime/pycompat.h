@@ -22,6 +22,10 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* There are interpreters that admit only modules made for them (PEP 684). */
 #define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 
+/* In a virtual environment, sys.prefix is the environment's before `site` runs, which finds it so
+ * and does not set it. */
+#define KILN_SITE_EXPECTS_PREFIX (PY_VERSION_HEX >= 0x030e0000)
+
 /* The first module that importlib imports in every interpreter and of which CPython calls the init
  * function, or the exec slots, in every interpreter. */
 #if PY_VERSION_HEX >= 0x03090000

@@ -18,6 +18,8 @@ struct kiln_process {
     /* What sys.executable and sys._base_executable are to be; NULL: what CPython makes of them. */
     wchar_t *executable, *base_executable;
     wchar_t *python; /* what CPython makes of them, then */
+    wchar_t
+        *prefix; /* what sys.prefix is to be before `site` runs; NULL: what CPython makes of it */
     bool site_first; /* `site` has to see that before it is replaced */
 };
 extern struct kiln_process kiln_process;

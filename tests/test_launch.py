@@ -206,6 +206,18 @@ def test_virtual_environment_made_by_the_executable_has_its_modules(copies, app,
     assert os.path.realpath(seen["_base_executable"]) == os.path.realpath(program)
 
 
+@pytest.mark.parametrize("options", [[], ["-S"], ["-I"]])
+def test_prefix_in_a_virtual_environment_is_what_it_is_to_the_python(options, app, python, tmp_path):
+    """From 3.14 on it is the environment's without `site`, too, which warns if it is not."""
+    seen = {}
+    for program, name in ((app, "ours"), (python, "theirs")):
+        made = tmp_path / name
+        run(program, "-m", "venv", "--without-pip", made, env=ENV)
+        result = run(made / "bin" / "python", *options, "-c", "import sys; print(sys.prefix, sys.exec_prefix)", env=ENV)
+        seen[name] = result.stdout.replace(str(made), "ENV"), result.stderr
+    assert seen["ours"] == seen["theirs"]
+
+
 def test_virtual_environment_made_by_an_executable_of_another_one_stands_alone(venv_app, venv, python, details, tmp_path):
     made = make_venv(venv_app, tmp_path / "made")
     seen = details(made / "bin" / "python")

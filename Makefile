@@ -195,6 +195,7 @@ install: all
 	$(INSTALL) -m 644 $(wildcard include/kiln/*.h) $(TO)/include/kiln
 	$(INSTALL) -m 644 $(wildcard runtime/*.c runtime/*.h) $(TO)/share/kiln/runtime
 	$(INSTALL) -m 644 $(wildcard docs/man/*.1) $(TO)/share/man/man1
+	ln -sf kiln-cc.1 $(TO)/share/man/man1/kiln-c++.1
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
 
 clean:

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import re
+import shutil
 import stat
 
 import pytest
 
 from conftest import ROOT, run
-from extensions import extension
+from extensions import ask, extension
 
 PREFIX = "/opt/kiln"
 
@@ -25,7 +27,8 @@ def installed(tmp_path_factory):
 
 @pytest.mark.parametrize("path", [
     "bin/kiln", "bin/kiln-cc", "bin/kiln-c++", "lib/libkiln.a", "lib/pkgconfig/kiln.pc",
-    "include/kiln/kiln.h", "include/kiln/table.h", "share/man/man1/kiln.1",
+    "include/kiln/kiln.h", "include/kiln/table.h",
+    *(f"share/man/man1/kiln{name}.1" for name in ("", "-cc", "-c++", "-pip", "-link", "-ls", "-isolate", "-table")),
 ])
 def test_install_puts_every_part_under_the_prefix(installed, path):
     assert (installed / path).is_file()
@@ -33,6 +36,40 @@ def test_install_puts_every_part_under_the_prefix(installed, path):
 
 def test_pkg_config_file_names_the_prefix_without_destdir(installed):
     assert f"prefix={PREFIX}\n" in (installed / "lib/pkgconfig/kiln.pc").read_text()
+
+
+def test_pkg_config_links_an_embedder(installed, bakery, tmp_path):
+    if shutil.which("pkg-config") is None:
+        pytest.skip("no pkg-config")
+    if bakery.config["include"] != ask("/usr/bin/python3", "import sysconfig; answer = sysconfig.get_path('include')"):
+        pytest.skip("the installed libkiln.a is for another Python")
+    destdir = os.fspath(installed).removesuffix(PREFIX)
+    flags = run("pkg-config", "--cflags", "--libs", "kiln",
+                env={**os.environ, "PKG_CONFIG_PATH": os.fspath(installed / "lib/pkgconfig"),
+                     "PKG_CONFIG_SYSROOT_DIR": destdir}).stdout.split()
+    main = tmp_path / "main.c"
+    main.write_text("#include <Python.h>\n#include <kiln/kiln.h>\n"
+                    "int main(int argc, char **argv) { return Kiln_Main(argc, argv); }\n")
+    run("cc", "-isystem", bakery.config["include"], "-o", tmp_path / "app", main, bakery.table({}, {}), *flags,
+        *bakery.libpython(bakery.default_libpython), "-lpthread", "-ldl")
+    assert run(tmp_path / "app", "-c", "import _kiln; print(_kiln.__name__)").stdout == "_kiln\n"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/man").glob("*.1")), ids=lambda page: page.stem)
+def test_manual_page_is_without_errors(page):
+    if shutil.which("mandoc"):
+        run("mandoc", "-T", "lint", "-W", "error", page)
+    elif shutil.which("groff"):
+        assert run("groff", "-man", "-ww", "-z", "-t", page).stderr == ""
+    else:
+        pytest.skip("neither mandoc nor groff")
+
+
+def test_manual_page_of_each_command_names_every_option_of_it(kiln):
+    for command in ("pip", "link", "ls", "isolate", "table"):
+        options = set(re.findall(r"--[a-z-]+", kiln("help", command).stdout))
+        page = (ROOT / f"docs/man/kiln-{command}.1").read_text().replace("\\-", "-")
+        assert [option for option in sorted(options) if option not in page] == []
 
 
 def test_installed_kiln_bakes_with_the_installed_runtime(installed, python, tmp_path):

@@ -310,7 +310,7 @@ def test_a_terminal_shows_how_far_a_build_is(build, python, env, index, slow_pro
 
 def test_a_pipe_gets_no_progress(install, slow_project):
     result = install(slow_project)
-    assert "4/7" not in result.stdout + result.stderr
+    assert " 4/7" not in result.stdout + result.stderr
     assert "\r" not in result.stdout + result.stderr and "\b" not in result.stdout
 
 

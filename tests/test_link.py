@@ -325,6 +325,44 @@ def test_an_unreadable_path_is_an_error(kiln, python, tmp_path):
     assert str(tmp_path / "missing") in said
 
 
+def test_a_damaged_wheel_is_one_message(kiln, python, tmp_path):
+    wheel = tmp_path / "pkg-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"no archive")
+    said = fails(kiln, tmp_path, wheel, python=python)
+    assert said.startswith(f"kiln: error: {wheel}: ") and said.count("\n") == 1
+
+
+def test_a_file_that_may_not_be_read_is_an_error(site, build, python, tmp_path):
+    path = tmp_path / "site" / ("epsilon" + suffix(python))
+    path.parent.mkdir()
+    shutil.copy(site / path.name, path)
+    path.chmod(0)
+    # Root may read it without these capabilities, too; others have none.
+    bounded = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if bounded and run(*bounded, "true", check=False).returncode != 0:
+        pytest.skip("no setpriv that can drop capabilities")
+    result = run(*bounded, build / "kiln", "link", "--python", python, "-o", tmp_path / "app", path.parent, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"kiln: error: {path}: cannot read: Permission denied\n"
+    assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize("edit, text", [
+    ((18, b"\xb7"), "arm64"),
+    ((4, b"\1"), "32-bit"),
+    ((0, b"x"), "not an ELF file"),
+])
+def test_an_extension_for_another_machine_is_an_error(edit, text, site, kiln, python, tmp_path):
+    path = tmp_path / "site" / ("epsilon" + suffix(python))
+    path.parent.mkdir()
+    data = bytearray((site / path.name).read_bytes())
+    data[edit[0]:edit[0] + 1] = edit[1]
+    path.write_bytes(data)
+    said = fails(kiln, tmp_path, path.parent, python=python)
+    assert str(path) in said and text in said
+    assert path.read_bytes() == data
+
+
 def test_a_directory_without_extensions_is_an_error(kiln, python, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "no extension was found" in fails(kiln, tmp_path, tmp_path / "empty", python=python)
@@ -354,6 +392,25 @@ def test_a_full_disk_is_an_error_without_output(linker, site, kiln, python, tmp_
         assert result.returncode == 1
         assert f"{small}/app: cannot write: no space left on the disk" in result.stderr
         assert list(small.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", ["4k", "64k", "1m"])
+def test_a_full_disk_for_temporary_files_is_one_message(size, site, kiln, python, tmp_path):
+    with small_disk(tmp_path / "small", size) as small:
+        result = kiln("link", "--python", python, "--libpython", "static", "-o", tmp_path / "app", site, check=False,
+                      env={**os.environ, "TMPDIR": str(small)})
+        if "no static libpython" in result.stderr:
+            pytest.skip("no static libpython: the files would fit")
+        assert result.returncode == 1
+        assert str(small) in result.stderr and "no space left" in result.stderr.lower()
+        assert "install" not in result.stderr
+    assert not (tmp_path / "app").exists()
+
+
+def test_an_empty_name_of_the_output_is_an_error(site, kiln, python, tmp_path):
+    result = kiln("link", "--python", python, "-o", "", site, check=False, cwd=tmp_path)
+    assert result.returncode == 1 and "empty" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_is_a_directory_is_an_error(site, kiln, python, tmp_path):

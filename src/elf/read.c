@@ -50,7 +50,7 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
     GElf_Ehdr *header = &elf->header;
     if (!kiln_span_starts_with(elf->bytes, ELFMAG, SELFMAG)) {
-        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file", elf->name);
+        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; make it anew", elf->name);
     }
     if (elf->bytes.len > EI_DATA && elf->bytes.ptr[EI_DATA] == ELFDATA2MSB) {
         return kiln_fail(ctx, KILN_ERR_INPUT,

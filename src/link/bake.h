@@ -64,4 +64,7 @@ void kiln_bake_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
 void kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                               struct kiln_strings *argv);
 
+/* Whether a linker ran out of disk, from what it said in TEXT. */
+bool kiln_bake_is_disk_full(const char *text);
+
 #endif

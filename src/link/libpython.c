@@ -87,6 +87,11 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     }
     if (link.status != 0) {
         const char *text = (const char *)link.err.ptr;
+        if (kiln_bake_is_disk_full(text)) {
+            return kiln_fail(ctx, KILN_ERR_SYSTEM,
+                             "%s: cannot write: no space left on the disk, it seems (set TMPDIR)",
+                             kiln_ctx_get_tmpdir(ctx));
+        }
         *works = false;
         *why = kiln_arena_printf(arena, "it does not link: %.*s", (int)strcspn(text, "\n"), text);
         return 0;
@@ -143,6 +148,9 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
                 if (reason != NULL && shared) {
                     kiln_say(ctx, KILN_NOTE, "using the shared libpython; %s", reason);
                 }
+                kiln_say(ctx, KILN_DETAIL, "linking %s with %s and %s by %s, %s",
+                         bake->options->output, library, bake->pie ? "-pie" : "-no-pie",
+                         bake->driver, bake->linker);
                 return 0;
             }
             reason =

@@ -30,6 +30,12 @@ isolate_one(struct kiln_ctx *ctx, const char *tmpdir, size_t number, struct kiln
             kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out", path,
                       module->found->name);
         }
+        else {
+            const struct kiln_isolated *isolated = &module->isolated;
+            kiln_say(ctx, KILN_DETAIL, "%s: %s, %llu bytes, %zu constructors deferred, from %s",
+                     module->found->name, isolated->init, (unsigned long long)isolated->size,
+                     isolated->constructors, path);
+        }
     }
     return result;
 }

@@ -82,10 +82,10 @@ explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *
     return result;
 }
 
-/* Whether the linker ran out of disk, from what it said in TEXT: bfd and gold, mold, and lld, which
- * writes to a mapping and gets a signal. */
-static bool
-is_disk_full(const char *text)
+/* The words are those of bfd and gold, of mold, and of the driver of lld, which writes to a mapping
+ * and gets a signal. */
+bool
+kiln_bake_is_disk_full(const char *text)
 {
     return strstr(text, "No space left") != NULL || strstr(text, "Disk full") != NULL ||
            strstr(text, "Bus error") != NULL;
@@ -129,7 +129,7 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     kiln_strings_push(arena, &linker.argv, bake->driver);
     kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
     result = kiln_process_run(ctx, &linker);
-    if (result == 0 && linker.status != 0 && is_disk_full((const char *)linker.err.ptr)) {
+    if (result == 0 && linker.status != 0 && kiln_bake_is_disk_full((const char *)linker.err.ptr)) {
         result =
             kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: no space left on the disk, it seems",
                       bake->options->output);
@@ -167,6 +167,9 @@ kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     const char *output = bake->options->output;
     struct stat st;
+    if (*output == '\0') {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "cannot write: the name of the output is empty");
+    }
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: cannot write: it is there, and no regular file",
                          output);

@@ -244,6 +244,21 @@ add_file(const struct search *search, const char *given)
     return 0;
 }
 
+/* What a Python program that failed has to say, without its traceback. */
+static const char *
+last_line(struct kiln_ctx *ctx, struct kiln_span text)
+{
+    size_t end = text.len;
+    while (end > 0 && text.ptr[end - 1] == '\n') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && text.ptr[start - 1] != '\n') {
+        start--;
+    }
+    return kiln_arena_strndup(&ctx->arena, (const char *)text.ptr + start, end - start);
+}
+
 /* A wheel is unpacked by the zipfile module of the Python that it is for. */
 static int
 add_wheel(const struct search *search, const char *path)
@@ -262,8 +277,12 @@ add_wheel(const struct search *search, const char *path)
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
         kiln_strings_push(&ctx->arena, &unzip.argv, argv[i]);
     }
-    int result = kiln_process_check(
-        ctx, &unzip, kiln_arena_printf(&ctx->arena, "%s: cannot unpack the wheel", path));
+    int result = kiln_process_run(ctx, &unzip);
+    if (result == 0 && unzip.status != 0) {
+        result = kiln_fail(ctx, KILN_ERR_INPUT,
+                           "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
+                           last_line(ctx, unzip.err));
+    }
     return result < 0 ? result : search_directory(search, dir, "", 0);
 }
 

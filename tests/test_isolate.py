@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -745,6 +746,15 @@ def test_error_full_disk(workshop):
         result = workshop.kiln("isolate", "--name", "p.m", "-o", full / "m.o", source, check=False)
         assert result.returncode == 1 and "No space left" in result.stderr
         assert list(full.iterdir()) == []
+
+
+def test_no_object_is_left_whose_line_could_not_be_written(workshop, build):
+    source = workshop.compile("a.c", VALUE + INIT)
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([build / "kiln", "isolate", "--name", "p.m", "-o", workshop.dir / "p.m.o", source],
+                                stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and "standard output" in result.stderr
+    assert not (workshop.dir / "p.m.o").exists()
 
 
 RUST = """

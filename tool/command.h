@@ -36,4 +36,7 @@ bool kiln_command_common_option(struct kiln_ctx *ctx, int option);
 /* The usage error for what getopt_long() returned as '?' or ':'; it has printed nothing. */
 int kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *command, char **argv);
 
+/* Have standard output written; an error if it cannot be. */
+int kiln_command_flush(struct kiln_ctx *ctx);
+
 #endif

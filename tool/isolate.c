@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "command.h"
 #include "isolate/isolate.h"
 
@@ -150,6 +151,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     }
     struct kiln_output out;
     struct kiln_isolated isolated;
+    kiln_interrupt_watch();
     result = kiln_output_init(ctx, request.output, 0666, &out);
     if (result == 0) {
         result = kiln_combine(ctx, &request.combine, out.tmppath);
@@ -158,12 +160,16 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         result = kiln_isolate(ctx, out.tmppath, request.name, request.init, &isolated);
     }
     if (result == 0) {
+        /* First, so that there is no object without its line. */
+        printf("%s %s\n", request.name, isolated.symbol);
+        result = kiln_command_flush(ctx);
+    }
+    if (result == 0) {
         result = kiln_output_commit(ctx, &out);
     }
     kiln_output_release(&out);
     if (result == 0) {
         describe(ctx, &request, &isolated);
-        printf("%s %s\n", request.name, isolated.symbol);
     }
     return result;
 }

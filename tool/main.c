@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "command.h"
 #include "kiln/version.h"
 
@@ -67,6 +68,9 @@ show_message(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text
         [KILN_NOTE] = {"", ""},
         [KILN_DETAIL] = {"", ""},
     };
+    if (kiln_interrupt_get() != 0) {
+        return; /* what fails now fails because of that, and the signal speaks for itself */
+    }
     if ((severity >= KILN_NOTE && ctx->quiet) || (severity == KILN_DETAIL && !ctx->verbose)) {
         return;
     }
@@ -121,6 +125,14 @@ kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *command
                      command->name, argv[optind > 1 ? optind - 1 : optind], command->name);
 }
 
+int
+kiln_command_flush(struct kiln_ctx *ctx)
+{
+    return fflush(stdout) == EOF || ferror(stdout)
+               ? kiln_fail_errno(ctx, "cannot write to standard output")
+               : 0;
+}
+
 static int
 help(const char *name)
 {
@@ -161,11 +173,11 @@ main(int argc, char **argv)
     struct kiln_ctx ctx = {.say = show_message, .progress = show_progress};
     opterr = 0;
     int result = command->run(&ctx, argc - 1, argv + 1);
+    if (result == 0) {
+        result = kiln_command_flush(&ctx);
+    }
     clear_progress();
     kiln_ctx_release(&ctx);
-    if (result == 0 && (fflush(stdout) == EOF || ferror(stdout))) {
-        perror("kiln: cannot write to standard output");
-        return 1;
-    }
+    kiln_interrupt_raise();
     return result >= 0 ? result : result == KILN_ERR_USAGE ? 2 : 1;
 }

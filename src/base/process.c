@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/interrupt.h"
 
 extern char **environ;
 
@@ -123,9 +124,19 @@ take_buffer(struct kiln_ctx *ctx, struct buffer *buffer)
     return span;
 }
 
+static int
+fail_interrupted(struct kiln_ctx *ctx, const char *program)
+{
+    return kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: stopped by signal %d", program,
+                     kiln_interrupt_get());
+}
+
 int
 kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
 {
+    if (kiln_interrupt_get() != 0) {
+        return fail_interrupted(ctx, process->argv.items[0]);
+    }
     char **argv = kiln_strings_argv(&ctx->arena, &process->argv);
     char **env = make_environment(ctx, &process->setenv);
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, failed[2] = {-1, -1};
@@ -142,17 +153,14 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
 
     /* What is buffered here must not be written a second time by the child. */
     fflush(NULL);
-    /* An interrupt from the terminal goes to the child as well; we live on to clean up after it, as
-     * system(3) does. */
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, saved[3];
-    sigaction(SIGINT, &ignore, &saved[0]);
-    sigaction(SIGQUIT, &ignore, &saved[1]);
-    sigaction(SIGPIPE, &ignore, &saved[2]);
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe_action;
+    sigaction(SIGPIPE, &ignore, &pipe_action);
+    struct kiln_interrupt_saved saved;
+    kiln_interrupt_begin(&saved);
     pid_t pid = fork();
     if (pid == 0) {
-        sigaction(SIGINT, &saved[0], NULL);
-        sigaction(SIGQUIT, &saved[1], NULL);
-        sigaction(SIGPIPE, &saved[2], NULL);
+        sigaction(SIGPIPE, &pipe_action, NULL);
+        kiln_interrupt_in_child(&saved);
         redirect(in[0], process->input.len == 0 && !process->inherit_input, STDIN_FILENO);
         redirect(out[1], process->out_mode == KILN_STREAM_DROP, STDOUT_FILENO);
         redirect(err[1], process->err_mode == KILN_STREAM_DROP, STDERR_FILENO);
@@ -166,6 +174,7 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
         }
         _exit(127);
     }
+    kiln_interrupt_in_parent(&saved, pid);
     if (pid < 0) {
         result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
         goto restore;
@@ -193,11 +202,13 @@ kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
         result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
     }
     process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (result == 0 && kiln_interrupt_get() != 0) {
+        result = fail_interrupted(ctx, argv[0]);
+    }
 
 restore:
-    sigaction(SIGINT, &saved[0], NULL);
-    sigaction(SIGQUIT, &saved[1], NULL);
-    sigaction(SIGPIPE, &saved[2], NULL);
+    kiln_interrupt_end(&saved);
+    sigaction(SIGPIPE, &pipe_action, NULL);
 done:
     close_pipe(in);
     close_pipe(out);

@@ -113,6 +113,15 @@ dup_venv(const char *executable)
     return Py_DecodeLocale(path, NULL);
 }
 
+/* Whether a ._pth file beside PROGRAM says what sys.path is. */
+static bool
+has_pth_file(const char *program)
+{
+    char path[PATH_MAX + sizeof "._pth"];
+    snprintf(path, sizeof path, "%s._pth", program);
+    return KILN_HAS_PTH_FILES && access(path, R_OK) == 0;
+}
+
 PyStatus
 kiln_executable_choose(PyConfig *config, const char *argv0)
 {
@@ -120,17 +129,20 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
     if (kiln_python == NULL || argv0 == NULL || !find_self(self, argv0)) {
         return PyStatus_Ok();
     }
-    strcpy(base, self);
+    if (realpath("/proc/self/exe", base) == NULL) {
+        strcpy(base, self);
+    }
+    if (has_pth_file(self) || has_pth_file(base)) {
+        return PyStatus_Ok(); /* CPython itself reads that, and asks for nothing else */
+    }
     snprintf(start, sizeof start, "%s", kiln_python);
     if (!is_in_venv(self)) {
+        strcpy(base, self);
         kiln_process.site_first = is_in_venv(kiln_python);
     }
     else {
         /* Environments made from this one are to be based on the program itself; one that PY may be
          * in is of no concern. */
-        if (realpath("/proc/self/exe", base) == NULL) {
-            strcpy(base, self);
-        }
         if (realpath(kiln_python, start) == NULL) {
             snprintf(start, sizeof start, "%s", kiln_python);
         }

@@ -52,6 +52,9 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
  */
 #define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000)
 
+/* A file PROGRAM._pth takes the place of all that sys.path is computed from. */
+#define KILN_HAS_PTH_FILES (PY_VERSION_HEX >= 0x030b0000)
+
 /* PEP 793: modules made of slots alone, from PyModExport_* hooks. */
 #define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
 

@@ -81,8 +81,10 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
 DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
-               $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
-DEPS_MODE := $(if $(filter check deps demo demo-tests matrix fuzz,$(MAKECMDGOALS)),,--check)
+               $(if $(filter demo demo-tests cpython-tests,$(MAKECMDGOALS)),demo) \
+               $(if $(filter cpython-tests,$(MAKECMDGOALS)),$(if $(KILN_PYTHONS),,cpython)) \
+               $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
+DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix fuzz,$(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
 
@@ -179,6 +181,10 @@ demo: deps
 demo-tests: deps
 	$(SUBMAKE) all
 	@$(PYTHON) bench/demo_tests.py $(DEMO_ARGS)
+# Names of test modules in CPYTHON_TESTS run those only.
+cpython-tests: deps
+	$(SUBMAKE) all
+	@PYTHON=$(PYTHON) $(PYTHON) bench/cpython_tests.py $(CPYTHON_TESTS)
 matrix: deps
 	$(SUBMAKE) all
 	@$(PYTHON) bench/matrix.py $(MATRIX_ARGS)
@@ -206,6 +212,7 @@ help:
 	@echo 'make demo         bake packages from the index into one executable, and measure'
 	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest are its parts'
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
+	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       the tests on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
@@ -215,6 +222,7 @@ help:
 
 force:
 .PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests matrix install clean help force
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix \
+        install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

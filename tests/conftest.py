@@ -64,3 +64,30 @@ def bakery(python, tmp_path_factory):
     """Builds executables with modules inside for the Python under test, see bakery.py."""
     from bakery import Bakery
     return Bakery(python, tmp_path_factory.mktemp("bakery"))
+
+
+def all_modules():
+    """The modules of `baked` and `shared`."""
+    from behaving import BEHAVING
+    from sources import BAD, GOOD
+    return {**GOOD, **BAD, **BEHAVING}
+
+
+@pytest.fixture(scope="session", params=["static", "shared"])
+def baked(request, bakery, tmp_path_factory):
+    """A Runner of an executable with modules of every kind inside."""
+    from runner import Runner, make_packages
+    if request.param not in bakery.libpythons:
+        pytest.skip(f"this Python has no {request.param} libpython")
+    directory = tmp_path_factory.mktemp(f"baked-{request.param}")
+    return Runner(bakery.bake(directory / "app", all_modules(), request.param), make_packages(directory))
+
+
+@pytest.fixture(scope="session")
+def shared(bakery, python, tmp_path_factory):
+    """A Runner of the Python under test with the same modules as shared libraries."""
+    from runner import Runner, make_packages
+    site = make_packages(tmp_path_factory.mktemp("shared"))
+    for name, module in all_modules().items():
+        bakery.share(site, name, module)
+    return Runner(python, site)

@@ -1,56 +1,10 @@
 """Importing baked modules: what a program sees of them, next to the same modules as shared libraries."""
 
-import json
-import os
 import re
 
 import pytest
 
-from conftest import run
 from sources import BAD, GOOD
-
-
-@pytest.fixture(scope="session", params=["static", "shared"])
-def baked(request, bakery, tmp_path_factory):
-    """A function that runs code in an executable with the modules of sources.py inside."""
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
-    directory = tmp_path_factory.mktemp(f"baked-{request.param}")
-    site = make_packages(directory)
-    program = bakery.bake(directory / "app", {**GOOD, **BAD}, request.param)
-    return Runner(program, site)
-
-
-@pytest.fixture(scope="session")
-def shared(bakery, python, tmp_path_factory):
-    """The same function for the Python under test and the same modules as shared libraries."""
-    site = make_packages(tmp_path_factory.mktemp("shared"))
-    (site / "extpkg").mkdir(exist_ok=True)
-    for name, module in {**GOOD, **BAD}.items():
-        bakery.share(site, name, module)
-    return Runner(python, site)
-
-
-def make_packages(directory):
-    site = directory / "site"
-    for package in ("pkg", "other", "first", "second"):
-        (site / package).mkdir(parents=True)
-        (site / package / "__init__.py").touch()
-    return site
-
-
-class Runner:
-    def __init__(self, program, site):
-        self.program, self.site = program, site
-
-    def __call__(self, code, *options, check=True, **env):
-        """Run CODE; the result is what it left in `answer`."""
-        code += "\nimport json, sys\nprint('\\nANSWER', json.dumps(answer))"
-        env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
-               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""), **env}
-        result = run(self.program, *options, "-c", code, env=env, check=check)
-        return json.loads(result.stdout.rpartition("\nANSWER ")[2])
-
 
 DESCRIBE = """
 import importlib

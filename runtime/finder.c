@@ -76,10 +76,8 @@ find_directories(PyObject *search_path, PyObject *component)
     return found;
 }
 
-/* A new reference to the first item of ITEMS if it is a str; else NULL, without an exception unless
- * iterating raised one. */
-static PyObject *
-get_first_string(PyObject *items)
+PyObject *
+kiln_get_first_string(PyObject *items)
 {
     PyObject *iterator = PyObject_GetIter(items);
     PyObject *first = iterator == NULL ? NULL : PyIter_Next(iterator);
@@ -106,7 +104,7 @@ set_origin(struct finder *self, PyObject *spec, PyObject *directory, PyObject *b
 static int
 place_module(struct finder *self, PyObject *spec, PyObject *component, PyObject *path)
 {
-    PyObject *directory = path == Py_None ? NULL : get_first_string(path);
+    PyObject *directory = path == Py_None ? NULL : kiln_get_first_string(path);
     int result = PyErr_Occurred() ? -1 : set_origin(self, spec, directory, component);
     Py_XDECREF(directory);
     return result;
@@ -178,6 +176,9 @@ find_spec(struct finder *self, PyObject *name, PyObject *path)
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);
     }
+    if (PyUnicode_CompareWithASCIIString(name, "pkgutil") == 0) {
+        return kiln_find_pkgutil((PyObject *)self, name, path);
+    }
     if (kiln_process.site_first && PyUnicode_CompareWithASCIIString(name, "sitecustomize") == 0 &&
         kiln_executable_set_late() < 0)
     {
@@ -229,6 +230,20 @@ finder_invalidate_caches(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
 }
 
 static PyObject *
+finder_iter_modules(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *prefix = NULL;
+    if (!PyArg_ParseTuple(args, "|U:iter_modules", &prefix)) {
+        return NULL;
+    }
+    PyObject *empty = prefix == NULL ? PyUnicode_FromString("") : NULL;
+    prefix = prefix == NULL ? empty : prefix;
+    PyObject *result = prefix == NULL ? NULL : kiln_iter_top_level(prefix);
+    Py_XDECREF(empty);
+    return result;
+}
+
+static PyObject *
 finder_repr(PyObject *Py_UNUSED(self))
 {
     return PyUnicode_FromString("<finder of the modules baked by Kiln>");
@@ -272,6 +287,9 @@ static PyMethodDef finder_methods[] = {
                "The spec of a baked module, or None.")},
     {"invalidate_caches", finder_invalidate_caches, METH_NOARGS,
      PyDoc_STR("invalidate_caches($self, /)\n--\n\nNothing: the table never changes.")},
+    {"iter_modules", finder_iter_modules, METH_VARARGS,
+     PyDoc_STR("iter_modules($self, prefix='', /)\n--\n\n"
+               "For pkgutil: the baked modules that are in no package.")},
     {0},
 };
 

@@ -71,6 +71,30 @@ PyObject *kiln_finder_new(PyObject *bootstrap, PyObject *loader);
 PyObject *kiln_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 /* Whether OBJECT is a finder of any _kiln module of its interpreter. */
 bool kiln_finder_check(PyObject *object);
+/* A new reference to the first item of ITEMS if it is a str; else NULL, without an exception unless
+ * iterating raised one. */
+PyObject *kiln_get_first_string(PyObject *items);
+
+/* --- frames.c, files.c: more of the loader ------------------------------------------------------
+ */
+
+/* NULL, with the exception that is set, of whose traceback `import` will drop importlib's frames as
+ * it does for importlib's own loaders. */
+PyObject *kiln_fail_without_frames(void);
+/* Methods. */
+PyObject *kiln_loader_get_filename(PyObject *self, PyObject *name);
+PyObject *kiln_loader_get_data(PyObject *self, PyObject *path);
+PyObject *kiln_loader_get_resource_reader(PyObject *self, PyObject *name);
+
+/* --- pkgutil.c: baked modules in the lists of pkgutil -------------------------------------------
+ */
+
+/* An iterator over (PREFIX + name, whether it is a package) of the baked modules without a parent.
+ */
+PyObject *kiln_iter_top_level(PyObject *prefix);
+/* What FINDER.find_spec("pkgutil", PATH) returns: the spec that the finders after it have, prepared
+ * for pkgutil to list baked modules from then on; or None. */
+PyObject *kiln_find_pkgutil(PyObject *finder, PyObject *name, PyObject *path);
 
 /* --- kiln.c: the module _kiln -------------------------------------------------------------------
  */

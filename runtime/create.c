@@ -166,15 +166,36 @@ check_result(PyObject *result, const char *name)
     return result;
 }
 
+/* Tell audit hooks what they are told when the file of an extension is to be loaded. */
+static int
+audit(PyObject *spec)
+{
+    PyObject *origin = PyObject_GetAttrString(spec, "origin");
+    PyObject *name = origin == NULL ? NULL : PyObject_GetAttrString(spec, "name");
+    int result = 0;
+    if (name == NULL) {
+        PyErr_Clear(); /* any object with a name is good for a spec */
+    }
+    else if (origin != Py_None) {
+        result = PySys_Audit("import", "OOOOO", name, origin, Py_None, Py_None, Py_None);
+    }
+    Py_XDECREF(name);
+    Py_XDECREF(origin);
+    return result;
+}
+
 static PyObject *
 call_initfunc(struct request *request)
 {
     struct kiln_context context;
     request->called = true;
     request->running = true;
-    kiln_context_begin(&context, request->name);
-    PyObject *result = request->initfunc();
-    kiln_context_end(&context);
+    PyObject *result = NULL;
+    if (audit(request->spec) == 0) {
+        kiln_context_begin(&context, request->name);
+        result = request->initfunc();
+        kiln_context_end(&context);
+    }
     request->running = false;
     return check_result(result, request->name);
 }
@@ -362,6 +383,9 @@ PyObject *
 kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook)
 {
 #if KILN_HAS_MODULE_EXPORT
+    if (audit(spec) < 0) {
+        return NULL;
+    }
     void *slots = ((void *(*)(void))export_hook)();
     if (slots != NULL) {
         return PyModule_FromSlotsAndSpec(slots, spec);

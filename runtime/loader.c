@@ -50,7 +50,7 @@ loader_create_module(PyObject *self, PyObject *spec)
     }
     PyObject *module = create_by_name((struct loader *)self, spec, name);
     Py_DECREF(name);
-    return module;
+    return module == NULL ? kiln_fail_without_frames() : module;
 }
 
 /* As _imp.exec_dynamic(): an object that is no module, or one that has been executed already (a
@@ -61,7 +61,7 @@ loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
 #if KILN_HAS_MODULE_EXPORT
     if (PyModule_Check(module) && PyModule_GetDef(module) == NULL) {
         if (PyErr_Occurred() || PyModule_Exec(module) < 0) {
-            return NULL;
+            return kiln_fail_without_frames();
         }
         Py_RETURN_NONE;
     }
@@ -72,7 +72,7 @@ loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
         Py_RETURN_NONE;
     }
     if (PyModule_GetState(module) == NULL && PyModule_ExecDef(module, def) < 0) {
-        return NULL;
+        return kiln_fail_without_frames();
     }
     Py_RETURN_NONE;
 }
@@ -144,6 +144,13 @@ static PyMethodDef loader_methods[] = {
      PyDoc_STR("get_code($self, fullname, /)\n--\n\nNone: it is machine code.")},
     {"get_source", loader_get_none, METH_O,
      PyDoc_STR("get_source($self, fullname, /)\n--\n\nNone: it is machine code.")},
+    {"get_filename", kiln_loader_get_filename, METH_O,
+     PyDoc_STR("get_filename($self, fullname, /)\n--\n\nThe place of a baked module.")},
+    {"get_data", kiln_loader_get_data, METH_O,
+     PyDoc_STR("get_data($self, path, /)\n--\n\nThe content of a file.")},
+    {"get_resource_reader", kiln_loader_get_resource_reader, METH_O,
+     PyDoc_STR("get_resource_reader($self, fullname, /)\n--\n\n"
+               "A reader of a package's resources, or None.")},
     {0},
 };
 

@@ -19,6 +19,7 @@ static const char usage[] =
     "  --name DOTTED.NAME      the module's whole name, as it is imported\n"
     "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
     "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
+    "  --export                let the init function be visible, for Kiln_LookupSymbols()\n"
     "  --whole-archive         take all members of archives, not only those that are needed\n"
     "  --wrap SYMBOL           as the linker's option of this name\n"
     "  --defsym SYMBOL=VALUE   as the linker's option of this name\n"
@@ -34,14 +35,24 @@ static const char usage[] =
 struct request {
     struct kiln_combine combine;
     const char *name, *init, *output;
+    bool visible; /* the init function */
 };
 
-enum { OPTION_NAME = 1, OPTION_INIT, OPTION_WHOLE_ARCHIVE, OPTION_WRAP, OPTION_DEFSYM, OPTION_CC };
+enum {
+    OPTION_NAME = 1,
+    OPTION_INIT,
+    OPTION_WHOLE_ARCHIVE,
+    OPTION_WRAP,
+    OPTION_DEFSYM,
+    OPTION_CC,
+    OPTION_EXPORT
+};
 
 static const struct option options[] = {
     {"name", required_argument, NULL, OPTION_NAME},
     {"output", required_argument, NULL, 'o'},
     {"init", required_argument, NULL, OPTION_INIT},
+    {"export", no_argument, NULL, OPTION_EXPORT},
     {"whole-archive", no_argument, NULL, OPTION_WHOLE_ARCHIVE},
     {"wrap", required_argument, NULL, OPTION_WRAP},
     {"defsym", required_argument, NULL, OPTION_DEFSYM},
@@ -71,6 +82,9 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
     case OPTION_INIT:
         request->init = optarg;
         kiln_strings_push(&ctx->arena, &request->combine.inits, optarg);
+        return 0;
+    case OPTION_EXPORT:
+        request->visible = true;
         return 0;
     case OPTION_WHOLE_ARCHIVE:
         kiln_strings_push(&ctx->arena, &request->combine.flags, "--whole-archive");
@@ -158,6 +172,9 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     }
     if (result == 0) {
         result = kiln_isolate(ctx, out.tmppath, request.name, request.init, &isolated);
+    }
+    if (result == 0 && request.visible) {
+        result = kiln_isolate_export(ctx, out.tmppath, isolated.symbol);
     }
     if (result == 0) {
         /* First, so that there is no object without its line. */

@@ -46,6 +46,10 @@ struct kiln_isolated {
 int kiln_isolate(struct kiln_ctx *ctx, const char *path, const char *dotted_name, const char *init,
                  struct kiln_isolated *out);
 
+/* Make SYMBOL, which is that of a module that kiln_isolate() has made at PATH, visible to the dynamic
+ * linker, if the program's link exports it. */
+int kiln_isolate_export(struct kiln_ctx *ctx, const char *path, const char *symbol);
+
 /* Injective, and a C identifier: "kiln_init_" (for PyModExport "kiln_export_") and the dotted name
  * with "_" as "__", "." as "_d", and every byte outside [A-Za-z0-9] as "_x" and two hexadecimal
  * digits. */

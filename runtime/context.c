@@ -10,20 +10,62 @@
 
 #include <string.h>
 
+/* CPython's own variable, for objects that call its PyModule_Create2() because they were linked
+ * by hand. It is there in every static libpython, and in the shared ones that export it: as a
+ * variable up to 3.11, behind a function, and one for each thread, from 3.12 on. */
+extern const char *_Py_PackageContext __attribute__((weak));
+const char *_PyImport_SwapPackageContext(const char *name) __attribute__((weak));
+
 static _Thread_local struct kiln_context *current_context;
+
+static const char *
+swap_cpythons(const char *name)
+{
+    const char *old = NULL;
+    if (_PyImport_SwapPackageContext != NULL) {
+        old = _PyImport_SwapPackageContext(name);
+    }
+    else if (&_Py_PackageContext != NULL) {
+        old = _Py_PackageContext;
+        _Py_PackageContext = name;
+    }
+    return old;
+}
 
 void
 kiln_context_begin(struct kiln_context *context, const char *name)
 {
     context->name = name;
+    context->given = name;
     context->outer = current_context;
     current_context = context;
+    swap_cpythons(name);
 }
 
+/* Up to 3.11 another thread may have set the variable meanwhile; then it is for that one to end. In
+ * no case is a name left there that belongs to a context of the past. */
 void
 kiln_context_end(struct kiln_context *context)
 {
-    current_context = context->outer;
+    struct kiln_context *outer = context->outer;
+    const char *left = swap_cpythons(NULL);
+    if (left == NULL || left == context->given) {
+        left = outer == NULL ? NULL : outer->name;
+    }
+    swap_cpythons(left);
+    current_context = outer;
+}
+
+/* Whether the first module of CONTEXT should have got its name, and is MODULE, which has not. */
+bool
+kiln_context_was_missed(const struct kiln_context *context, PyObject *module)
+{
+    const char *dot = context->name == NULL ? NULL : strrchr(context->name, '.');
+    PyObject *name = dot == NULL ? NULL : PyModule_GetNameObject(module);
+    bool missed = name != NULL && PyUnicode_CompareWithASCIIString(name, dot + 1) == 0;
+    Py_XDECREF(name);
+    PyErr_Clear(); /* a module without a name has not missed one */
+    return missed;
 }
 
 /* With -Wl,--wrap, PyModule_Create2 is kiln_PyModule_Create2() itself in here, and CPython's own
@@ -51,6 +93,7 @@ kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
     const char *own_name = def->m_name;
     def->m_name = context->name;
     context->name = NULL;
+    swap_cpythons(NULL);
     PyObject *module = create(def, module_api_version);
     def->m_name = own_name;
     return module;

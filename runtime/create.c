@@ -25,11 +25,9 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { SLOT_NAME_SIZE = 4001 };
-
 /* Other interpreters may compare names with it while it is written. That is harmless: it ends in
  * NUL whatever happens, and what they look for is in another entry. */
-char kiln_slot_name[SLOT_NAME_SIZE] = KILN_MODULE_NAME;
+char kiln_slot_name[KILN_SLOT_NAME_SIZE] = KILN_MODULE_NAME;
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* One module being created by one thread. */
@@ -41,6 +39,7 @@ struct request {
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
     bool running;          /* it is running */
+    bool builtin;          /* the module is CPython's: what follows is done as it would do it */
 };
 static _Thread_local struct request *current_request;
 
@@ -114,10 +113,9 @@ get_short_name(const char *name)
     return dot == NULL ? name : dot + 1;
 }
 
-static void
-fail_unreported(const char *name)
+void
+kiln_fail_with_cause(const char *format, const char *name)
 {
-    static const char format[] = "initialization of %s raised unreported exception";
 #if KILN_CHAINS_UNREPORTED_EXCEPTION
     PyObject *cause = PyErr_GetRaisedException();
     PyErr_Format(PyExc_SystemError, format, name);
@@ -144,7 +142,7 @@ check_result(PyObject *result, const char *name)
         return NULL;
     }
     if (PyErr_Occurred()) {
-        fail_unreported(name);
+        kiln_fail_with_cause("initialization of %s raised unreported exception", name);
         return NULL;
     }
     if (Py_TYPE(result) == NULL) {
@@ -185,19 +183,49 @@ audit(PyObject *spec)
 }
 
 static PyObject *
+fail_import(PyObject *name, const char *format)
+{
+    PyObject *message = PyUnicode_FromFormat(format, name);
+    if (message != NULL) {
+        PyErr_SetImportError(message, name, NULL);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
+/* RESULT, or NULL with an exception if it is a module that should know its whole name. */
+static PyObject *
+check_name(PyObject *result, const struct kiln_context *context)
+{
+    if (result == NULL || !PyModule_Check(result) || !kiln_context_was_missed(context, result)) {
+        return result;
+    }
+    Py_DECREF(result);
+    PyObject *name = PyUnicode_FromString(context->name);
+    if (name != NULL) {
+        fail_import(name, "module %U does not get its whole name, as its calls of "
+                          "PyModule_Create() do not reach Kiln: link the program with "
+                          "-Wl,--wrap=PyModule_Create2, or prepare the module's objects by "
+                          "`kiln isolate`");
+        Py_DECREF(name);
+    }
+    return NULL;
+}
+
+static PyObject *
 call_initfunc(struct request *request)
 {
     struct kiln_context context;
     request->called = true;
     request->running = true;
     PyObject *result = NULL;
-    if (audit(request->spec) == 0) {
-        kiln_context_begin(&context, request->name);
+    if (request->builtin || audit(request->spec) == 0) {
+        kiln_context_begin(&context, request->builtin ? NULL : request->name);
         result = request->initfunc();
         kiln_context_end(&context);
     }
     request->running = false;
-    return check_result(result, request->name);
+    return request->builtin ? result : check_name(check_result(result, request->name), &context);
 }
 
 /* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
@@ -237,24 +265,14 @@ kiln_slot_init(void)
         return PyModuleDef_Init(&kiln_module_def);
     }
     give_slot(request);
-    return check_admission(call_initfunc(request), request->spec);
-}
-
-static PyObject *
-fail_import(PyObject *name, const char *format)
-{
-    PyObject *message = PyUnicode_FromFormat(format, name);
-    if (message != NULL) {
-        PyErr_SetImportError(message, name, NULL);
-        Py_DECREF(message);
-    }
-    return NULL;
+    PyObject *result = call_initfunc(request);
+    return request->builtin ? result : check_admission(result, request->spec);
 }
 
 static PyObject *
 create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name)
 {
-    if (kiln_process.table == NULL) {
+    if (!kiln_process.installed) {
         return fail_import(name, "cannot create module %U: Kiln_Install() has not been called");
     }
     take_slot(request);
@@ -302,8 +320,12 @@ create_by_call(struct request *request, PyObject *name)
 
 /* Whether the inittab has NAME besides the slot. */
 static bool
-is_in_inittab(const char *name)
+is_in_inittab(const char *name, size_t len)
 {
+    struct kiln_builtin builtin;
+    if (kiln_find_builtin(name, len, &builtin)) {
+        return true;
+    }
     for (const struct _inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
         if (entry->name[0] == name[0] && entry->name != kiln_slot_name &&
             strcmp(entry->name, name) == 0) {
@@ -336,6 +358,19 @@ get_utf8(PyObject *name, size_t *len)
     return utf8;
 }
 
+static void
+begin_request(struct request *request)
+{
+    request->outer = current_request;
+    current_request = request;
+}
+
+static void
+end_request(struct request *request)
+{
+    current_request = request->outer;
+}
+
 PyObject *
 kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc)
 {
@@ -344,16 +379,50 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
         return NULL;
     }
     size_t len = 0;
-    struct request request = {.spec = spec, .initfunc = initfunc, .outer = current_request};
+    struct request request = {.spec = spec, .initfunc = initfunc};
     request.name = get_utf8(name, &len);
     PyObject *module = NULL;
     if (request.name != NULL) {
-        current_request = &request;
-        module = PyUnicode_IS_ASCII(name) && len < SLOT_NAME_SIZE && !is_in_inittab(request.name)
-                     ? create_by_slot(&request, create_builtin, name)
-                     : create_by_call(&request, name);
-        current_request = request.outer;
+        bool by_slot = PyUnicode_IS_ASCII(name) && len < KILN_SLOT_NAME_SIZE &&
+                       !is_in_inittab(request.name, len);
+        begin_request(&request);
+        module = by_slot ? create_by_slot(&request, create_builtin, name)
+                         : create_by_call(&request, name);
+        end_request(&request);
     }
+    Py_DECREF(name);
+    return module;
+}
+
+/* CPython finds an entry behind the slot before it finds the slot, and goes through all of them for
+ * that. 3.15 can do without; 3.14, the first that has such entries by PyInitConfig_AddModule(), has
+ * to be spared it. */
+static PyObject *
+create_listed(struct request *request, PyObject *create_builtin, PyObject *name)
+{
+    if (KILN_CREATES_UNLISTED) {
+        return KILN_CREATE_UNLISTED(request->spec, kiln_slot_init);
+    }
+    request->builtin = false; /* nobody checks the result but us */
+    return KILN_HAS_INIT_CONFIG && PyThreadState_Get()->interp == PyInterpreterState_Main()
+               ? create_by_call(request, name)
+               : create_by_slot(request, create_builtin, name);
+}
+
+PyObject *
+kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_builtin *builtin)
+{
+    PyObject *name = PyUnicode_FromString(builtin->name);
+    if (name == NULL) {
+        return NULL;
+    }
+    struct request request = {
+        .spec = spec, .name = builtin->name, .initfunc = builtin->initfunc, .builtin = true};
+    begin_request(&request);
+    PyObject *module = builtin->listed && KILN_INITTAB_LAST_WINS
+                           ? create_listed(&request, create_builtin, name)
+                           : create_by_slot(&request, create_builtin, name);
+    end_request(&request);
     Py_DECREF(name);
     return module;
 }
@@ -365,17 +434,12 @@ Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc)
         PyErr_BadInternalCall();
         return NULL;
     }
-    PyObject *imp = PyImport_ImportModule("_imp");
-    if (imp == NULL) {
-        return NULL;
-    }
-    PyObject *create_builtin = PyObject_GetAttrString(imp, "create_builtin");
-    Py_DECREF(imp);
-    if (create_builtin == NULL) {
-        return NULL;
-    }
-    PyObject *module = kiln_create_module(create_builtin, spec, initfunc);
-    Py_DECREF(create_builtin);
+    PyObject *bootstrap = kiln_get_bootstrap();
+    PyObject *create_builtin = bootstrap == NULL ? NULL : kiln_get_create_builtin(bootstrap);
+    PyObject *module =
+        create_builtin == NULL ? NULL : kiln_create_module(create_builtin, spec, initfunc);
+    Py_XDECREF(create_builtin);
+    Py_XDECREF(bootstrap);
     return module;
 }
 

@@ -160,8 +160,27 @@ make_own_spec(struct finder *self, PyObject *name)
     return spec;
 }
 
+/* The spec of MODULE, which is being reloaded, if its loader is ours: what has made it may be known
+ * no more, and is not needed. NULL, without an exception, if it is not. */
 static PyObject *
-find_spec(struct finder *self, PyObject *name, PyObject *path)
+get_reloaded_spec(struct finder *self, PyObject *name, PyObject *module)
+{
+    PyObject *spec = PyObject_GetAttrString(module, "__spec__");
+    PyObject *loader = spec == NULL ? NULL : PyObject_GetAttrString(spec, "loader");
+    PyObject *spec_name = loader == NULL ? NULL : PyObject_GetAttrString(spec, "name");
+    if (spec_name == NULL || loader != self->loader || !PyUnicode_Check(spec_name) ||
+        PyUnicode_Compare(spec_name, name) != 0)
+    {
+        Py_CLEAR(spec);
+        PyErr_Clear();
+    }
+    Py_XDECREF(spec_name);
+    Py_XDECREF(loader);
+    return spec;
+}
+
+static PyObject *
+find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
 {
     if (!PyUnicode_Check(name)) {
         PyErr_Format(PyExc_TypeError, "a module name must be str, not %.200s",
@@ -175,6 +194,10 @@ find_spec(struct finder *self, PyObject *name, PyObject *path)
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);
+    }
+    PyObject *spec = module == NULL ? NULL : get_reloaded_spec(self, name, module);
+    if (spec != NULL) {
+        return spec;
     }
     if (PyUnicode_CompareWithASCIIString(name, "pkgutil") == 0) {
         return kiln_find_pkgutil((PyObject *)self, name, path);
@@ -193,7 +216,7 @@ static PyObject *
 finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
 {
     static const char *const names[] = {"fullname", "path", "target"};
-    enum { FULLNAME, PATH, COUNT = sizeof names / sizeof names[0] };
+    enum { FULLNAME, PATH, TARGET, COUNT = sizeof names / sizeof names[0] };
     PyObject *values[COUNT] = {NULL};
     Py_ssize_t keyword_count = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
     if (nargs + keyword_count > COUNT) {
@@ -220,7 +243,7 @@ finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
         return NULL;
     }
     return find_spec((struct finder *)self, values[FULLNAME],
-                     values[PATH] == NULL ? Py_None : values[PATH]);
+                     values[PATH] == NULL ? Py_None : values[PATH], values[TARGET]);
 }
 
 static PyObject *

@@ -19,7 +19,7 @@ static Kiln_InitFunction first_initfunc;
 static int
 start_interpreter(PyObject *Py_UNUSED(module))
 {
-    return kiln_module_ensure() < 0 ? -1 : kiln_executable_set_early();
+    return kiln_module_ensure() < 0 || kiln_builtins_start() < 0 ? -1 : kiln_executable_set_early();
 }
 
 /* Append our exec slot to those of DEF, once for the process. */
@@ -100,30 +100,20 @@ fill_inittab(struct _inittab *to, const struct _inittab *from, size_t count)
     }
 }
 
-static int
-replace_inittab(void)
+void
+kiln_install_inittab(struct _inittab *entries)
 {
-    if (is_installed(PyImport_Inittab)) {
-        return KILN_INSTALL_OK;
-    }
-    size_t count = count_entries(PyImport_Inittab);
-    struct _inittab *inittab = calloc(count + 2, sizeof *inittab);
-    if (inittab == NULL) {
-        return KILN_INSTALL_MEMORY;
-    }
-    fill_inittab(inittab, PyImport_Inittab, count);
-    PyImport_Inittab = inittab;
-    free(own_inittab); /* CPython has forgotten it at its end */
-    own_inittab = inittab;
-    return KILN_INSTALL_OK;
+    PyImport_Inittab = entries;
+    free(own_inittab); /* CPython has forgotten it at its end, or copied it */
+    own_inittab = NULL;
 }
 
 int
-Kiln_Install(const struct kiln_table *table)
+kiln_install_importer(void)
 {
     static bool survives_fork;
-    if (table == NULL || !kiln_table_check(table)) {
-        return KILN_INSTALL_TABLE;
+    if (is_installed(PyImport_Inittab)) {
+        return KILN_INSTALL_OK;
     }
     if (Py_IsInitialized()) {
         return KILN_INSTALL_LATE;
@@ -132,7 +122,28 @@ Kiln_Install(const struct kiln_table *table)
         return KILN_INSTALL_MEMORY;
     }
     survives_fork = true;
-    int result = replace_inittab();
+    size_t count = count_entries(PyImport_Inittab);
+    struct _inittab *inittab = calloc(count + 2, sizeof *inittab);
+    if (inittab == NULL) {
+        return KILN_INSTALL_MEMORY;
+    }
+    fill_inittab(inittab, PyImport_Inittab, count);
+    kiln_install_inittab(inittab);
+    own_inittab = inittab;
+    kiln_process.installed = true;
+    return KILN_INSTALL_OK;
+}
+
+int
+Kiln_Install(const struct kiln_table *table)
+{
+    if (table == NULL || !kiln_table_check(table)) {
+        return KILN_INSTALL_TABLE;
+    }
+    if (Py_IsInitialized()) {
+        return KILN_INSTALL_LATE;
+    }
+    int result = kiln_install_importer();
     if (result == KILN_INSTALL_OK) {
         kiln_process.table = table;
     }
@@ -149,7 +160,10 @@ Kiln_GetInstallError(int result)
         return "the table of baked modules is damaged or made by another version of Kiln; make it "
                "and link the program with one version";
     case KILN_INSTALL_LATE:
-        return "Kiln_Install() has to be called before Python is initialized";
+        return "Kiln has to be installed before Python is initialized";
+    case KILN_INSTALL_PREFIX:
+        return "a prefix of symbols is made of letters, digits and underscores, ends in an "
+               "underscore, and is short";
     default:
         return "out of memory";
     }

@@ -186,13 +186,8 @@ make_loader(PyObject *type, PyObject *bootstrap)
     if (self == NULL) {
         return NULL;
     }
-    self->create_builtin = NULL;
+    self->create_builtin = kiln_get_create_builtin(bootstrap);
     PyObject_GC_Track(self);
-    PyObject *imp = PyObject_GetAttrString(bootstrap, "_imp");
-    if (imp != NULL) {
-        self->create_builtin = PyObject_GetAttrString(imp, "create_builtin");
-        Py_DECREF(imp);
-    }
     if (self->create_builtin == NULL) {
         Py_DECREF(self);
         return NULL;

@@ -58,6 +58,21 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* PEP 793: modules made of slots alone, from PyModExport_* hooks. */
 #define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
 
+/* The inittab that is used is a copy made at initialisation; what PyImport_Inittab points to is not
+ * looked at any more. */
+#define KILN_COPIES_INITTAB (PY_VERSION_HEX >= 0x030c0000)
+
+/* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
+#define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
+
+/* CPython creates a module from an init function that no inittab has. */
+#if PY_VERSION_HEX >= 0x030f0000
+#define KILN_CREATE_UNLISTED(spec, initfunc) PyImport_CreateModuleFromInitfunc(spec, initfunc)
+#else
+#define KILN_CREATE_UNLISTED(spec, initfunc) NULL
+#endif
+#define KILN_CREATES_UNLISTED (PY_VERSION_HEX >= 0x030f0000)
+
 /* ISO C has no conversion between pointers to functions and to objects; the slots of types and
  * modules live by it. */
 #define KILN_SLOT_FUNCTION(function) (__extension__(void *)(function))

@@ -14,6 +14,7 @@
  */
 
 struct kiln_process {
+    bool installed;                 /* the importer is in the inittab */
     const struct kiln_table *table; /* NULL until Kiln_Install() */
     /* What sys.executable and sys._base_executable are to be; NULL: what CPython makes of them. */
     wchar_t *executable, *base_executable;
@@ -23,6 +24,13 @@ struct kiln_process {
     bool site_first; /* `site` has to see that before it is replaced */
 };
 extern struct kiln_process kiln_process;
+
+/* install.c: have the importer in every interpreter that is initialised from now on, table or not.
+ * An enum Kiln_InstallResult. */
+int kiln_install_importer(void);
+/* Make ENTRIES, which have the slot, the inittab. The caller keeps them, to the end of the process
+ * or until it gives others. */
+void kiln_install_inittab(struct _inittab *entries);
 
 /* --- lookup.c: which names are baked modules -----------------------------------------------------
  */
@@ -35,10 +43,47 @@ struct kiln_target {
 /* Look for the module NAME, a str: 1 and *TARGET; 0 if there is none; -1 with an exception. */
 int kiln_find_target(PyObject *name, struct kiln_target *target);
 
+/* What one thread is to find under NAME, before all else, from begin to end. They nest. */
+struct kiln_given {
+    const char *name; /* UTF-8 */
+    struct kiln_target target;
+    struct kiln_given *outer;
+};
+void kiln_given_begin(struct kiln_given *given);
+void kiln_given_end(struct kiln_given *given);
+
+/* symbols.c: what is asked last, once Kiln_LookupSymbols() has set it; as kiln_find_target(). NAME
+ * is not empty and ends in its only NUL. */
+extern int (*kiln_find_symbol)(const char *name, size_t len, struct kiln_target *target);
+
+/* --- inittab.c, builtins.c: the inittab as a hash table, and importlib asking that ----------------
+ */
+
+struct kiln_builtin {
+    const char *name;
+    Kiln_InitFunction initfunc;
+    bool stays;  /* CPython looks after it: it is in its sight, among the first */
+    bool listed; /* CPython has it in its sight, behind the slot */
+};
+/* Called when an interpreter starts: whether this run of Python has the hash table, which is brought
+ * up to date; -1 with an exception. */
+int kiln_inittab_refresh(void);
+/* The built-in module NAME (LEN bytes), if it is in the hash table. */
+bool kiln_find_builtin(const char *name, size_t len, struct kiln_builtin *found);
+/* All entries, as the inittab had them. */
+const struct kiln_builtin *kiln_get_builtins(size_t *count);
+/* Have importlib in this interpreter ask the hash table, if there is one. 0, or -1 with an
+ * exception. */
+int kiln_builtins_start(void);
+/* CPython's own _imp.create_builtin. BOOTSTRAP is importlib._bootstrap. New reference, or NULL with
+ * an exception. */
+PyObject *kiln_get_create_builtin(PyObject *bootstrap);
+
 /* --- create.c: modules from init functions ------------------------------------------------------
  */
 
 /* The name of the slot in the inittab: KILN_MODULE_NAME unless a module is being created. */
+enum { KILN_SLOT_NAME_SIZE = 4001 };
 extern char kiln_slot_name[];
 /* The slot's init function. */
 PyObject *kiln_slot_init(void);
@@ -47,19 +92,31 @@ int kiln_slot_survive_fork(void);
 
 /* Kiln_CreateModuleFromInitfunc() with _imp.create_builtin at hand. */
 PyObject *kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc);
+/* The same for BUILTIN, the built-in module of SPEC's name, with the result that CPython would have
+ * from its inittab. */
+PyObject *
+kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_builtin *builtin);
 /* The same for an export hook (PEP 793). */
 PyObject *kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook);
+
+/* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
+void kiln_fail_with_cause(const char *format, const char *name);
 
 /* --- context.c: the whole name for single-phase modules -----------------------------------------
  */
 
 struct kiln_context {
     const char *name; /* the dotted name of the module whose init function runs; NULL once used */
+    const char
+        *given; /* the same, and stays; NULL: its modules keep the names they give themselves */
     struct kiln_context *outer;
 };
 /* From here until it ends, modules that this thread creates are named by CONTEXT. They nest. */
 void kiln_context_begin(struct kiln_context *context, const char *name);
 void kiln_context_end(struct kiln_context *context);
+/* Whether MODULE, which the init function has returned, missed the name of CONTEXT: nothing that
+ * hands it out is linked in. */
+bool kiln_context_was_missed(const struct kiln_context *context, PyObject *module);
 
 /* --- finder.c, loader.c: one of each an interpreter, made with their types by _kiln --------------
  */

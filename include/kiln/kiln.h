@@ -37,12 +37,13 @@ extern "C" {
 
 #define KILN_API __attribute__((visibility("default")))
 
-/* Results of Kiln_Install(). */
+/* Results of Kiln_Install() and of the other functions that prepare a program's imports. */
 enum Kiln_InstallResult {
     KILN_INSTALL_OK = 0,
     KILN_INSTALL_TABLE = -1,  /* the table is damaged, or its layout is another Kiln's */
     KILN_INSTALL_LATE = -2,   /* an interpreter runs already */
     KILN_INSTALL_MEMORY = -3, /* the system has no memory left */
+    KILN_INSTALL_PREFIX = -4, /* no prefix of symbols: see Kiln_LookupSymbols() */
 };
 
 /* Make every interpreter that is initialised from now on find the modules of TABLE: the importer is
@@ -63,7 +64,7 @@ enum Kiln_InstallResult {
  * no exception. */
 KILN_API int Kiln_Install(const struct kiln_table *table);
 
-/* What a negative RESULT of Kiln_Install() means, in a sentence. */
+/* What a negative RESULT of Kiln_Install() and its like means, in a sentence. */
 KILN_API const char *Kiln_GetInstallError(int result);
 
 /* `python` with the modules of `kiln_table` (which must be linked in): takes the options of the
@@ -119,6 +120,110 @@ typedef PyObject *(*Kiln_InitFunction)(void);
  * ImportError, with its name set, if Kiln_Install() has not been called for this run of the
  * interpreter. */
 KILN_API PyObject *Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc);
+
+/* Import the module FULLNAME (UTF-8), with INITFUNC as its init function, whatever the table, the
+ * inittab and the file system have under that name: create, register and return it in one call.
+ *
+ * It is an import in every respect but that the finder of Kiln finds INITFUNC:
+ *  - A module that is in sys.modules already is returned as it is, INITFUNC unused; so a second
+ *    call returns what the first did. If another thread is importing it, this one waits.
+ *  - The packages that FULLNAME is in are imported before, as importlib does it, and must be found
+ *    by whoever finds them; the module is bound in its parent. Errors there pass through:
+ *    ModuleNotFoundError if the parent does not exist or is no package.
+ *  - The module is executed, and has __spec__ and __loader__ as one from the table. It is no
+ *    package.
+ *  - Finders that stand before Kiln's in sys.meta_path are asked first.
+ *  - If it fails, sys.modules has no trace of the module; parents that were imported stay.
+ * INITFUNC is not remembered: if the module is removed from sys.modules, `import` does not find it
+ * again, and this function creates it again. importlib.reload() leaves it as it is.
+ *
+ * Returns a new reference, or NULL with an exception: those of Kiln_CreateModuleFromInitfunc(), of
+ * the parents, and of executing the module; ValueError if FULLNAME or a component of it
+ * is empty; UnicodeDecodeError if it is not UTF-8; SystemError if an argument is NULL; ImportError if Kiln is not installed. Needs
+ * the GIL. */
+KILN_API PyObject *Kiln_ImportByInitFunc(const char *fullname, Kiln_InitFunction initfunc);
+
+/* A callback from dotted name to init function: what makes the module FULLNAME (UTF-8, never empty,
+ * valid during the call), or NULL.
+ *
+ * *FLAGS is 0; the callback may set KILN_MODULE_PACKAGE (the module is a package; its __path__ are
+ * the directories of its name on the search path, as for packages of a table) and
+ * KILN_MODULE_EXPORT (the result is a PEP 793 export hook, to be cast). ARG is what was given to
+ * Kiln_SetLookup().
+ *
+ * NULL without an exception says that it knows no such module: whoever comes next is asked. NULL
+ * with an exception makes the import fail with that exception. A function with an exception, and
+ * flags that do not exist, are a SystemError.
+ *
+ * It is called with the GIL held (with an attached thread state, in free-threaded builds), for every
+ * name that is not in sys.modules, more than once during an import, and has to give the same answer
+ * each time; in interpreters with a GIL of their own, and in free-threaded builds, by several threads
+ * at once. It may call Python and import, and is then asked again from within. Names that are no
+ * UTF-8 (lone surrogates) or have a NUL in them are not asked for. */
+typedef Kiln_InitFunction (*Kiln_LookupFunction)(const char *fullname, unsigned *flags, void *arg);
+
+/* Ask CALLBACK for every module that is imported from now on, in all interpreters, before the table
+ * and before the inittab; NULL: nobody any more. There is one callback a process; this replaces it.
+ *
+ * It brings the importer into the inittab if Kiln_Install() has not: then a call before Python is
+ * initialised is all that a program without a table needs, and is needed again after Py_Finalize().
+ * With the importer there, it can be called at any time and by any thread; another thread may
+ * still be in the callback that was replaced. The callback and ARG must live on.
+ * What Python imports before its first finder is there (sys, builtins, posix and the like) is not
+ * asked for.
+ *
+ * Returns KILN_INSTALL_OK, KILN_INSTALL_LATE or KILN_INSTALL_MEMORY, and then nothing has changed.
+ * Needs no GIL and sets no exception. */
+KILN_API int Kiln_SetLookup(Kiln_LookupFunction callback, void *arg);
+
+/* Flags of Kiln_LookupSymbols(). */
+#define KILN_SYMBOLS_DOUBLED 0x01u /* "_" is doubled and "." is "_": PackagePyInit_pkg_foo__bar */
+
+/* Find modules by the names of their init functions among the dynamic symbols of the program and of
+ * the libraries it is linked with (dlsym()), without a table: what neither callback nor table have.
+ *
+ * The symbol of a module is PREFIX and its dotted name in Kiln's own form (`_` is `__`, `.` is
+ * `_d`, a byte of a character that is not ASCII is `_x` and two hexadecimal digits), the symbol that
+ * `kiln isolate` gives. PREFIX NULL is "kiln_init_", or "PackagePyInit_" with KILN_SYMBOLS_DOUBLED.
+ * With that flag the name is written as there. In that form `a_.b` and `a._b` would have one
+ * symbol: names with a component that ends in an underscore are not found, except as the last
+ * component, nor are names that are not ASCII; each other name has a symbol of its own.
+ *
+ * A package `pkg` that is an extension is found under the symbol of `pkg.__init__`. From Python 3.15
+ * on, PEP 793 export hooks are found and preferred: under "kiln_export_" where PREFIX is
+ * "kiln_init_", and under "PyModExport_" where it ends in "PyInit_".
+ *
+ * The symbols have to be in the dynamic symbol table: visible, and in an executable linked with
+ * -rdynamic or -Wl,--export-dynamic-symbol='PREFIX*'. Only functions count; data is not found. What
+ * has such a name is called as an init function, so a prefix has to be a word that nothing else in
+ * the process begins with: letters, digits and underscores, an underscore at its end, no digit at
+ * its beginning, 64 bytes at most. Symbols longer than 4,000 bytes are not found.
+ *
+ * Call it before Python is initialised; it brings the importer along as Kiln_SetLookup() does, and
+ * is needed again after Py_Finalize(). PREFIX is copied. Calling it again replaces PREFIX and FLAGS.
+ *
+ * Returns KILN_INSTALL_OK, KILN_INSTALL_LATE, KILN_INSTALL_MEMORY or, if PREFIX or FLAGS cannot be,
+ * KILN_INSTALL_PREFIX, and then nothing has changed. Needs no GIL and sets no exception. */
+KILN_API int Kiln_LookupSymbols(const char *prefix, unsigned flags);
+
+/* Make finding and creating built-in modules take the same time whatever their number and place in
+ * the inittab: for programs with thousands of PyImport_AppendInittab(), PyImport_ExtendInittab() or
+ * PyInitConfig_AddModule() (PEP 741).
+ *
+ * Call it before Python is initialised, best after the calls that fill the inittab; what is added
+ * between it and the initialisation is found, too, see docs/interfaces.md for what it costs. It
+ * brings the importer along as Kiln_SetLookup() does, and is needed again after Py_Finalize().
+ *
+ * The inittab is replaced by the few entries that CPython needs to start, and a hash table has all.
+ * In every interpreter, _imp.is_builtin() and _imp.create_builtin() ask it, and
+ * sys.builtin_module_names is a tuple of all names, of a type whose `in` asks it. All else is as
+ * before: modules are loaded by importlib's BuiltinImporter and cached by CPython; of two entries of
+ * one name the first counts, from Python 3.13 on the last; entries of `sys` and `builtins` are left
+ * to CPython.
+ *
+ * Returns KILN_INSTALL_OK, KILN_INSTALL_LATE or KILN_INSTALL_MEMORY, and then the inittab works as
+ * ever. Needs no GIL and sets no exception. */
+KILN_API int Kiln_HashInittab(void);
 
 /* --- What linked-in extensions call, by way of renamed symbols ----------------------------------
  */

@@ -131,11 +131,20 @@ print_manifest(struct kiln_span contents)
 {
     struct pair pair;
     uint64_t offset = 0;
-    const char *init = "";
-    printf("%-44s %-12s %10s %6s  %s\n", "MODULE", "INIT", "BYTES", "CTORS", "BUILT FROM");
+    const char *init = "", *distribution = "-", *version = "";
+    printf("%-44s %-12s %10s %6s  %-24s %s\n", "MODULE", "INIT", "BYTES", "CTORS", "DISTRIBUTION",
+           "BUILT FROM");
     while (next_pair(contents, &offset, &pair)) {
         if (is_key(&pair, "module")) {
             printf("%-44s ", pair.value);
+            distribution = "-";
+            version = "";
+        }
+        else if (is_key(&pair, "distribution")) {
+            distribution = pair.value;
+        }
+        else if (is_key(&pair, "distribution_version")) {
+            version = pair.value;
         }
         else if (is_key(&pair, "init")) {
             init = pair.value;
@@ -148,7 +157,8 @@ print_manifest(struct kiln_span contents)
             printf("%6s  ", pair.value);
         }
         else if (is_key(&pair, "file")) {
-            puts(pair.value);
+            int width = printf("%s%s%s", distribution, *version == '\0' ? "" : " ", version);
+            printf("%*s %s\n", width < 24 ? 24 - width : 0, "", pair.value);
         }
         else if (is_key(&pair, "library")) {
             printf("%-44s needs %s\n", "", pair.value);

@@ -14,7 +14,8 @@ struct kiln_baked {
     const struct kiln_found *found;
     struct kiln_fat fat;
     struct kiln_isolated isolated;
-    const char *object; /* path of the isolated relocatable */
+    const char *object;                  /* path of the isolated relocatable */
+    const struct kiln_installed *origin; /* distributions; NULL: not known */
 };
 
 struct kiln_baked_list {
@@ -29,6 +30,7 @@ struct kiln_bake {
 
     struct kiln_baked_list modules; /* select; sorted by name, as `found` is */
     size_t kept;                    /* select: extensions that stay files, each said */
+    size_t origins;                 /* distributions: how many the modules came from */
 
     const char *runtime; /* runtime: path of libkiln.a for this Python */
     const char *data;    /* data: path of the object with table, manifest and settings */
@@ -43,6 +45,8 @@ struct kiln_bake {
 
 /* Read the `.kiln` section of everything found; bake what has an object, keep the rest as files. */
 int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Find the distribution that each module came from. */
+int kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Isolate each module into an object file in the temporary directory. */
 int kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Choose compiler driver and linker. */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "link/bake.h"
+#include "link/distributions.h"
 #include "link/manifest.h"
 #include "table/table.h"
 
@@ -65,6 +66,8 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
         }
     }
     int result = kiln_table_emit(ctx, names, bake->modules.count, stream);
+    int emitted = kiln_distributions_emit(ctx, bake, stream);
+    result = result < 0 ? result : emitted;
     emit_python(stream, bake);
     emit_texts(stream, bake);
     kiln_manifest_emit(stream, bake);

@@ -47,6 +47,13 @@ kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
         return result;
     }
 
+    /* From here on it is known which version of which distribution a module belongs to, so that it
+     * will not be mixed with another one where the executable runs. */
+    result = kiln_bake_distributions(ctx, &bake);
+    if (result < 0) {
+        return result;
+    }
+
     /* Give each module its relocatable: one exported symbol, and nothing else that another module
      * could meet. From here on modules can be linked in any number and order. */
     result = kiln_bake_isolate(ctx, &bake);

@@ -2,6 +2,7 @@
 #include "link/manifest.h"
 
 #include "kiln/version.h"
+#include "link/distributions.h"
 
 static void
 emit_string(FILE *stream, const char *key, const char *value)
@@ -30,6 +31,10 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_string(stream, "module", module->found->name);
     emit_string(stream, "init", module->isolated.init);
     emit_string(stream, "package", module->found->package ? "true" : "false");
+    if (module->origin != NULL) {
+        emit_string(stream, "distribution", module->origin->name);
+        emit_string(stream, "distribution_version", module->origin->version);
+    }
     emit_number(stream, "size", module->isolated.size);
     emit_number(stream, "constructors", module->isolated.constructors);
     emit_number(stream, "destructors", module->isolated.destructors);

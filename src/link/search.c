@@ -23,6 +23,7 @@ struct search {
     struct kiln_ctx *ctx;
     const struct kiln_python *python;
     struct kiln_found_list *found;
+    const char *root; /* the directory at hand */
     /* The directories before the one at hand, as on sys.path: what they have at their top level
      * hides what comes later. */
     const char *const *before;
@@ -102,7 +103,12 @@ add_found(const struct search *search, const char *name, const char *path, bool 
 {
     struct kiln_found *found = KILN_ARENA_PUSH(&search->ctx->arena, search->found);
     *found = (struct kiln_found){
-        .name = name, .path = path, .package = package, .order = search->found->count};
+        .name = name,
+        .path = path,
+        .root = search->root,
+        .package = package,
+        .order = search->found->count,
+    };
 }
 
 static const char *
@@ -241,6 +247,7 @@ add_file(const struct search *search, const char *given)
     }
     add_found(search, name, path, package);
     search->found->items[search->found->count - 1].given = true;
+    search->found->items[search->found->count - 1].root = root;
     return 0;
 }
 
@@ -257,6 +264,14 @@ last_line(struct kiln_ctx *ctx, struct kiln_span text)
         start--;
     }
     return kiln_arena_strndup(&ctx->arena, (const char *)text.ptr + start, end - start);
+}
+
+static int
+search_root(const struct search *search, const char *root)
+{
+    struct search below = *search;
+    below.root = root;
+    return search_directory(&below, root, "", 0);
 }
 
 /* A wheel is unpacked by the zipfile module of the Python that it is for. */
@@ -283,7 +298,7 @@ add_wheel(const struct search *search, const char *path)
                            "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
                            last_line(ctx, unzip.err));
     }
-    return result < 0 ? result : search_directory(search, dir, "", 0);
+    return result < 0 ? result : search_root(search, dir);
 }
 
 static int
@@ -295,7 +310,7 @@ add_path(const struct search *search, const char *path)
         return kiln_fail_errno(search->ctx, "%s: cannot read", path);
     }
     if (S_ISDIR(st.st_mode)) {
-        return search_directory(search, kiln_file_absolute(search->ctx, path), "", 0);
+        return search_root(search, kiln_file_absolute(search->ctx, path));
     }
     if (len > 4 && strcmp(path + len - 4, ".whl") == 0) {
         return add_wheel(search, path);

@@ -7,6 +7,7 @@
 struct kiln_found {
     const char *name;   /* dotted */
     const char *path;   /* the extension file */
+    const char *root;   /* the directory below which its path is its name */
     bool package;       /* it is the `__init__` of a package */
     const char *reason; /* why it cannot be baked, NULL if nothing is known against it */
     bool given;         /* named on the command line, not met in a directory */

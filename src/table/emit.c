@@ -24,15 +24,17 @@ write_string(FILE *stream, const uint8_t *bytes, size_t len)
 }
 
 static void
-write_header(FILE *stream, const struct kiln_table_header *header)
+write_header(FILE *stream, const struct kiln_table_header *header, const char *symbol,
+             const char *section)
 {
-    fputs("\t.section " KILN_TABLE_SECTION ",\"a\",%progbits\n"
-          "\t.balign 64\n"
-          "\t.globl kiln_table\n"
-          "\t.hidden kiln_table\n"
-          "\t.type kiln_table, %object\n"
-          "kiln_table:\n",
-          stream);
+    fprintf(stream,
+            "\t.section %s,\"a\",%%progbits\n"
+            "\t.balign 64\n"
+            "\t.globl %s\n"
+            "\t.hidden %s\n"
+            "\t.type %s, %%object\n"
+            "%s:\n",
+            section, symbol, symbol, symbol, symbol);
     write_string(stream, (const uint8_t *)header->magic, sizeof header->magic);
     fprintf(stream, "\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.8byte %llu\n",
             header->version, header->size, header->count, header->bucket_count,
@@ -74,7 +76,8 @@ write_names(FILE *stream, const struct kiln_table *table)
 }
 
 int
-kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream)
+kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count,
+                   const char *symbol, const char *section, FILE *stream)
 {
     struct kiln_table_image image;
     int result = kiln_table_sort(ctx, names, count);
@@ -85,10 +88,16 @@ kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t coun
         return result;
     }
     const struct kiln_table *table = (const void *)image.bytes.ptr;
-    write_header(stream, kiln_table_get_header(table));
+    write_header(stream, kiln_table_get_header(table), symbol, section);
     write_entries(stream, table, names, image.order);
     write_buckets(stream, table);
     write_names(stream, table);
-    fputs("\t.size kiln_table, . - kiln_table\n", stream);
+    fprintf(stream, "\t.size %s, . - %s\n", symbol, symbol);
     return ferror(stream) ? kiln_fail_errno(ctx, "cannot write the table") : 0;
+}
+
+int
+kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream)
+{
+    return kiln_table_emit_as(ctx, names, count, "kiln_table", KILN_TABLE_SECTION, stream);
 }

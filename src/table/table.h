@@ -49,6 +49,9 @@ int kiln_table_build(struct kiln_ctx *ctx, struct kiln_table_image *image,
  * names in any order. NAMES are sorted by it. */
 int
 kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream);
+/* The same for a table of its own SYMBOL and SECTION, in which not functions need be found. */
+int kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count,
+                       const char *symbol, const char *section, FILE *stream);
 
 /* The table in BYTES, the contents of a section of NAME (a file, for messages), whoever may have
  * written them. Once this has returned 0, kiln_table_find() of any name, and the kiln_table_get_...

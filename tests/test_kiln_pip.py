@@ -91,14 +91,16 @@ def env(tmp_path_factory):
 def index(tmp_path_factory, python, env):
     """A directory for --find-links. `both` has its source and a wheel that Kiln did not build;
     `sourceless` only such a wheel; `broken` one, and a source that does not compile; `needy` needs
-    `broken` to be built; `pure` is a pure wheel."""
+    `broken` to be built; `unready` has a wheel, and a source that cannot say what it is; `pure` is a
+    pure wheel."""
     index = tmp_path_factory.mktemp("index")
     run(python, "-m", "pip", "-q", "download", "--no-deps", "-d", index, "setuptools", "wheel",
         env=env)
-    for name in "both", "sourceless", "broken":
+    for name in "both", "sourceless", "broken", "unready":
         write_plain_wheel(index, name, python, tmp_path_factory.mktemp(name))
     write_sdist(index, "both", project("both"))
     write_sdist(index, "broken", project("broken", source="#error it is broken\n"))
+    write_sdist(index, "unready", project("unready", prologue="raise SystemExit('it is not ready')"))
     write_sdist(index, "needy", project("needy", requires=["broken"], prologue="import broken._ext"))
     write_wheel(index, "pure")
     return index
@@ -180,11 +182,13 @@ def test_build_requirements_come_as_wheels(install):
     assert is_fat(install("needy").target)
 
 
-def test_a_build_that_fails_says_how_to_take_the_wheel(install):
-    result = install("broken", check=False)
+@pytest.mark.parametrize("package, reason", [("broken", "it is broken"), ("unready", "it is not ready")])
+def test_a_build_that_fails_says_how_to_take_the_wheel(package, reason, install):
+    result = install(package, check=False)
     assert result.returncode == 1
-    assert "it is broken" in result.stdout + result.stderr
-    assert "--only-binary broken" in result.stderr
+    assert reason in result.stdout + result.stderr
+    assert "ERROR: Exception" not in result.stderr  # pip's own, not a failure of ours
+    assert f"--only-binary {package}" in result.stderr
 
 
 def test_hashes_that_leave_the_source_out_leave_the_wheel(install, index, tmp_path):

@@ -62,6 +62,17 @@ def test_an_extension_without_a_section_stays_a_file_and_is_listed(baked, site):
     assert got[0] == "plain._ext" and got[1].startswith(str(site))
 
 
+def test_an_extension_whose_object_could_not_be_made_stays_a_file_for_the_recorded_reason(kiln, python, tmp_path):
+    extension(tmp_path / "site", "good", python)
+    bad = extension(tmp_path / "site", "bad", python, more=["-Wl,-init,PyInit_bad"])
+    reason = "-init PyInit_bad"
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site").stderr
+    (line,) = [line for line in said.splitlines() if "bad stays a file" in line]
+    assert reason in line and str(bad) in line
+    assert reason in kiln("ls", bad).stdout
+    assert reason in json.loads(kiln("ls", "--json", bad).stdout)["failure"]
+
+
 def test_a_package_that_is_an_extension_finds_its_pure_modules(baked, site):
     got = call(baked[0], site, "import delta.pure as p, delta; print(json.dumps([p.result, delta.__path__]))")
     assert got == ["delta", [str(site / "delta")]]

@@ -129,6 +129,7 @@ follow_link(struct kiln_cc *cc, const struct signals *signals)
 {
     int caught = 0;
     kiln_ctx_get_tmpdir(&cc->ctx); /* here, so that it is removed whatever the child comes to */
+    cc->problems.count = 0;        /* the child runs into the same, and records it */
     int status = run_fatten(cc, signals, NULL, &caught);
     if (caught == 0 && (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)) {
         const char *reason =

@@ -21,6 +21,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import traceback
 import zipfile
 
 EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
@@ -304,10 +305,10 @@ def show_build_progress():
         write(self, status + text if len(status) == 1 else status)
 
     def listen(log):
-        def wrapper(message, *args):
+        def wrapper(message, *args, **kwargs):
             if not args:
                 progress.read_line(message)
-            return log(message, *args)
+            return log(message, *args, **kwargs)
         return wrapper
 
     InteractiveSpinner._write = write_with_progress
@@ -336,11 +337,20 @@ def set_options(options):
             options.features_enabled = [*options.features_enabled, feature]
 
 
+def requirement_at_work(error):
+    """What pip was building when the error arose: of the first steps of a build it says no name."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        actor = frame.f_locals.get("self")
+        if type(actor).__name__ == "SourceDistribution":
+            yield canonical(actor.req.name or "")
+
+
 def blame(error, rebuilt):
-    """Which of the packages built for kiln's sake an error of pip's names."""
+    """Which of the packages built for kiln's sake an error of pip's is about."""
     text = canonical(f"{error} {getattr(error, 'context', '')}")
-    return sorted({name for name, _ in rebuilt
-                   if re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9])", text)})
+    at_work = set(requirement_at_work(error))
+    return sorted({name for name, _ in rebuilt if name in at_work
+                   or re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9])", text)})
 
 
 def instrument(command, name, result):

@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 import suites
-from baking import BUILD, Bakery, Failure, choose_python
+from baking import BUILD, Bakery, Failure, choose_python, output_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -27,7 +27,9 @@ def main():
     parser.add_argument("packages", nargs="*", help="default: all that have tests here")
     options = parser.parse_args()
     bakery = Bakery(BUILD / "demo" / "tests", choose_python())
-    bakery.pip("install", "--quiet", "-r", HERE / "demo-requirements.txt", *suites.RUNNERS)
+    bakery.pip("install", "--quiet", "-r", HERE / "demo-requirements.txt")
+    # By pip itself, which takes wheels: some need a Rust toolchain to be built.
+    output_of(bakery.python, "-m", "pip", "install", "--quiet", "--prefer-binary", *suites.RUNNERS)
     bakery.link(*(["--libpython", options.libpython] if options.libpython else []),
                 output=BUILD / "demo" / "python-tests")
 

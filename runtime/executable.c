@@ -7,8 +7,7 @@
  * bin directory of a virtual environment: then CPython is told of the python that has the library,
  * and `site`, which knows virtual environments by sys.executable, of the truth.
  *
- * Only sys.executable, sys._base_executable and, there, sys.prefix and sys.exec_prefix change;
- * Py_GetProgramFullPath() stays. */
+ * Only sys.executable and sys._base_executable change; Py_GetProgramFullPath() stays. */
 #include "runtime.h"
 
 #include <limits.h>
@@ -60,6 +59,26 @@ search_path(char out[PATH_MAX], const char *name)
     return false;
 }
 
+/* Take "//", "/./" and "x/../" out of PATH, an absolute one, by its text alone. */
+static void
+normalize(char *path)
+{
+    char *end = path; /* of what has been kept */
+    for (const char *at = path; *at != '\0';) {
+        size_t len = strcspn(at + 1, "/"); /* of the component after a slash */
+        if (len == 2 && at[1] == '.' && at[2] == '.') {
+            while (end > path && *--end != '/') {
+            }
+        }
+        else if (len > 1 || (len == 1 && at[1] != '.')) {
+            memmove(end, at, len + 1);
+            end += len + 1;
+        }
+        at += len + 1;
+    }
+    *end = '\0';
+}
+
 /* The path of this program, as a shell would have found it by argv[0], with links unresolved: a
  * link in a virtual environment has to be seen. */
 static bool
@@ -78,41 +97,6 @@ find_self(char out[PATH_MAX], const char *argv0)
     return realpath("/proc/self/exe", out) != NULL;
 }
 
-/* Whether there is a pyvenv.cfg where `site` would look for the one of EXECUTABLE. */
-static bool
-is_in_venv(const char *executable)
-{
-    char path[PATH_MAX + sizeof "/pyvenv.cfg"];
-    snprintf(path, sizeof path, "%s", executable);
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(path, '/');
-        if (slash == NULL) {
-            return false;
-        }
-        strcpy(slash, "/pyvenv.cfg");
-        if (access(path, F_OK) == 0) {
-            return true;
-        }
-        *slash = '\0';
-    }
-    return false;
-}
-
-/* The directory of the virtual environment that EXECUTABLE is in the bin directory of. */
-static wchar_t *
-dup_venv(const char *executable)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", executable);
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(path, '/');
-        if (slash != NULL) {
-            *slash = '\0';
-        }
-    }
-    return Py_DecodeLocale(path, NULL);
-}
-
 /* Whether a ._pth file beside PROGRAM says what sys.path is. */
 static bool
 has_pth_file(const char *program)
@@ -122,39 +106,41 @@ has_pth_file(const char *program)
     return KILN_HAS_PTH_FILES && access(path, R_OK) == 0;
 }
 
+/* Decode PATH for the process, once. */
+static bool
+keep(wchar_t **kept, const char *path)
+{
+    *kept = Py_DecodeLocale(path, NULL);
+    return *kept != NULL;
+}
+
 PyStatus
 kiln_executable_choose(PyConfig *config, const char *argv0)
 {
-    char self[PATH_MAX], base[PATH_MAX], start[PATH_MAX];
+    char self[PATH_MAX], real[PATH_MAX], start[PATH_MAX];
     if (kiln_python == NULL || argv0 == NULL || !find_self(self, argv0)) {
         return PyStatus_Ok();
     }
-    if (realpath("/proc/self/exe", base) == NULL) {
-        strcpy(base, self);
-    }
-    if (has_pth_file(self) || has_pth_file(base)) {
+    if (has_pth_file(self) || (realpath(self, real) != NULL && has_pth_file(real))) {
         return PyStatus_Ok(); /* CPython itself reads that, and asks for nothing else */
     }
-    snprintf(start, sizeof start, "%s", kiln_python);
-    if (!is_in_venv(self)) {
-        strcpy(base, self);
-        kiln_process.site_first = is_in_venv(kiln_python);
+    strcpy(real, self);
+    normalize(real);
+    if (KILN_NORMALIZES_EXECUTABLE && is_self(real)) {
+        strcpy(self, real);
     }
-    else {
-        /* Environments made from this one are to be based on the program itself; one that PY may be
-         * in is of no concern. */
-        if (realpath(kiln_python, start) == NULL) {
-            snprintf(start, sizeof start, "%s", kiln_python);
-        }
-        if (KILN_SITE_EXPECTS_PREFIX && (kiln_process.prefix = dup_venv(self)) == NULL) {
-            return PyStatus_NoMemory();
-        }
+    struct kiln_venv venv, other;
+    bool in_venv = kiln_venv_find(&venv, self);
+    /* What is made from an environment is to be based on the program itself; one that PY may be in
+     * is of no concern then. */
+    if (!in_venv || realpath(kiln_python, start) == NULL) {
+        snprintf(start, sizeof start, "%s", kiln_python);
     }
-    kiln_process.executable = Py_DecodeLocale(self, NULL);
-    kiln_process.base_executable = Py_DecodeLocale(base, NULL);
-    kiln_process.python = Py_DecodeLocale(start, NULL);
-    if (kiln_process.executable == NULL || kiln_process.base_executable == NULL ||
-        kiln_process.python == NULL)
+    kiln_process.site_first = !in_venv && kiln_venv_find(&other, kiln_python);
+    if (!keep(&kiln_process.executable, self) ||
+        !keep(&kiln_process.base_executable, in_venv ? venv.base : self) ||
+        !keep(&kiln_process.python, start) ||
+        (KILN_PREFIX_PRECEDES_SITE && in_venv && !keep(&kiln_process.prefix, venv.prefix)))
     {
         return PyStatus_NoMemory();
     }
@@ -170,15 +156,34 @@ set_path(const char *name, const wchar_t *path)
     return result;
 }
 
+/* Whether sys.flags has FLAG set. */
+static bool
+has_flag(const char *flag)
+{
+    PyObject *flags = PySys_GetObject("flags");
+    PyObject *value = flags == NULL ? NULL : PyObject_GetAttrString(flags, flag);
+    bool result = value != NULL && PyObject_IsTrue(value) == 1;
+    Py_XDECREF(value);
+    PyErr_Clear();
+    return result;
+}
+
+/* CPython has set both before, as it knows nothing of the environment. */
+static int
+set_prefix(void)
+{
+    if (kiln_process.prefix == NULL) {
+        return 0;
+    }
+    return set_path("prefix", kiln_process.prefix) < 0
+               ? -1
+               : set_path("exec_prefix", kiln_process.prefix);
+}
+
 static int
 set_executable(void)
 {
-    if (set_path("executable", kiln_process.executable) < 0) {
-        return -1;
-    }
-    if (kiln_process.prefix != NULL && (set_path("prefix", kiln_process.prefix) < 0 ||
-                                        set_path("exec_prefix", kiln_process.prefix) < 0))
-    {
+    if (set_path("executable", kiln_process.executable) < 0 || set_prefix() < 0) {
         return -1;
     }
     return PySys_GetObject("_base_executable") == NULL
@@ -186,22 +191,10 @@ set_executable(void)
                : set_path("_base_executable", kiln_process.base_executable);
 }
 
-/* Whether -S was given. */
-static bool
-is_without_site(void)
-{
-    PyObject *flags = PySys_GetObject("flags");
-    PyObject *no_site = flags == NULL ? NULL : PyObject_GetAttrString(flags, "no_site");
-    bool result = no_site != NULL && PyObject_IsTrue(no_site) == 1;
-    Py_XDECREF(no_site);
-    PyErr_Clear();
-    return result;
-}
-
 int
 kiln_executable_set_early(void)
 {
-    if (kiln_process.executable == NULL || (kiln_process.site_first && !is_without_site())) {
+    if (kiln_process.executable == NULL || (kiln_process.site_first && !has_flag("no_site"))) {
         return 0;
     }
     return set_executable();

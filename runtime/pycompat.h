@@ -22,10 +22,6 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* There are interpreters that admit only modules made for them (PEP 684). */
 #define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 
-/* In a virtual environment, sys.prefix is the environment's before `site` runs, which finds it so
- * and does not set it. */
-#define KILN_SITE_EXPECTS_PREFIX (PY_VERSION_HEX >= 0x030e0000)
-
 /* The first module that importlib imports in every interpreter and of which CPython calls the init
  * function, or the exec slots, in every interpreter. */
 #if PY_VERSION_HEX >= 0x03090000
@@ -52,8 +48,17 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
  */
 #define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000)
 
+/* sys.executable has no "//", "/./" or "/../" in it. */
+#define KILN_NORMALIZES_EXECUTABLE (PY_VERSION_HEX >= 0x030b0000)
+
 /* A file PROGRAM._pth takes the place of all that sys.path is computed from. */
 #define KILN_HAS_PTH_FILES (PY_VERSION_HEX >= 0x030b0000)
+
+/* In a virtual environment of copies, sys._base_executable is the file in `home` of pyvenv.cfg. */
+#define KILN_BASE_OF_COPY_IS_IN_HOME (PY_VERSION_HEX >= 0x030b0000)
+
+/* sys.prefix is a virtual environment's from the start, and `site` only looks whether it is. */
+#define KILN_PREFIX_PRECEDES_SITE (PY_VERSION_HEX >= 0x030e0000)
 
 /* PEP 793: modules made of slots alone, from PyModExport_* hooks. */
 #define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)

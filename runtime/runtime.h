@@ -4,6 +4,7 @@
 
 #include "pycompat.h"
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "kiln/kiln.h"
@@ -19,8 +20,7 @@ struct kiln_process {
     /* What sys.executable and sys._base_executable are to be; NULL: what CPython makes of them. */
     wchar_t *executable, *base_executable;
     wchar_t *python; /* what CPython makes of them, then */
-    wchar_t
-        *prefix; /* what sys.prefix is to be before `site` runs; NULL: what CPython makes of it */
+    wchar_t *prefix; /* what sys.prefix is to be; NULL: `site` sets it, or nobody */
     bool site_first; /* `site` has to see that before it is replaced */
 };
 extern struct kiln_process kiln_process;
@@ -162,6 +162,17 @@ int kiln_module_ensure(void);
 /* sys.modules["_frozen_importlib"], which is importlib._bootstrap from the first import on. New
  * reference. */
 PyObject *kiln_get_bootstrap(void);
+
+/* --- venv.c: virtual environments ----------------------------------------------------------------
+ */
+
+struct kiln_venv {
+    char prefix[PATH_MAX]; /* its directory */
+    char home[PATH_MAX];   /* what pyvenv.cfg says of the directory of what it was made of, or "" */
+    char base[PATH_MAX];   /* the executable it was made of */
+};
+/* Find the virtual environment that EXECUTABLE, an absolute path, is in; whether there is one. */
+bool kiln_venv_find(struct kiln_venv *venv, const char *executable);
 
 /* --- executable.c: starting as another python ----------------------------------------------------
  */

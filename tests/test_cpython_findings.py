@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -24,6 +25,11 @@ def app(request, bakery, python, tmp_path_factory):
     if request.param not in bakery.libpythons:
         pytest.skip(f"this Python has no {request.param} libpython")
     return bakery.bake(tmp_path_factory.mktemp(request.param) / "app", MODULES, request.param, python)
+
+
+def say_state(program, *options, env=ENV):
+    result = run(program, *options, "-c", STATE, env=env)
+    return json.loads(result.stdout), result.stderr
 
 
 def state_of_link(directory, program):
@@ -51,3 +57,57 @@ def test_pth_file_beside_what_a_link_leads_to_counts(app, python, tmp_path, bake
     path = run(python, "-c", "import sys; print(*sys.path[1:], sep='\\n')").stdout
     (real / "app._pth").write_text(path + "here\n")
     assert state_of_link(tmp_path, real / "app")["path"][-1] == str(real / "here")
+
+
+@pytest.mark.parametrize("path", ["//bin//python", "/bin/./python", "/bin/../bin/python", "/link/../python",
+                                  "/bin/../../../../../../../../../../../..{}/bin/python"])
+def test_path_of_the_executable_is_as_tidy_as_the_python_makes_it(path, app, python, tmp_path):
+    (tmp_path / "bin" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("bin/deep")
+    program, said = str(tmp_path) + path.format(tmp_path), []
+    for executable in (app, python):
+        link = tmp_path / "bin" / "python"
+        link.symlink_to(executable)
+        said.append(say_state(program)[0])
+        link.unlink()
+    if "link" in path:  # what is there in name only is not the program
+        said[1]["executable"] = said[0]["executable"]
+        assert os.path.samefile(os.path.dirname(said[0]["executable"]), tmp_path / "bin")
+    assert said[0] == said[1]
+
+
+# --- test_venv ----------------------------------------------------------------------------------
+
+def environment_of(program, directory, *options):
+    """A new virtual environment of PROGRAM; it takes the place of an earlier one."""
+    shutil.rmtree(directory, ignore_errors=True)
+    run(program, "-m", "venv", "--without-pip", *options, directory, env=ENV)
+    return directory / "bin" / "python3"
+
+
+@pytest.mark.parametrize("options", [[], ["-S"], ["-I"], ["-E"]])
+@pytest.mark.parametrize("home", [False, True], ids=["", "PYTHONHOME"])
+def test_prefix_in_a_virtual_environment_is_what_the_python_says(options, home, app, python, tmp_path):
+    env = {**ENV, **({"PYTHONHOME": run(python, "-c", "import sys; print(sys.base_prefix)").stdout.strip()} if home else {})}
+    said = [say_state(environment_of(program, tmp_path / "env"), *options, env=env) for program in (app, python)]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("name", ["python3", "app"])
+def test_executable_is_what_a_virtual_environment_of_copies_is_based_on(name, app, bakery, tmp_path):
+    if bakery.version < (3, 11):
+        pytest.skip("sys._base_executable is the environment's own before 3.11")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / name
+    os.link(app, program)
+    copy = environment_of(program, tmp_path / "env", "--copies")
+    assert run(copy, "-c", "import sys; print(sys._base_executable)", env=ENV).stdout.strip() == str(program)
+
+
+def test_environment_without_home_in_its_pyvenv_cfg_is_one(app, python, tmp_path):
+    said = []
+    for program in (app, python):
+        executable = environment_of(program, tmp_path / "env")
+        (tmp_path / "env" / "pyvenv.cfg").write_text("include-system-site-packages = false\n")
+        said.append(say_state(executable)[0])
+    assert [said[0][key] for key in ("executable", "prefix")] == [said[1][key] for key in ("executable", "prefix")]

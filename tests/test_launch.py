@@ -196,14 +196,15 @@ interpreters.destroy(id)
 
 
 @pytest.mark.parametrize("copies", [False, True])
-def test_virtual_environment_made_by_the_executable_has_its_modules(copies, app, python, details, tmp_path):
+def test_virtual_environment_made_by_the_executable_has_its_modules(copies, app, python, bakery, details, tmp_path):
     made = make_venv(app, tmp_path / "made", *(["--copies"] if copies else []))
     program = made / "bin" / "python3"
     seen = details(program)
     assert seen["prefix"] == str(made) and seen["base_prefix"] == state(python)["base_prefix"]
     assert seen["executable"] == seen["in_pth"] == seen["in_sitecustomize"] == str(program)
     assert seen["in_venv"]
-    assert os.path.realpath(seen["_base_executable"]) == os.path.realpath(program)
+    base = program if bakery.version < (3, 11) else app  # a copy stands for itself, then
+    assert os.path.realpath(seen["_base_executable"]) == os.path.realpath(base)
 
 
 @pytest.mark.parametrize("options", [[], ["-S"], ["-I"]])

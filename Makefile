@@ -81,8 +81,8 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
 DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
-               $(if $(filter demo demo-tests cpython-tests,$(MAKECMDGOALS)),demo) \
-               $(if $(filter cpython-tests,$(MAKECMDGOALS)),$(if $(KILN_PYTHONS),,cpython)) \
+               $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) \
+               $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
                $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
 DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix fuzz,$(MAKECMDGOALS)),,--check)
 deps:

@@ -13,7 +13,7 @@ import sys
 import time
 
 import cpython_report as report
-from baking import BUILD, DEFAULT_PYTHON, KILN, Bakery, Failure, get_facts, output_of, run
+from baking import BUILD, DEFAULT_PYTHON, KILN, Bakery, Failure, get_facts, output_of
 from cpython_outcomes import Comparison, run_module
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -21,17 +21,18 @@ HERE = pathlib.Path(__file__).resolve().parent
 # What finds, creates and runs modules, and what would notice an interpreter that is not quite the usual
 # one; the slow ones first. Each Python has those of its time.
 TESTS = """
-    lib-dynload test_venv test_importlib test_capi test_threading test_multiprocessing_main_handling test_inspect
-    test_sys test_runpy test_interpreters test_pydoc test_ctypes test_cmd_line test_cmd_line_script
+    lib-dynload test_venv test_importlib test_capi test_threading test_multiprocessing_main_handling
+    test_inspect test_sys test_runpy test_interpreters test_pydoc test_ctypes test_cmd_line
+    test_cmd_line_script test_external_inspection test__interpchannels
     test__interpreters test__xxsubinterpreters test_atexit test_audit test_bdb test_code_module
-    test_compileall test_doctest test_embed test_ensurepip test_faulthandler test_fork1 test_frozen test_gc
-    test_imp test_import test_lazy_import test_linecache test_module test_modulefinder test_pickle test_pkg
-    test_pkgimport test_pkgutil test_py_compile test_regrtest test_repl test_site test_stable_abi_ctypes
-    test_sysconfig test_threaded_import test_trace test_traceback test_tracemalloc test_utf8_mode
-    test_warnings test_weakref test_zipimport test_zipimport_support
+    test_compileall test_crossinterp test_doctest test_embed test_ensurepip test_faulthandler test_fork1
+    test_frozen test_gc test_imp test_import test_lazy_import test_linecache test_module test_modulefinder
+    test_pickle test_pkg test_pkgimport test_pkgutil test_py_compile test_regrtest
+    test_remote_pdb test_repl test_site test_stable_abi_ctypes test_sysconfig test_threaded_import
+    test_trace test_traceback test_tracemalloc test_utf8_mode test_warnings test_weakref test_zipapp
+    test_zipimport test_zipimport_support
 """.split()
 
-# Says where the tests are, and which of the extensions that are files load.
 ASK_TESTS = "import os, test.test_importlib as t; print(os.path.dirname(os.path.dirname(t.__file__)))"
 
 
@@ -45,14 +46,12 @@ def find_tests(python, wanted):
 
 
 def bake(python, directory, libpython):
-    """PYTHON itself with the small packages of the demo inside; they are not on its sys.path."""
+    """PYTHON itself with some small packages inside; they are not on its sys.path."""
     bakery = Bakery(directory, python)
-    bakery.pip("install", "--quiet", "-r", HERE / "demo-small.txt")
+    bakery.pip("install", "--quiet", "-r", HERE / "cpython-requirements.txt")
     bakery.executable = directory / "python"
-    with open(directory / "link.log", "w") as log:
-        run(KILN, "link", "--python", python, "-o", bakery.executable,
-            *(["--libpython", libpython] if libpython else []), bakery.site_packages,
-            stdout=log, stderr=log)
+    output_of(KILN, "link", "--python", python, "-o", bakery.executable,
+              *(["--libpython", libpython] if libpython else []), bakery.site_packages)
     baked = sorted(bakery.list_baked())
     output_of(bakery.executable, "-c", f"import {', '.join(baked)}",
               env={**os.environ, "PYTHONPATH": os.fspath(bakery.site_packages)})

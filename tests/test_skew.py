@@ -23,7 +23,8 @@ def write_metadata(root, directory, name, version, files=()):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory, python):
     """A site-packages with a distribution in a package, one at the top level, one of both, two in a
-    namespace package, one that is an extension package, and a module of no distribution."""
+    namespace package, one that is an extension package, one inside of that, and a module of no
+    distribution."""
     root = tmp_path_factory.mktemp("site")
     build = lambda name, **more: extension(root, name, python, **more)
     write_metadata(root, "Alpha_Pack-1.0.dist-info", "Alpha-Pack", "1.0", [build("alpha._a"), build("alpha.sub._b")])
@@ -33,11 +34,14 @@ def original(tmp_path_factory, python):
     write_metadata(root, "ns_two-2.0.dist-info", "ns.two", "2.0", [build("ns.two._y")])
     (root / "ns" / "__init__.py").unlink()
     write_metadata(root, "whole-1.0.dist-info", "whole", "1.0", [build("whole", package=True)])
+    write_metadata(root, "whole_child-3.0.dist-info", "whole-child", "3.0", [build("whole._child")])
+    (root / "whole" / "__init__.py").unlink()
     build("unknown._u")
     return root
 
 
-MODULES = ["_mixed", "alpha._a", "alpha.sub._b", "mixed._ext", "ns.one._x", "ns.two._y", "top", "unknown._u", "whole"]
+MODULES = ["_mixed", "alpha._a", "alpha.sub._b", "mixed._ext", "ns.one._x", "ns.two._y", "top", "unknown._u", "whole",
+           "whole._child"]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,39 @@ def site(original, tmp_path):
     return shutil.copytree(original, tmp_path / "site")
 
 
+PRELUDE = """
+import importlib, json, sys
+def kinds(*names):
+    return [{"Loader": "baked", "ExtensionFileLoader": "file", "SourceFileLoader": "source"}[
+        type(importlib.import_module(name).__loader__).__name__] for name in names]
+"""
+
+
+@pytest.fixture
+def call(program, site):
+    """A function that runs code in the program, with the site-packages on its path. The result is what
+    it left in `answer`, and its ImportWarnings."""
+    def function(code, *options, path=None, **env):
+        options = options or ("-W", "always::ImportWarning")
+        paths = os.pathsep.join(map(str, [site] if path is None else path))
+        result = run(program, *options, "-c", PRELUDE + code + "\nprint('\\nANSWER', json.dumps(answer))",
+                     env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **env})
+        warnings = [line for line in result.stderr.splitlines() if "ImportWarning" in line]
+        return json.loads(result.stdout.rpartition("\nANSWER ")[2]), warnings
+    return function
+
+
+def replace_version(site, old, new, version):
+    """Let the metadata of another version be installed."""
+    (site / old).rename(site / new)
+    metadata = site / new / "METADATA"
+    metadata.write_text(metadata.read_text().replace("1.0", version))
+
+
+def update_alpha(site):
+    replace_version(site, "Alpha_Pack-1.0.dist-info", "alpha_pack-1.1.dist-info", "1.1")
+
+
 # --- What is recorded -----------------------------------------------------------------------------
 
 def test_ls_tells_the_distribution_of_each_module(program, kiln):
@@ -60,7 +97,8 @@ def test_ls_tells_the_distribution_of_each_module(program, kiln):
     got = {m["name"]: (m.get("distribution"), m.get("distribution_version")) for m in listing}
     assert got == {"_mixed": ("mixed", "1.0"), "alpha._a": ("Alpha-Pack", "1.0"), "alpha.sub._b": ("Alpha-Pack", "1.0"),
                    "mixed._ext": ("mixed", "1.0"), "ns.one._x": ("ns.one", "1.0"), "ns.two._y": ("ns.two", "2.0"),
-                   "top": ("top", "1.0"), "unknown._u": (None, None), "whole": ("whole", "1.0")}
+                   "top": ("top", "1.0"), "unknown._u": (None, None), "whole": ("whole", "1.0"),
+                   "whole._child": ("whole-child", "3.0")}
     assert "Alpha-Pack 1.0" in kiln("ls", program).stdout
 
 
@@ -91,3 +129,338 @@ def test_directory_tells_what_the_metadata_do_not(site, kiln, python, tmp_path):
     kiln("link", "--python", python, "-o", tmp_path / "app", site / ("top" + suffix(python)))
     module, = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
     assert (module["distribution"], module["distribution_version"]) == ("top", "1.0")
+
+
+# --- The version that was baked -------------------------------------------------------------------
+
+def test_modules_are_baked_where_their_version_is_installed(call):
+    assert call(f"answer = kinds(*{MODULES})") == (["baked"] * len(MODULES), [])
+
+
+COUNTER = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static void count(const char *what, const char *path) {
+    FILE *file = strstr(path, ".dist-info") || *what == 'o' ? fopen(getenv("COUNTER_FILE"), "a") : NULL;
+    if (file) { fprintf(file, "%s %s\n", what, path); fclose(file); }
+}
+#define WRAP_STAT(name) int name(const char *path, void *st) { \
+    count("stat", path); return ((int (*)(const char *, void *))dlsym(RTLD_NEXT, #name))(path, st); }
+WRAP_STAT(stat)
+WRAP_STAT(stat64)
+int __xstat(int v, const char *path, void *st) {
+    count("stat", path); return ((int (*)(int, const char *, void *))dlsym(RTLD_NEXT, "__xstat"))(v, path, st); }
+void *opendir(const char *path) {
+    count("opendir", path); return ((void *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path); }
+"""
+
+
+def test_a_distribution_costs_one_stat(call, site, tmp_path):
+    source, library, log = tmp_path / "counter.c", tmp_path / "counter.so", tmp_path / "log"
+    source.write_text("#define _GNU_SOURCE\n" + COUNTER)
+    run("cc", "-shared", "-fPIC", "-w", source, "-o", library, "-ldl")
+    log.write_text("")
+    answer, _ = call("""
+import alpha.sub, mixed, os
+log = open(os.environ["COUNTER_FILE"], "r+")
+log.truncate()
+answer = kinds("alpha._a", "alpha.sub._b", "mixed._ext", "alpha._a") * 2
+answer = open(log.name).read().splitlines()
+""", LD_PRELOAD=str(library), COUNTER_FILE=str(log))
+    assert answer == [f"stat {site}/Alpha_Pack-1.0.dist-info", f"stat {site}/mixed-1.0.dist-info"]
+
+
+@pytest.mark.parametrize("name", ["alpha.pack-1.0.dist-info", "ALPHA_PACK-1.0.dist-info", "Alpha__Pack-1.0-py3.11.egg-info",
+                                  "alpha_pack-1.0.egg-info"])
+def test_spelling_of_the_name_makes_no_difference(name, call, site):
+    (site / "Alpha_Pack-1.0.dist-info").rename(site / name)
+    assert call("answer = kinds('alpha._a', 'alpha.sub._b')") == (["baked"] * 2, [])
+
+
+def test_source_tree_tells_its_version_in_an_egg_info(call, site):
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    (site / "alpha_pack.egg-info").mkdir()
+    (site / "alpha_pack.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: Alpha-Pack\nVersion: 1.0\n")
+    assert call("answer = kinds('alpha._a')") == (["baked"], [])
+
+
+def test_distributions_of_a_namespace_package_may_be_in_several_directories(call, site, tmp_path):
+    other = tmp_path / "other"
+    (other / "ns").mkdir(parents=True)
+    (site / "ns" / "two").rename(other / "ns" / "two")
+    (site / "ns_two-2.0.dist-info").rename(other / "ns_two-2.0.dist-info")
+    assert call("answer = kinds('ns.one._x', 'ns.two._y')", path=[site, other]) == (["baked"] * 2, [])
+
+
+def test_path_may_be_relative(call, site):
+    assert call(f"""
+import os
+os.chdir({str(site)!r})
+sys.path.insert(0, "")
+answer = kinds("alpha._a", "top")
+""", path=[]) == (["baked"] * 2, [])
+
+
+@pytest.mark.parametrize("options", [["-I", "-S"], ["-I"], ["-S"], ["-E"]])
+def test_options_of_python_leave_the_check_there(options, call, site):
+    update_alpha(site)
+    code = f"sys.path.insert(0, {str(site)!r}); answer = kinds('alpha._a', 'mixed._ext', 'top')"
+    assert call(code, *options)[0] == ["file", "baked", "baked"]
+
+
+def test_environment_made_by_the_program_sees_packages_elsewhere(program, site, tmp_path):
+    run(program, "-m", "venv", "--without-pip", tmp_path / "v")
+    packages, = (tmp_path / "v" / "lib").glob("python*/site-packages")
+    (packages / "system.pth").write_text(f"{site}\n")
+    said = run(tmp_path / "v" / "bin" / "python", "-W", "error::ImportWarning", "-c",
+               "import alpha._a, top; print(alpha._a.__loader__, top.__loader__)").stdout
+    assert said == "baked by Kiln baked by Kiln\n"
+
+
+# --- Another version ------------------------------------------------------------------------------
+
+def test_extension_beside_the_package_is_used_in_the_place_of_another_version(call, site):
+    update_alpha(site)
+    answer, warnings = call("answer = kinds('alpha.sub._b', 'alpha._a', 'mixed._ext')")
+    assert answer == ["file", "file", "baked"] and len(warnings) == 1
+
+
+def test_warning_names_module_versions_and_remedy_where_the_import_is(call, site):
+    update_alpha(site)
+    _, (warning,) = call("\n\nimport alpha._a  # here\nanswer = 0")
+    line = (PRELUDE + "\n\n").count("\n") + 1
+    assert warning.startswith(f"<string>:{line}: ImportWarning: alpha._a: ")
+    assert "Alpha-Pack 1.0" in warning and "version 1.1" in warning and "link the program again" in warning
+    assert str(site / "alpha_pack-1.1.dist-info") in warning
+
+
+def test_warning_is_where_import_module_is_called(call, site):
+    update_alpha(site)
+    _, (warning,) = call("\n\n\nimportlib.import_module('alpha._a')\nanswer = 0")
+    line = (PRELUDE + "\n\n\n").count("\n") + 1
+    assert warning.startswith(f"<string>:{line}: ImportWarning: alpha._a: ")
+
+
+IMPORT_ERROR = """
+try:
+    importlib.import_module(name)
+except ImportError as error:
+    answer = [type(error).__name__, str(error), error.name, error.path, name in sys.modules]
+"""
+
+
+def test_without_a_file_the_import_error_says_both_versions(call, site, python):
+    update_alpha(site)
+    (site / "alpha" / ("_a" + suffix(python))).unlink()
+    answer, warnings = call("name = 'alpha._a'" + IMPORT_ERROR)
+    path = str(site / "alpha_pack-1.1.dist-info")
+    assert answer[0] == "ImportError" and answer[2:] == ["alpha._a", path, False] and warnings == []
+    assert "Alpha-Pack 1.0" in answer[1] and "version 1.1" in answer[1] and path in answer[1]
+
+
+def test_import_error_comes_each_time(call, site, python):
+    update_alpha(site)
+    (site / "alpha" / ("_a" + suffix(python))).unlink()
+    code = "name = 'alpha._a'" + IMPORT_ERROR
+    assert call(code + code)[0] == call(code)[0]
+
+
+def test_other_version_may_have_the_module_in_python(call, site, python):
+    update_alpha(site)
+    (site / "alpha" / ("_a" + suffix(python))).rename(site / "alpha" / "_a.py")
+    (site / "alpha" / "_a.py").write_text("")
+    assert call("answer = kinds('alpha._a', 'alpha.sub._b')")[0] == ["source", "file"]
+
+
+def test_other_version_is_seen_at_the_top_level(call, site, python):
+    replace_version(site, "top-1.0.dist-info", "top-2.0.dist-info", "2.0")
+    answer, (warning,) = call("answer = kinds('top')")
+    assert answer == ["file"] and "top 1.0" in warning and "version 2.0" in warning
+    (site / ("top" + suffix(python))).unlink()
+    answer, _ = call("name = 'top'" + IMPORT_ERROR)
+    assert answer[0] == "ImportError" and "version 2.0" in answer[1]
+
+
+def test_other_version_of_an_extension_package_is_used(call, site):
+    replace_version(site, "whole-1.0.dist-info", "whole-1.5.dist-info", "1.5")
+    assert call("answer = kinds('whole', 'whole._child')")[0] == ["file", "baked"]
+
+
+def test_copy_that_python_would_find_first_counts(call, site, tmp_path, python):
+    first = tmp_path / "first"
+    first.mkdir()
+    shutil.copy(site / ("top" + suffix(python)), first)
+    write_metadata(first, "top-3.0.dist-info", "top", "3.0")
+    answer, (warning,) = call("answer = kinds('top')", path=[first, site])
+    assert answer == ["file"] and "version 3.0" in warning
+    assert call("answer = kinds('top')", path=[site, first]) == (["baked"], [])
+
+
+@pytest.mark.parametrize("egg_info", ["Alpha_Pack-1.1.egg-info", "alpha_pack-1.1-py3.11.egg-info", "alpha_pack.egg-info"])
+def test_other_version_may_be_told_by_an_egg_info(egg_info, call, site):
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    (site / egg_info).write_text("Metadata-Version: 2.1\nName: Alpha-Pack\nVersion: 1.1\n")
+    answer, (warning,) = call("answer = kinds('alpha._a')")
+    assert answer == ["file"] and "version 1.1" in warning
+
+
+def test_find_spec_tells_what_an_import_would_use(call, site):
+    update_alpha(site)
+    answer, _ = call("import importlib.util; answer = [importlib.util.find_spec('alpha._a').origin]")
+    assert answer[0].startswith(str(site / "alpha"))
+
+
+def test_asking_the_finder_without_a_path_decides_nothing(call, site):
+    update_alpha(site)
+    answer, _ = call("import _kiln; answer = [repr(_kiln.finder.find_spec('alpha._a').loader)] + kinds('alpha._a')")
+    assert answer == ["baked by Kiln", "file"]
+
+
+def test_warning_as_an_error_is_raised_once(call, site):
+    update_alpha(site)
+    answer, _ = call("""
+try:
+    import alpha._a
+except ImportWarning as warning:
+    answer = ["raised", *kinds("alpha._a", "alpha.sub._b")]
+""", "-W", "error::ImportWarning")
+    assert answer == ["raised", "file", "file"]
+
+
+def test_module_warnings_is_not_needed(call, site):
+    update_alpha(site)
+    answer, _ = call(f"""
+sys.path.insert(0, {str(site)!r})
+sys.modules.pop("warnings", None)
+answer = kinds("alpha._a") + ["warnings" in sys.modules]
+""", "-I", "-S")
+    assert answer == ["file", False]
+
+
+def test_threads_agree(call, site):
+    update_alpha(site)
+    answer, warnings = call("""
+import threading, alpha.sub
+sys.setswitchinterval(1e-6)
+got = []
+barrier = threading.Barrier(8)
+def work(name):
+    barrier.wait()
+    got.extend(kinds(name))
+threads = [threading.Thread(target=work, args=(["alpha._a", "alpha.sub._b"][i % 2],)) for i in range(8)]
+for t in threads: t.start()
+for t in threads: t.join()
+answer = got
+""")
+    assert answer == ["file"] * 8 and len(warnings) == 1
+
+
+def test_answer_holds_for_the_process(call, site, tmp_path):
+    """A path that changes later does not mix baked modules with files."""
+    answer, warnings = call(f"""
+import alpha._a, os
+os.rename({str(site / "Alpha_Pack-1.0.dist-info")!r}, {str(site / "Alpha_Pack-1.1.dist-info")!r})
+answer = kinds("alpha._a", "alpha.sub._b")
+""")
+    assert answer == ["baked"] * 2 and warnings == []
+
+
+SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+interpreters.run_string(interpreters.create(), code)
+"""
+
+
+def test_sub_interpreters_are_checked_too(call, site, tmp_path):
+    update_alpha(site)
+    out = tmp_path / "out"
+    call(f"""code = '''
+import importlib.util
+open({str(out)!r}, "w").write(type(importlib.util.find_spec("alpha._a").loader).__name__)
+'''""" + SUBINTERPRETER + "answer = 0")
+    assert out.read_text() == "ExtensionFileLoader"
+
+
+# --- No metadata ----------------------------------------------------------------------------------
+
+def test_file_is_used_where_nothing_tells_the_version(call, site):
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    answer, (warning,) = call("answer = kinds('alpha._a', 'alpha.sub._b')")
+    assert answer == ["file"] * 2
+    assert "alpha._a: Alpha-Pack 1.0 " in warning and "not known" in warning
+
+
+def test_baked_module_is_used_where_nothing_tells_the_version_and_there_is_no_file(call, site, python):
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    (site / "alpha" / ("_a" + suffix(python))).unlink()
+    answer, (warning,) = call("answer = kinds('alpha._a', 'alpha.sub._b')")
+    assert answer == ["baked"] * 2
+    assert "alpha._a: Alpha-Pack 1.0 " in warning and "not known" in warning
+
+
+def test_modules_of_one_distribution_are_not_mixed(call, site, python):
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    (site / "alpha" / "sub" / ("_b" + suffix(python))).unlink()
+    answer, _ = call("kinds('alpha._a'); name = 'alpha.sub._b'" + IMPORT_ERROR)
+    assert answer[0] == "ImportError" and answer[2:] == ["alpha.sub._b", None, False]
+    assert "Alpha-Pack 1.0" in answer[1]
+
+
+def test_what_is_not_installed_is_baked(call, tmp_path):
+    assert call("answer = kinds('top', 'whole', 'whole._child')", path=[]) == (["baked"] * 3, [])
+
+
+def test_package_found_after_a_top_level_module_is_checked(call, site):
+    replace_version(site, "mixed-1.0.dist-info", "mixed-1.1.dist-info", "1.1")
+    answer, (warning,) = call(f"answer = kinds('_mixed'); sys.path.insert(0, {str(site)!r}); answer += kinds('mixed._ext')",
+                              path=[])
+    assert answer == ["baked", "file"] and "version 1.1" in warning
+
+
+def test_modules_of_no_distribution_are_not_checked(call, site):
+    assert call("answer = kinds('unknown._u')") == (["baked"], [])
+
+
+EDITABLE = """
+import importlib.util
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "alpha":
+            return importlib.util.spec_from_file_location(name, FILE, submodule_search_locations=[FILE.rpartition("/")[0]])
+sys.meta_path.append(Finder)
+"""
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_editable_install_works(has_file, call, site, tmp_path, python):
+    source = tmp_path / "project" / "lib"
+    source.parent.mkdir()
+    (site / "alpha").rename(source)
+    if not has_file:
+        (source / ("_a" + suffix(python))).unlink()
+    answer, (warning,) = call(f"FILE = {str(source / '__init__.py')!r}" + EDITABLE + "answer = kinds('alpha._a')")
+    assert answer == ["file" if has_file else "baked"] and "not known" in warning
+
+
+def test_finder_behind_ours_is_asked_for_the_file(call, site, tmp_path, python):
+    """As the editable installs of build backends that compile at import are."""
+    update_alpha(site)
+    moved = tmp_path / ("built" + suffix(python))
+    (site / "alpha" / ("_a" + suffix(python))).rename(moved)
+    answer, _ = call(f"""
+import importlib.util
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "alpha._a":
+            return importlib.util.spec_from_file_location(name, {str(moved)!r})
+sys.meta_path.append(Finder)
+answer = kinds("alpha._a")
+""")
+    assert answer == ["file"]

@@ -537,6 +537,29 @@ def test_an_export_hook_keeps_its_kind(workshop):
     assert workshop.isolate("p.m", source, check=False).stdout == "p.m kiln_export_p_dm\n"
 
 
+@pytest.mark.parametrize("options, symbol", [
+    ([], "kiln_init_p_dm"), (["--python-version", "3.14"], "kiln_init_p_dm"),
+    (["--python-version", "3.15"], "kiln_export_p_dm"), (["--python-version", "4.0"], "kiln_export_p_dm"),
+    (["--init", "PyModExport_m"], "kiln_export_p_dm")])
+def test_of_both_hooks_the_python_decides(options, symbol, workshop):
+    source = workshop.compile("a.c", VALUE + INIT + "void *PyModExport_m(void) { return 0; }")
+    assert workshop.isolate("p.m", *options, source, check=False).stdout == f"p.m {symbol}\n"
+
+
+def test_a_version_that_is_none_is_wrong_usage(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    result = workshop.isolate("p.m", "--python-version", "3.x", source, check=False)
+    assert result.returncode == 2 and '"3.x" is not a version like 3.15' in result.stderr
+
+
+def test_of_several_init_functions_the_name_that_is_not_ascii_picks_one(workshop):
+    source = workshop.compile("a.c", "void *PyInitU_gre_6ka8i(void) { return 0; } void *PyInit_n(void) { return 0; }\n"
+                              "void *PyModExportU_gre_6ka8i(void) { return 0; }")
+    assert workshop.isolate("p.größe", source, check=False).stdout == "p.größe kiln_init_p_dgr_xc3_xb6_xc3_x9fe\n"
+    assert workshop.isolate("p.größe", "--python-version", "3.15", source, check=False).stdout == \
+        "p.größe kiln_export_p_dgr_xc3_xb6_xc3_x9fe\n"
+
+
 def test_verbose_says_what_was_found(workshop):
     source = workshop.compile("a.c", CTORS, "-DV=1")
     said = workshop.isolate("p.m", "--verbose", source, check=False).stderr

@@ -20,6 +20,9 @@ static const char usage[] =
     "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
     "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
     "  --export                let the init function be visible, for Kiln_LookupSymbols()\n"
+    "  --python-version X.Y    the Python it is for: from 3.15 on, a PyModExport_x is taken "
+    "rather\n"
+    "                          than a PyInit_x\n"
     "  --whole-archive         take all members of archives, not only those that are needed\n"
     "  --wrap SYMBOL           as the linker's option of this name\n"
     "  --defsym SYMBOL=VALUE   as the linker's option of this name\n"
@@ -36,11 +39,13 @@ struct request {
     struct kiln_combine combine;
     const char *name, *init, *output;
     bool visible; /* the init function */
+    const char *chosen; /* in the place of `init`, see kiln_isolate() */
 };
 
 enum {
     OPTION_NAME = 1,
     OPTION_INIT,
+    OPTION_PYTHON_VERSION,
     OPTION_WHOLE_ARCHIVE,
     OPTION_WRAP,
     OPTION_DEFSYM,
@@ -53,6 +58,7 @@ static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"init", required_argument, NULL, OPTION_INIT},
     {"export", no_argument, NULL, OPTION_EXPORT},
+    {"python-version", required_argument, NULL, OPTION_PYTHON_VERSION},
     {"whole-archive", no_argument, NULL, OPTION_WHOLE_ARCHIVE},
     {"wrap", required_argument, NULL, OPTION_WRAP},
     {"defsym", required_argument, NULL, OPTION_DEFSYM},
@@ -67,6 +73,17 @@ push_flag(struct kiln_ctx *ctx, struct request *request, const char *flag, const
 {
     kiln_strings_push(&ctx->arena, &request->combine.flags,
                       kiln_arena_printf(&ctx->arena, "%s=%s", flag, value));
+}
+
+static int
+take_python_version(struct kiln_ctx *ctx, struct request *request, const char *text)
+{
+    int major, minor, end = 0;
+    if (sscanf(text, "%d.%d%n", &major, &minor, &end) != 2 || text[end] != '\0') {
+        return kiln_fail(ctx, KILN_ERR_USAGE, "isolate: \"%s\" is not a version like 3.15", text);
+    }
+    request->chosen = major > 3 || (major == 3 && minor >= 15) ? kiln_init_export_first : NULL;
+    return 0;
 }
 
 static int
@@ -86,6 +103,8 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
     case OPTION_EXPORT:
         request->visible = true;
         return 0;
+    case OPTION_PYTHON_VERSION:
+        return take_python_version(ctx, request, optarg);
     case OPTION_WHOLE_ARCHIVE:
         kiln_strings_push(&ctx->arena, &request->combine.flags, "--whole-archive");
         return 0;
@@ -171,7 +190,8 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         result = kiln_combine(ctx, &request.combine, out.tmppath);
     }
     if (result == 0) {
-        result = kiln_isolate(ctx, out.tmppath, request.name, request.init, &isolated);
+        result = kiln_isolate(ctx, out.tmppath, request.name,
+                              request.init != NULL ? request.init : request.chosen, &isolated);
     }
     if (result == 0 && request.visible) {
         result = kiln_isolate_export(ctx, out.tmppath, isolated.symbol);

@@ -70,7 +70,7 @@ kiln_elf_classify(struct kiln_span bytes)
 bool
 kiln_elf_is_init_symbol(const char *name)
 {
-    static const char *const prefixes[] = {"PyInit_", "PyInitU_", "PyModExport_"};
+    static const char *const prefixes[] = {"PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_"};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t len = strlen(prefixes[i]);
         if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0') {

@@ -79,7 +79,8 @@ enum kiln_object_kind {
  * kiln_elf_init() then says what is wrong). */
 enum kiln_object_kind kiln_elf_classify(struct kiln_span bytes);
 
-/* Whether NAME is an init symbol: PyInit_x, PyInitU_x (PEP 489) or PyModExport_x (PEP 793). */
+/* Whether NAME is an init symbol: PyInit_x, PyInitU_x (PEP 489), PyModExport_x or
+ * PyModExportU_x (PEP 793). */
 bool kiln_elf_is_init_symbol(const char *name);
 
 /* The members of an archive, in order, the symbol index and name table left out. VISIT returns 0 to

@@ -38,9 +38,13 @@ struct kiln_isolated {
     struct kiln_strings undefined; /* global, not weak; sorted, without duplicates */
 };
 
+/* For INIT of kiln_isolate(): an export hook (PEP 793) rather than an init function where the
+ * extension has both, as Python does from 3.15 on. */
+extern const char kiln_init_export_first[];
+
 /* Edit the relocatable file at PATH in place (it came from kiln_combine()): every defined symbol
- * gets a suffix made of DOTTED_NAME and is hidden, and INIT (NULL: the only init symbol there is,
- * or the one for the name's last component) is exported as kiln_isolate_symbol_name(DOTTED_NAME).
+ * gets a suffix made of DOTTED_NAME and is hidden, and INIT (NULL: the one for the name's last
+ * component, or the only init symbol there is) is exported as kiln_isolate_symbol_name(DOTTED_NAME).
  * The result is checked: what is defined carries the suffix, nothing is left that another extension
  * could meet. */
 int kiln_isolate(struct kiln_ctx *ctx, const char *path, const char *dotted_name, const char *init,
@@ -55,6 +59,11 @@ int kiln_isolate_export(struct kiln_ctx *ctx, const char *path, const char *symb
  * digits. */
 const char *
 kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dotted_name);
+
+/* The init symbol that Python looks for: KIND ("PyInit", "PyModExport"), then "_" and the last
+ * component of DOTTED_NAME, or, if that is not ASCII, "U_" and its Punycode with "_" for "-" (PEP
+ * 489). */
+const char *kiln_isolate_init_name(struct kiln_ctx *ctx, const char *kind, const char *dotted_name);
 
 /* 0, or KILN_ERR_INPUT that says what is wrong: DOTTED_NAME must be UTF-8 components of letters,
  * digits, "_" and non-ASCII, joined by single dots. (A leading digit is let through: generated

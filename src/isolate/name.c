@@ -82,7 +82,7 @@ const char *
 kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dotted_name)
 {
     static const char hex[] = "0123456789abcdef";
-    const char *prefix = strncmp(init, "PyModExport_", 12) == 0 ? "kiln_export_" : "kiln_init_";
+    const char *prefix = strncmp(init, "PyModExport", 11) == 0 ? "kiln_export_" : "kiln_init_";
     size_t prefix_len = strlen(prefix);
     /* Four characters stand for a byte at most. */
     char *symbol = kiln_arena_alloc(&ctx->arena, prefix_len + 4 * strlen(dotted_name) + 1);

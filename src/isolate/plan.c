@@ -110,15 +110,15 @@ choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_nam
             const char **out)
 {
     struct kiln_strings inits = find_inits(plan);
-    const char *dot = strrchr(dotted_name, '.');
-    const char *last = dot == NULL ? dotted_name : dot + 1;
-    const char *usual = kiln_arena_printf(&ctx->arena, "PyInit_%s", last);
-    const char *export = kiln_arena_printf(&ctx->arena, "PyModExport_%s", last);
-    if (init == NULL && inits.count == 1) {
-        init = inits.items[0];
-    }
-    else if (init == NULL) {
-        init = contains(&inits, usual) || !contains(&inits, export) ? usual : export;
+    bool export_first = init == kiln_init_export_first;
+    if (export_first || init == NULL) {
+        const char *usual = kiln_isolate_init_name(ctx, "PyInit", dotted_name);
+        const char *export = kiln_isolate_init_name(ctx, "PyModExport", dotted_name);
+        const char *first = export_first ? export : usual, *second = export_first ? usual : export;
+        init = contains(&inits, first)    ? first
+               : contains(&inits, second) ? second
+               : inits.count == 1         ? inits.items[0]
+                                          : usual;
     }
     if (!contains(&inits, init)) {
         return fail_without_init(ctx, dotted_name, init, &inits);

@@ -4,7 +4,8 @@
 #include "link/bake.h"
 
 static int
-isolate_one(struct kiln_ctx *ctx, const char *tmpdir, size_t number, struct kiln_baked *module)
+isolate_one(struct kiln_ctx *ctx, const struct kiln_python *python, const char *tmpdir,
+            size_t number, struct kiln_baked *module)
 {
     const char *path = module->found->path;
     module->object = kiln_arena_printf(&ctx->arena, "%s/m%zu.o", tmpdir, number);
@@ -25,7 +26,8 @@ isolate_one(struct kiln_ctx *ctx, const char *tmpdir, size_t number, struct kiln
     kiln_ctx_release(&inner);
 
     if (result == 0) {
-        result = kiln_isolate(ctx, module->object, module->found->name, NULL, &module->isolated);
+        result =
+            kiln_isolate(ctx, module->object, module->found->name, python->init, &module->isolated);
         if (result < 0) {
             kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out", path,
                       module->found->name);
@@ -51,7 +53,7 @@ kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake)
     for (size_t i = 0; i < bake->modules.count; i++) {
         struct kiln_baked *module = &bake->modules.items[i];
         kiln_progress(ctx, "isolate", i, bake->modules.count, module->found->name);
-        int failed = isolate_one(ctx, tmpdir, i, module);
+        int failed = isolate_one(ctx, &bake->python, tmpdir, i, module);
         result = failed < 0 ? failed : result;
     }
     kiln_progress(ctx, "isolate", bake->modules.count, bake->modules.count, NULL);

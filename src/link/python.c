@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "isolate/isolate.h"
 
 /* Runs on every supported version, with the current directory off sys.path before anything but
  * built-in modules is imported. */
@@ -152,5 +153,6 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
                          out->version);
     }
     out->pie = is_pie(ctx, out->executable);
+    out->init = strtoul(hexversion, NULL, 10) < 0x030f0000 ? NULL : kiln_init_export_first;
     return 0;
 }

@@ -17,6 +17,7 @@ struct kiln_python {
     struct kiln_strings path;     /* sys.path without the standard library: existing directories */
     struct kiln_strings prefixes; /* all of sys.path, to name a file by its place in it */
     struct kiln_strings reserved; /* top-level names that the standard library provides */
+    const char *init;             /* which of several init symbols it takes, see kiln_isolate() */
     bool pie;                     /* its executable is position-independent */
 };
 

@@ -57,7 +57,8 @@ static bool
 is_export_symbol(struct kiln_span symbol)
 {
     return kiln_span_starts_with(symbol, "kiln_export_", 12) ||
-           kiln_span_starts_with(symbol, "PyModExport_", 12);
+           kiln_span_starts_with(symbol, "PyModExport_", 12) ||
+           kiln_span_starts_with(symbol, "PyModExportU_", 13);
 }
 
 /* LINE is not empty. */

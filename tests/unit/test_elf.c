@@ -347,6 +347,7 @@ test_init_symbols_are_known(void **state)
     assert_true(kiln_elf_is_init_symbol("PyInit_m"));
     assert_true(kiln_elf_is_init_symbol("PyInitU_m_9ja"));
     assert_true(kiln_elf_is_init_symbol("PyModExport_m"));
+    assert_true(kiln_elf_is_init_symbol("PyModExportU_m_9ja"));
     assert_false(kiln_elf_is_init_symbol("PyInit_"));
     assert_false(kiln_elf_is_init_symbol("my_PyInit_m"));
     assert_false(kiln_elf_is_init_symbol("PyInit_m.cold"));

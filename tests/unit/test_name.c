@@ -92,6 +92,36 @@ symbols_are_spelt_as_documented(void **state)
                         "kiln_export_a_dc");
 }
 
+/* The second column is Python's own: name.encode("punycode"). */
+static void
+init_symbols_are_those_that_python_looks_for(void **state)
+{
+    static const char *const cases[][2] = {
+        {"gr\xc3\xb6\xc3\x9f"
+         "e",
+         "gre_6ka8i"},
+        {"\xd0\xb6", "f1a"},
+        {"\xe5\x8f\x98\xe9\x87\x8f", "vory55l"},
+        {"\xc3\xa9_x1", "_x1_9la"},
+        {"\xc3\xbcn\xc3\xaf"
+         "c\xc3\xb6"
+         "d\xc3\xa9_n\xc3\xa4m\xc3\xa9",
+         "ncd_nm_fua1be6c7d6c"},
+        {"x\xcc\x81y", "xy_8tb"},
+        {"a\xf0\x9f\x98\x80z", "az_no82a"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[64], wanted[64];
+        snprintf(name, sizeof name, "pkg.%s", cases[i][0]);
+        snprintf(wanted, sizeof wanted, "PyInitU_%s", cases[i][1]);
+        assert_string_equal(kiln_isolate_init_name(*state, "PyInit", name), wanted);
+    }
+    assert_string_equal(kiln_isolate_init_name(*state, "PyModExport", "\xd0\xb6.m"),
+                        "PyModExport_m");
+    assert_string_equal(kiln_isolate_init_name(*state, "PyModExport", "\xd0\xb6"),
+                        "PyModExportU_f1a");
+}
+
 static void
 names_that_look_alike_have_different_symbols(void **state)
 {
@@ -160,6 +190,8 @@ main(void)
         cmocka_unit_test_setup_teardown(a_wrong_name_is_told_with_its_fault, setup, teardown),
         cmocka_unit_test(a_nul_is_no_part_of_a_name),
         cmocka_unit_test_setup_teardown(symbols_are_spelt_as_documented, setup, teardown),
+        cmocka_unit_test_setup_teardown(init_symbols_are_those_that_python_looks_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(names_that_look_alike_have_different_symbols, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_symbol_can_be_read_back_and_is_an_identifier, setup,

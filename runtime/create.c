@@ -19,7 +19,8 @@
  * Three sorts of names are not for the slot: those that are not ASCII, as CPython refuses them;
  * those that do not fit; and those that the inittab has as well, as CPython would find the built-in
  * module in its cache. Their init functions are called here, which makes no difference for
- * multi-phase modules; single-phase ones are not cached then. */
+ * multi-phase modules; single-phase ones are not cached then. (They can have an ASCII name in a
+ * package whose name is none.) */
 #include "runtime.h"
 
 #include <pthread.h>
@@ -33,7 +34,8 @@ static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
 /* One module being created by one thread. */
 struct request {
     PyObject *spec;
-    const char *name; /* its name, in UTF-8 */
+    const char *name;      /* its name, in UTF-8 */
+    const char *hook_name; /* what messages call it; NULL: the last component */
     Kiln_InitFunction initfunc;
     struct request *outer; /* the one that this one happened in */
     bool has_slot;         /* it has set the slot's name, and not given it back */
@@ -133,7 +135,6 @@ kiln_fail_with_cause(const char *format, const char *name)
 static PyObject *
 check_result(PyObject *result, const char *name)
 {
-    name = get_short_name(name);
     if (result == NULL) {
         if (!PyErr_Occurred()) {
             PyErr_Format(PyExc_SystemError,
@@ -164,9 +165,8 @@ check_result(PyObject *result, const char *name)
     return result;
 }
 
-/* Tell audit hooks what they are told when the file of an extension is to be loaded. */
-static int
-audit(PyObject *spec)
+int
+kiln_audit_load(PyObject *spec)
 {
     PyObject *origin = PyObject_GetAttrString(spec, "origin");
     PyObject *name = origin == NULL ? NULL : PyObject_GetAttrString(spec, "name");
@@ -219,13 +219,18 @@ call_initfunc(struct request *request)
     request->called = true;
     request->running = true;
     PyObject *result = NULL;
-    if (request->builtin || audit(request->spec) == 0) {
+    if (request->builtin || kiln_audit_load(request->spec) == 0) {
         kiln_context_begin(&context, request->builtin ? NULL : request->name);
         result = request->initfunc();
         kiln_context_end(&context);
     }
     request->running = false;
-    return request->builtin ? result : check_name(check_result(result, request->name), &context);
+    if (request->builtin) {
+        return result;
+    }
+    const char *name =
+        request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
+    return check_name(check_result(result, name), &context);
 }
 
 /* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
@@ -298,7 +303,7 @@ register_single_phase(PyObject *module, PyObject *name)
 }
 
 static PyObject *
-create_by_call(struct request *request, PyObject *name)
+create_and_register(struct request *request, PyObject *name)
 {
     PyObject *result = check_admission(call_initfunc(request), request->spec);
     if (result == NULL) {
@@ -307,15 +312,28 @@ create_by_call(struct request *request, PyObject *name)
     if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
         return PyModule_FromDefAndSpec((PyModuleDef *)result, request->spec);
     }
-    if (!PyUnicode_IS_ASCII(name)) {
+    if (request->hook_name != NULL) {
         PyErr_Format(PyExc_SystemError, "initialization of %s did not return PyModuleDef",
-                     get_short_name(request->name));
+                     request->hook_name);
         Py_CLEAR(result);
     }
     else if (register_single_phase(result, name) < 0) {
         Py_CLEAR(result);
     }
     return result;
+}
+
+static PyObject *
+create_by_call(struct request *request, PyObject *name)
+{
+    PyObject *hook_name = kiln_encode_hook_name(get_short_name(request->name));
+    if (hook_name == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    request->hook_name = hook_name == NULL ? NULL : PyBytes_AsString(hook_name);
+    PyObject *module = create_and_register(request, name);
+    Py_XDECREF(hook_name);
+    return module;
 }
 
 /* Whether the inittab has NAME besides the slot. */
@@ -441,31 +459,4 @@ Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc)
     Py_XDECREF(create_builtin);
     Py_XDECREF(bootstrap);
     return module;
-}
-
-PyObject *
-kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook)
-{
-#if KILN_HAS_MODULE_EXPORT
-    if (audit(spec) < 0) {
-        return NULL;
-    }
-    void *slots = ((void *(*)(void))export_hook)();
-    if (slots != NULL) {
-        return PyModule_FromSlotsAndSpec(slots, spec);
-    }
-    if (!PyErr_Occurred()) {
-        PyErr_SetString(PyExc_SystemError,
-                        "module export hook failed without setting an exception");
-    }
-    return NULL;
-#else
-    (void)export_hook;
-    PyObject *name = PyObject_GetAttrString(spec, "name");
-    if (name != NULL) {
-        fail_import(name, "module %U has only an export hook (PEP 793), which needs Python 3.15");
-        Py_DECREF(name);
-    }
-    return NULL;
-#endif
 }

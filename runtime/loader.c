@@ -60,7 +60,7 @@ loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
 {
 #if KILN_HAS_MODULE_EXPORT
     if (PyModule_Check(module) && PyModule_GetDef(module) == NULL) {
-        if (PyErr_Occurred() || PyModule_Exec(module) < 0) {
+        if (PyErr_Occurred() || (PyModule_GetState(module) == NULL && PyModule_Exec(module) < 0)) {
             return kiln_fail_without_frames();
         }
         Py_RETURN_NONE;

@@ -115,8 +115,17 @@ PyObject *kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_Init
  * from its inittab. */
 PyObject *
 kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_builtin *builtin);
-/* The same for an export hook (PEP 793). */
+/* Tell audit hooks that the module of SPEC is to be loaded. 0, or -1 with an exception. */
+int kiln_audit_load(PyObject *spec);
+
+/* --- export.c, hook_name.c: the younger protocols ------------------------------------------------
+ */
+
+/* kiln_create_module() for an export hook (PEP 793). */
 PyObject *kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook);
+/* SHORT_NAME, the last component of a name that is not ASCII, as it is in the name of its init
+ * function (PEP 489): bytes. NULL without an exception if it is ASCII. */
+PyObject *kiln_encode_hook_name(const char *short_name);
 
 /* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
 void kiln_fail_with_cause(const char *format, const char *name);

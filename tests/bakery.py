@@ -81,7 +81,7 @@ class Bakery:
     def compile_module(self, name, module):
         """The object of MODULE, with what `kiln isolate` would do to its symbols. Returns it and its
         init symbol."""
-        kind = "kiln_export_" if (module.init or "").startswith("PyModExport_") else "kiln_init_"
+        kind = "kiln_export_" if (module.init or "").startswith("PyModExport") else "kiln_init_"
         symbol = kind + name.encode().hex()
         renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2",
                    "-Ddladdr=kiln_dladdr"]

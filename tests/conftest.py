@@ -91,3 +91,9 @@ def shared(bakery, python, tmp_path_factory):
     for name, module in all_modules().items():
         bakery.share(site, name, module)
     return Runner(python, site)
+
+
+@pytest.fixture
+def protocol(request, record_property):
+    """Names the row of docs/protocols.md that the test is a part of: its docstring."""
+    record_property("protocol", request.function.__doc__)

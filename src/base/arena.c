@@ -35,6 +35,17 @@ kiln_arena_release(struct kiln_arena *arena)
     arena->blocks = NULL;
 }
 
+void
+kiln_arena_adopt(struct kiln_arena *arena, struct kiln_arena *other)
+{
+    struct kiln_arena_block **end = &arena->blocks; /* the block being filled stays in front */
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = other->blocks;
+    other->blocks = NULL;
+}
+
 void *
 kiln_arena_alloc(struct kiln_arena *arena, size_t size)
 {

@@ -17,6 +17,8 @@ struct kiln_arena {
 
 /* {0} is an empty arena. */
 void kiln_arena_release(struct kiln_arena *arena);
+/* Make all that OTHER holds part of ARENA; OTHER is empty afterwards. */
+void kiln_arena_adopt(struct kiln_arena *arena, struct kiln_arena *other);
 
 /* SIZE zeroed bytes, aligned for any type. */
 void *kiln_arena_alloc(struct kiln_arena *arena, size_t size);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int
@@ -121,6 +122,41 @@ kiln_output_write(struct kiln_ctx *ctx, struct kiln_output *out, struct kiln_spa
 }
 
 int
+kiln_output_write_all(struct kiln_ctx *ctx, struct kiln_output *out, const struct kiln_span *parts,
+                      size_t count)
+{
+    enum { MANY = 256 };
+    for (size_t done = 0; done < count;) {
+        struct iovec vector[MANY];
+        size_t n = 0;
+        for (; n < MANY && done + n < count; n++) {
+            vector[n].iov_base = (void *)(uintptr_t)parts[done + n].ptr;
+            vector[n].iov_len = parts[done + n].len;
+        }
+        ssize_t written = writev(out->fd, vector, (int)n);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written < 0) {
+            return kiln_fail_errno(ctx, "%s: cannot write", out->path);
+        }
+        /* It may have been a part only: a signal, a file system that is nearly full. */
+        size_t passed = (size_t)written;
+        for (size_t i = done; i < done + n; i++) {
+            size_t gone = passed < parts[i].len ? passed : parts[i].len;
+            passed -= gone;
+            int result =
+                kiln_output_write(ctx, out, kiln_span_of(parts[i].ptr + gone, parts[i].len - gone));
+            if (result < 0) {
+                return result;
+            }
+        }
+        done += n;
+    }
+    return 0;
+}
+
+int
 kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out)
 {
     /* close() is where NFS and quotas report a full disk. */
@@ -152,10 +188,17 @@ kiln_output_release(struct kiln_output *out)
 int
 kiln_file_write(struct kiln_ctx *ctx, const char *path, struct kiln_span bytes)
 {
+    return kiln_file_write_all(ctx, path, &bytes, 1);
+}
+
+int
+kiln_file_write_all(struct kiln_ctx *ctx, const char *path, const struct kiln_span *parts,
+                    size_t count)
+{
     struct kiln_output out;
     int result = kiln_output_init(ctx, path, 0666, &out);
     if (result == 0) {
-        result = kiln_output_write(ctx, &out, bytes);
+        result = kiln_output_write_all(ctx, &out, parts, count);
     }
     if (result == 0) {
         result = kiln_output_commit(ctx, &out);

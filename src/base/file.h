@@ -28,6 +28,9 @@ struct kiln_output {
 int
 kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct kiln_output *out);
 int kiln_output_write(struct kiln_ctx *ctx, struct kiln_output *out, struct kiln_span bytes);
+/* The same with several, one after the other. */
+int kiln_output_write_all(struct kiln_ctx *ctx, struct kiln_output *out,
+                          const struct kiln_span *parts, size_t count);
 /* Rename into place. On failure nothing is left behind. */
 int kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out);
 /* Remove the temporary file unless committed; safe on {.fd = -1}. */
@@ -35,6 +38,8 @@ void kiln_output_release(struct kiln_output *out);
 
 /* Write PATH whole: init, write, commit. */
 int kiln_file_write(struct kiln_ctx *ctx, const char *path, struct kiln_span bytes);
+int kiln_file_write_all(struct kiln_ctx *ctx, const char *path, const struct kiln_span *parts,
+                        size_t count);
 int kiln_file_copy(struct kiln_ctx *ctx, const char *from, const char *to);
 /* Make PATH and the directories above it. */
 int kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path);

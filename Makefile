@@ -213,7 +213,7 @@ help:
 	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest are its parts'
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
-	@echo 'make matrix       the tests on every CPython found (KILN_PYTHONS="PATH...")'
+	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'

@@ -1,9 +1,11 @@
-"""Link-time and run-time tests and the small packages on every CPython found; one line each.
+"""Link-time and run-time tests and the demo's packages on every CPython found; one line each.
 
 Run by `make matrix`. KILN_PYTHONS names the interpreters, separated by spaces; without it they are
-the system's, each python3.N on PATH, and pyenv's.
+the system's, each python3.N on PATH, and pyenv's. The packages are those of the demo that support
+the version; MATRIX_ARGS=--small bakes only those that build in seconds.
 """
 
+import argparse
 import os
 import pathlib
 import shutil
@@ -68,12 +70,12 @@ def check_baked(bakery):
     return f"{bakery.get_listing()['libpython']} libpython {len(baked)}/{len(files)} baked"
 
 
-def bake_packages(python, directory):
-    """What came of the small packages with the libpython that `kiln link` takes, then the shared one."""
+def bake_packages(python, requirements, directory):
+    """What came of the packages with the libpython that `kiln link` takes, then the shared one."""
     bakery = Bakery(directory, python)
     with open(directory / "bake.log", "w") as log:
         streams = {"stdout": log, "stderr": log}
-        bakery.pip("install", "-r", HERE / "demo-small.txt", **streams)
+        bakery.pip("install", "-r", HERE / requirements, **streams)
         bakery.link(**streams)
         lines = [check_baked(bakery)]
         if bakery.get_listing()["libpython"] != "shared":
@@ -82,14 +84,14 @@ def bake_packages(python, directory):
     return ", ".join(lines)
 
 
-def try_python(facts):
+def try_python(facts, requirements):
     """(whether all is well, the line to print)."""
     directory = BUILD / "matrix" / facts["executable"].strip("/").replace("/", "-")
     directory.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     good, tests = run_pytest(facts["executable"], directory / "pytest.log")
     try:
-        packages = bake_packages(facts["executable"], directory)
+        packages = bake_packages(facts["executable"], requirements, directory)
     except Failure as failure:
         good, packages = False, f"packages: {failure} (see {directory})"
     return good, (f"{facts['version']:<8} {facts['executable']}: {tests}; {packages}; "
@@ -97,10 +99,14 @@ def try_python(facts):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--small", action="store_const", const="demo-small.txt", dest="requirements",
+                        default="demo-requirements.txt", help="only the packages that build in seconds")
+    options = parser.parse_args()
     pythons = find_pythons()
     failed = 0
     for facts in pythons:
-        good, line = try_python(facts)
+        good, line = try_python(facts, options.requirements)
         failed += not good
         print("ok    " if good else "FAILED", line, flush=True)
     print(f"{len(pythons) - failed} passed, {failed} failed")

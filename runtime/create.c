@@ -41,7 +41,8 @@ struct request {
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
     bool running;          /* it is running */
-    bool builtin;          /* the module is CPython's: what follows is done as it would do it */
+    bool builtin;          /* the module is of CPython's inittab: it names it and checks it */
+    bool checked;          /* or we do, in its place */
 };
 static _Thread_local struct request *current_request;
 
@@ -225,12 +226,12 @@ call_initfunc(struct request *request)
         kiln_context_end(&context);
     }
     request->running = false;
-    if (request->builtin) {
-        return result;
-    }
     const char *name =
         request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
-    return check_name(check_result(result, name), &context);
+    if (!request->builtin) {
+        return check_name(check_result(result, name), &context);
+    }
+    return request->checked ? check_result(result, name) : result;
 }
 
 /* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
@@ -412,19 +413,17 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
     return module;
 }
 
-/* CPython finds an entry behind the slot before it finds the slot, and goes through all of them for
- * that. 3.15 can do without; 3.14, the first that has such entries by PyInitConfig_AddModule(), has
- * to be spared it. */
+/* Where the last entry of a name counts, CPython finds one behind the slot before it finds the slot,
+ * and goes through all of them for that. That is spared to 3.14, the first that has many such
+ * entries (by PyInitConfig_AddModule()). */
 static PyObject *
 create_listed(struct request *request, PyObject *create_builtin, PyObject *name)
 {
-    if (KILN_CREATES_UNLISTED) {
-        return KILN_CREATE_UNLISTED(request->spec, kiln_slot_init);
+    if (!KILN_HAS_INIT_CONFIG || PyThreadState_Get()->interp != PyInterpreterState_Main()) {
+        return create_by_slot(request, create_builtin, name);
     }
-    request->builtin = false; /* nobody checks the result but us */
-    return KILN_HAS_INIT_CONFIG && PyThreadState_Get()->interp == PyInterpreterState_Main()
-               ? create_by_call(request, name)
-               : create_by_slot(request, create_builtin, name);
+    request->checked = true;
+    return create_by_call(request, name);
 }
 
 PyObject *

@@ -44,9 +44,9 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 #define KILN_SLOT_GIL
 #endif
 
-/* Of two entries of one name in the inittab, _imp.create_builtin() takes the last, not the first.
- */
-#define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000)
+/* Of two entries of one name in the inittab, _imp.create_builtin() takes the last, not the first,
+ * and so goes through all of it. */
+#define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000 && PY_VERSION_HEX < 0x030f0000)
 
 /* sys.executable has no "//", "/./" or "/../" in it. */
 #define KILN_NORMALIZES_EXECUTABLE (PY_VERSION_HEX >= 0x030b0000)
@@ -69,14 +69,6 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 
 /* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
 #define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
-
-/* CPython creates a module from an init function that no inittab has. */
-#if PY_VERSION_HEX >= 0x030f0000
-#define KILN_CREATE_UNLISTED(spec, initfunc) PyImport_CreateModuleFromInitfunc(spec, initfunc)
-#else
-#define KILN_CREATE_UNLISTED(spec, initfunc) NULL
-#endif
-#define KILN_CREATES_UNLISTED (PY_VERSION_HEX >= 0x030f0000)
 
 /* ISO C has no conversion between pointers to functions and to objects; the slots of types and
  * modules live by it. */

@@ -73,9 +73,10 @@ struct kiln_table_entry {
     int32_t function; /* from this field to the function */
 };
 
-/* Whether TABLE is one that this header can read: magic and version of the layout, nothing more.
- * What the linker has put into the program is trusted as its code is, so the other functions check
- * nothing; bytes of other origin need kiln_table_check_bytes() (src/table/table.h) before. */
+/* Whether TABLE is one that this header can read: magic and version of the layout, and counts and
+ * size that agree with one another. What the linker has put into the program is trusted as its code
+ * is, so the other functions check nothing; bytes of other origin need kiln_table_check_bytes()
+ * (src/table/table.h) before. */
 static inline bool kiln_table_check(const struct kiln_table *table);
 
 /* The entry of the module NAME (LEN bytes, any bytes; need not end in NUL), or NULL. One hash; at
@@ -187,14 +188,6 @@ kiln_table_get_header(const struct kiln_table *table)
     return (const struct kiln_table_header *)(const void *)table;
 }
 
-static inline bool
-kiln_table_check(const struct kiln_table *table)
-{
-    const struct kiln_table_header *header = kiln_table_get_header(table);
-    return memcmp(header->magic, KILN_TABLE_MAGIC, sizeof header->magic) == 0 &&
-           header->version == KILN_TABLE_VERSION;
-}
-
 static inline size_t
 kiln_table_get_count(const struct kiln_table *table)
 {
@@ -206,6 +199,29 @@ kiln_table_get_entry(const struct kiln_table *table, size_t index)
 {
     return (const struct kiln_table_entry *)(const void *)(kiln_table_get_header(table) + 1) +
            index;
+}
+
+static inline bool
+kiln_table_check(const struct kiln_table *table)
+{
+    const struct kiln_table_header *header = kiln_table_get_header(table);
+    if (memcmp(header->magic, KILN_TABLE_MAGIC, sizeof header->magic) != 0 ||
+        header->version != KILN_TABLE_VERSION ||
+        header->bucket_count != ((uint64_t)header->count + 3) / 4)
+    {
+        return false;
+    }
+    /* The names begin where the buckets end; the entry behind the last one tells where they end. */
+    uint64_t names = sizeof *header +
+                     ((uint64_t)header->count + 1) * sizeof(struct kiln_table_entry) +
+                     (uint64_t)header->bucket_count * sizeof(uint32_t);
+    if (names > header->size) {
+        return false;
+    }
+    const struct kiln_table_entry *first = kiln_table_get_entry(table, 0);
+    const struct kiln_table_entry *end = kiln_table_get_entry(table, header->count);
+    return first->name == (int64_t)(names - sizeof *header) &&
+           end->name == (int64_t)header->size - ((const char *)end - (const char *)header);
 }
 
 static inline const char *

@@ -1,7 +1,7 @@
 /* Kiln_HashInittab(): the inittab as a hash table.
  *
  * CPython goes through its inittab entry by entry, twice for each built-in module and once for each
- * name that is none. So the inittab is cut down to what importlib needs before our code runs in an
+ * other name. So the inittab is cut down to what importlib needs before our code runs in an
  * interpreter, and to our slot; all entries are in a hash table of our own, and builtins.c has
  * importlib ask that. A module whose entry is out of CPython's sight is created through the slot, as
  * all of ours are, so that CPython keeps its books as ever.
@@ -105,9 +105,8 @@ set_items(struct kiln_builtin *items, size_t count)
 static bool
 must_stay(const char *name)
 {
-    static const char *const early[] = {"sys",       "builtins",         "_imp", "_thread",
-                                        "_warnings", "_weakref",         "_io",  "marshal",
-                                        "posix",     "_frozen_importlib"};
+    static const char *const early[] = {"sys",      "builtins", "_imp",    "_thread", "_warnings",
+                                        "_weakref", "_io",      "marshal", "posix"};
     for (size_t i = 0; i < sizeof early / sizeof early[0]; i++) {
         if (strcmp(name, early[i]) == 0) {
             return true;

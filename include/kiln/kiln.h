@@ -108,7 +108,8 @@ typedef PyObject *(*Kiln_InitFunction)(void);
  *  - The module `pkg.sub` that creates itself under the last component of its name has the __name__
  *    "pkg.sub", if its call of PyModule_Create() is one of kiln_PyModule_Create2(): objects that
  *    went through `kiln isolate` or `kiln link` do that; others say -Wl,--wrap=PyModule_Create2
- *    when they are linked.
+ *    when they are linked, or have it from CPython's own switch, where libpython lets Kiln set it. If
+ *    neither is there, such a module is an ImportError that says so.
  *  - Names that are not ASCII are fine for multi-phase modules; for others PEP 489 forbids them.
  *  - A name that the inittab has too means INITFUNC's module. If that is a single-phase one, or has
  *    a name longer than 4,000 bytes, it is not cached: creating it again calls INITFUNC again.

@@ -147,7 +147,7 @@ make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
     return spec;
 }
 
-/* _kiln itself, for whoever has removed it from sys.modules. */
+/* Of _kiln, for whoever has removed it from sys.modules, and of kiln. */
 static PyObject *
 make_own_spec(struct finder *self, PyObject *name)
 {
@@ -204,6 +204,10 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     }
     if (PyUnicode_CompareWithASCIIString(name, "pkgutil") == 0) {
         return kiln_find_pkgutil((PyObject *)self, name, path);
+    }
+    if (PyUnicode_CompareWithASCIIString(name, KILN_PUBLIC_MODULE_NAME) == 0) {
+        spec = kiln_find_behind((PyObject *)self, name, path);
+        return spec != NULL || PyErr_Occurred() ? spec : make_own_spec(self, name);
     }
     if (kiln_process.site_first && PyUnicode_CompareWithASCIIString(name, "sitecustomize") == 0 &&
         kiln_executable_set_late() < 0)

@@ -32,6 +32,9 @@ create_by_name(struct loader *self, PyObject *spec, PyObject *name)
     }
     struct kiln_target target;
     int found = kiln_find_target(name, &target);
+    if (found == 0 && PyUnicode_CompareWithASCIIString(name, KILN_PUBLIC_MODULE_NAME) == 0) {
+        return PyModule_FromDefAndSpec(&kiln_public_module_def, spec);
+    }
     if (found <= 0) {
         return found < 0 ? NULL : fail_not_baked(name);
     }

@@ -9,7 +9,8 @@
 
 #include "kiln/kiln.h"
 
-#define KILN_MODULE_NAME "_kiln"
+#define KILN_MODULE_NAME        "_kiln"
+#define KILN_PUBLIC_MODULE_NAME "kiln"
 
 /* --- The process: set before the first interpreter starts, and only read afterwards. -----------
  */
@@ -201,6 +202,11 @@ struct kiln_venv {
 };
 /* Find the virtual environment that EXECUTABLE, an absolute path, is in; whether there is one. */
 bool kiln_venv_find(struct kiln_venv *venv, const char *executable);
+
+/* --- module_kiln.c: the module kiln ---------------------------------------------------------------
+ */
+
+extern struct PyModuleDef kiln_public_module_def;
 
 /* --- executable.c: starting as another python ----------------------------------------------------
  */

@@ -102,6 +102,15 @@ def test_ls_tells_the_distribution_of_each_module(program, kiln):
     assert "Alpha-Pack 1.0" in kiln("ls", program).stdout
 
 
+def test_module_kiln_tells_the_distribution_of_each_module(call):
+    answer, _ = call("""
+import kiln
+answer = [[m["distribution"], m["version"]] for m in map(kiln.find, kiln.modules())]
+""")
+    assert answer == [["mixed", "1.0"], ["Alpha-Pack", "1.0"], ["Alpha-Pack", "1.0"], ["mixed", "1.0"], ["ns.one", "1.0"],
+                      ["ns.two", "2.0"], ["top", "1.0"], [None, None], ["whole", "1.0"], ["whole-child", "3.0"]]
+
+
 def list_distributions(kiln, program):
     listing = json.loads(kiln("ls", "--json", program).stdout)["modules"]
     return [m.get("distribution") for m in listing]

@@ -81,7 +81,11 @@ static void say(void *m) { printf("freed %s\n", WHO); fflush(stdout); }
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, WHO, NULL, SIZE, NULL, NULL, 0, 0, say};
 PyMODINIT_FUNC INIT(void) { return PyModule_Create(&def); }
 #else
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL}};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, WHO, NULL, 8, NULL, slots, 0, 0, say};
 PyMODINIT_FUNC INIT(void) { return PyModuleDef_Init(&def); }
 #endif
@@ -129,6 +133,8 @@ BEHAVING = {
     "pkg.divides": script("divides", "import pkg.pure_divides"),
     "pkg.divides_single": script("divides_single", "import pkg.pure_divides", single=True),
     "pkg.relative": script("relative", "from . import pure_circle_from\nfrom .types import add"),
+    "pkg.forks": script("forks", "import os; pid = os.fork()"),
+    "pkg.forks_single": script("forks_single", "import os; pid = os.fork()", single=True),
     "pkg.freed": freed("freed"),
     "pkg.freed_zero": freed("freed_zero", "-DSINGLE", "-DSIZE=0"),
     "pkg.freed_static": freed("freed_static", "-DSINGLE", "-DSIZE=-1"),

@@ -101,9 +101,10 @@ class Difference:
 class Comparison:
     def __init__(self, name, files, baked):
         self.name = name
-        self.count = sum(STATUS not in test for test in files.tests.keys() | baked.tests.keys())
+        tests = files.tests.keys() | baked.tests.keys()
+        self.tests = {test for test in tests if STATUS not in test}
         self.different = []
-        for test in sorted(files.tests.keys() | baked.tests.keys()):
+        for test in sorted(tests):
             outcomes = [form.tests.get(test, "not run") for form in (files, baked)]
             if outcomes[0] != outcomes[1]:
                 said = baked.said.get(test) or files.said.get(test, "")

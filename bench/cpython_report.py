@@ -47,7 +47,8 @@ class Result:
         self.version, self.executable = facts["version"], facts["executable"]
         self.minor, self.libpython, self.baked = minor, libpython, baked
         self.comparisons, self.whole, self.seconds = comparisons, whole, seconds
-        self.count = sum(comparison.count for comparison in comparisons.values())
+        self.tests = set().union(*(comparison.tests for comparison in comparisons.values()))
+        self.count = len(self.tests)
         self.different = [d for comparison in comparisons.values() for d in comparison.different]
         self.explained, self.unexplained, self.stale = [], [], []
 
@@ -61,8 +62,13 @@ class Result:
             else:
                 used.add(explanation)
                 self.explained.append((difference, explanation.reason))
-        # If not all modules have run, nothing can be said of what was not seen.
-        self.stale = [e for e in ours if e not in used] if self.whole else []
+        self.stale = [e for e in ours if e not in used and self.should_have(e)]
+
+    def should_have(self, explanation):
+        """Whether the tests that EXPLANATION is for were among those that ran."""
+        if explanation.pythons is not None and self.whole:
+            return True
+        return any(fnmatch.fnmatchcase(test, explanation.test) for test in self.tests)
 
 
 class Progress:
@@ -74,16 +80,17 @@ class Progress:
     def show(self, done, total, name, form):
         if self.shown:
             end = "" if done < total else "\r\x1b[K"
-            print(f"\r\x1b[K{self.python}: {done} of {total}, {name} {form}", end=end, file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{self.python}: {done} of {total}, {name} {form}", end=end, file=sys.stderr,
+                  flush=True)
 
 
 def show(result):
     """Print what came of one Python; whether all is well."""
     good = not result.unexplained and not result.stale and result.count > 0
-    print(f"{'ok    ' if good else 'FAILED'} {result.version:<8} {result.executable}, {result.libpython} libpython: "
-          f"{len(result.comparisons)} modules, {result.count} tests, {result.count - len(result.different)} the same, "
-          f"{len(result.explained)} different with a reason, {len(result.unexplained)} without; "
-          f"{result.seconds:.0f} s", flush=True)
+    print(f"{'ok    ' if good else 'FAILED'} {result.version:<8} {result.executable}, "
+          f"{result.libpython} libpython, {len(result.baked)} baked: {len(result.comparisons)} modules, "
+          f"{result.count} tests, {result.count - len(result.different)} the same, {len(result.explained)} "
+          f"different with a reason, {len(result.unexplained)} without; {result.seconds:.0f} s", flush=True)
     for difference, reason in result.explained:
         print(f"    {difference.test}: {difference.change}: {reason}")
     for difference in result.unexplained:
@@ -122,8 +129,8 @@ def row_key(row):
 
 def merge_rows(rows, results):
     """The rows of Pythons that were not run stay as they are."""
-    ours = [make_row(r.version, r.libpython, len(r.comparisons), r.count, r.count - len(r.different), len(r.different))
-            for r in results]
+    ours = [make_row(r.version, r.libpython, len(r.comparisons), r.count, r.count - len(r.different),
+                     len(r.different)) for r in results]
     keys = [row_key(row) for row in ours]
     return sorted(ours + [row for row in rows if row_key(row) not in keys], key=row_key)
 
@@ -131,5 +138,6 @@ def merge_rows(rows, results):
 def write_page(results, explanations):
     before, rows, rest = split_table(PAGE.read_text(), RESULTS)
     middle, _, after = split_table(rest, REASONS)
-    reasons = [make_row(f"`{e.test}`", e.change.replace(" -> ", ", "), e.where, e.reason) for e in explanations]
+    reasons = [make_row(f"`{e.test}`", e.change.replace(" -> ", ", "), e.where, e.reason)
+               for e in explanations]
     PAGE.write_text("".join([before, *merge_rows(rows, results), middle, *reasons, after]))

@@ -110,12 +110,13 @@ def main():
     for python in pythons:
         try:
             result = try_python(python, options, report.Progress(python))
-            results.append(result)
-            result.explain(explanations)
-            good = report.show(result)
         except Failure as failure:
-            good = print(f"FAILED {python}: {failure}") or False
-        failed += not good
+            print(f"FAILED {python}: {failure}", flush=True)
+            failed += 1
+            continue
+        results.append(result)
+        result.explain(explanations)
+        failed += not report.show(result)
     if not options.tests:
         report.write_page(results, explanations)
     print(f"{len(pythons) - failed} passed, {failed} failed")

@@ -43,7 +43,8 @@ def state_of_link(directory, program):
 
 @pytest.mark.parametrize("more", ["", "import site\n"], ids=["no site", "site"])
 def test_pth_file_of_the_executable_decides_on_the_search_path(more, app, python, tmp_path):
-    lines = run(python, "-c", "import os, sys; print(*sys.path[1:], sep='\\n')").stdout.split() + ["..", "lib"]
+    path = run(python, "-c", "import sys; print(*sys.path[1:], sep='\\n')").stdout.split()
+    lines = [*path, "..", "lib"]
     (tmp_path / "python._pth").write_text("\n".join(lines) + "\n" + more)
     assert state_of_link(tmp_path, app) == state_of_link(tmp_path, python)
 
@@ -88,8 +89,10 @@ def environment_of(program, directory, *options):
 @pytest.mark.parametrize("options", [[], ["-S"], ["-I"], ["-E"]])
 @pytest.mark.parametrize("home", [False, True], ids=["", "PYTHONHOME"])
 def test_prefix_in_a_virtual_environment_is_what_the_python_says(options, home, app, python, tmp_path):
-    env = {**ENV, **({"PYTHONHOME": run(python, "-c", "import sys; print(sys.base_prefix)").stdout.strip()} if home else {})}
-    said = [say_state(environment_of(program, tmp_path / "env"), *options, env=env) for program in (app, python)]
+    prefix = run(python, "-c", "import sys; print(sys.base_prefix)").stdout.strip()
+    env = {**ENV, "PYTHONHOME": prefix} if home else ENV
+    said = [say_state(environment_of(program, tmp_path / "env"), *options, env=env)
+            for program in (app, python)]
     assert said[0] == said[1]
 
 
@@ -110,4 +113,5 @@ def test_environment_without_home_in_its_pyvenv_cfg_is_one(app, python, tmp_path
         executable = environment_of(program, tmp_path / "env")
         (tmp_path / "env" / "pyvenv.cfg").write_text("include-system-site-packages = false\n")
         said.append(say_state(executable)[0])
-    assert [said[0][key] for key in ("executable", "prefix")] == [said[1][key] for key in ("executable", "prefix")]
+    for key in ("executable", "prefix"):
+        assert said[0][key] == said[1][key]

@@ -189,11 +189,14 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     }
     struct kiln_target target;
     int found = kiln_find_target(name, &target);
-    if (found != 0) {
+    if (found < 0) {
+        return NULL;
+    }
+    if (found == 1) {
         PyObject *file = NULL;
-        int baked =
-            found < 0 ? -1 : kiln_skew_check((PyObject *)self, name, target.flags, path, &file);
-        return baked == 1 ? make_spec(self, target.flags, name, path) : file;
+        int fits =
+            target.listed ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file) : 1;
+        return fits == 1 ? make_spec(self, target.flags, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);

@@ -106,8 +106,7 @@ ask_callback(const struct callback *callback, const char *name, struct kiln_targ
         PyErr_Format(PyExc_SystemError, "the lookup of %s set unknown flags (%x)", name, flags);
         return -1;
     }
-    target->function = (kiln_table_function)function;
-    target->flags = flags;
+    *target = (struct kiln_target){.function = (kiln_table_function)function, .flags = flags};
     return 1;
 }
 
@@ -148,7 +147,8 @@ kiln_find_target(PyObject *name, struct kiln_target *target)
                    ? kiln_find_symbol(utf8, len, target)
                    : 0;
     }
-    target->function = kiln_table_get_function(entry);
-    target->flags = kiln_table_get_flags(entry);
+    *target = (struct kiln_target){.function = kiln_table_get_function(entry),
+                                   .flags = kiln_table_get_flags(entry),
+                                   .listed = true};
     return 1;
 }

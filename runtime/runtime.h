@@ -40,6 +40,7 @@ void kiln_install_inittab(struct _inittab *entries);
 struct kiln_target {
     kiln_table_function function;
     unsigned flags; /* KILN_MODULE_... */
+    bool listed;    /* the table has it, and so may a distribution's record */
 };
 /* Look for the module NAME, a str: 1 and *TARGET; 0 if there is none; -1 with an exception. */
 int kiln_find_target(PyObject *name, struct kiln_target *target);

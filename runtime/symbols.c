@@ -106,8 +106,8 @@ find_symbol(const char *prefix, const char *code, unsigned flags, struct kiln_ta
     if (address == NULL || !is_function(address)) {
         return 0;
     }
-    target->function = __extension__(kiln_table_function) address;
-    target->flags = flags;
+    *target = (struct kiln_target){.function = __extension__(kiln_table_function) address,
+                                   .flags = flags};
     return 1;
 }
 

@@ -108,7 +108,7 @@ try:
     api.create_single(S("größe", None))
 except SystemError as error:
     answer = [str(error), "größe" in sys.modules]
-""") == ["initialization of größe did not return PyModuleDef", False]
+""") == ["initialization of gre_6ka8i did not return PyModuleDef", False]
 
 
 def test_slot_is_free_again_when_the_garbage_collector_imports_in_between(app):

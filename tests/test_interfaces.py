@@ -516,6 +516,8 @@ answer = sorted(done)
 PLAIN = r"""
 PyMODINIT_FUNC PyInit_unwired(void);
 static PyObject *load(PyObject *m, PyObject *name) { return Kiln_ImportByInitFunc(PyUnicode_AsUTF8(name), PyInit_unwired); }
+static struct PyModuleDef later_def = {PyModuleDef_HEAD_INIT, "later", NULL, -1, NULL, NULL, 0, 0, 0};
+static PyObject *make_later(PyObject *m, PyObject *a) { return PyModule_Create(&later_def); }
 """
 
 
@@ -537,7 +539,7 @@ def unwired(request, bakery, site, tmp_path_factory):
     plain = bakery.compile(SINGLE_PHASE, "-DINIT=PyInit_unwired", "-DSIZE=-1", '-DNAME="unwired"')
     program = host(bakery, tmp_path_factory.mktemp("unwired"), PLAIN,
                    '(PyImport_AppendInittab("api", init_api), Kiln_Install(&kiln_table))', more=[plain],
-                   more_methods='{"plain", load, METH_O, NULL},', kind=request.param)
+                   more_methods='{"plain", load, METH_O, NULL}, {"later", make_later, METH_NOARGS, NULL},', kind=request.param)
     return asker(program, site), has_switch(bakery, request.param)
 
 
@@ -568,9 +570,12 @@ def test_cpythons_switch_is_off_again_after_an_init_function(unwired):
     call, _ = unwired
     assert call(ERROR + """
 import api, pkg
-api.load('pkg.multi', 'multi'); error(api.load, 'pkg.bad', 'raises'); api.load('pkg.single', 'single')
-answer = [api.plain('unwired').__name__]
-""") == ["unwired"]
+answer = []
+for init in ('multi', 'raises', 'null'):
+    error(api.load, 'pkg.later', init)
+    answer.append(api.later().__name__)
+    sys.modules.pop('pkg.later', None)
+""") == ["later"] * 3
 
 
 # --- Kiln_LookupSymbols() -----------------------------------------------------------------------
@@ -734,7 +739,7 @@ static struct _inittab entries[] = {
     {"zero", init_zero}, {"minus", init_minus}, {"pkg.minus", init_minus}, {"other", init_other},
     {"twice", init_multi}, {"twice", init_minus}, {"sys", init_multi}, {"builtins", init_multi}, {"zlib", init_minus},
     {"gr\xc3\xb6\xc3\x9f" "e", init_multi}, {"_signal", init_minus}, {NULL, NULL}};
-static char names[COUNT][8], long_name[5001];
+static char names[COUNT][16], long_name[5001];
 static int add(void) {
     static struct _inittab many[COUNT + 2];
     for (int i = 0; i < COUNT; i++) {
@@ -944,7 +949,7 @@ static PyObject *init_single(void) { return PyModule_Create(&single_def); }
 int main(int argc, char **argv) {
     PyInitConfig *config = PyInitConfig_Create();
     if (Kiln_HashInittab() < 0) return 1;
-    static char names[10000][8];
+    static char names[10000][16];
     for (int i = 0; i < 10000; i++) {
         snprintf(names[i], sizeof names[i], "m%d", i);
         if (PyInitConfig_AddModule(config, names[i], i % 2 ? init_single : init_multi) < 0) return 2;

@@ -38,6 +38,7 @@ struct request {
     const char *hook_name; /* what messages call it; NULL: the last component */
     Kiln_InitFunction initfunc;
     struct request *outer; /* the one that this one happened in */
+    PyObject *result;      /* what the init function has returned, if it was called before */
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
     bool running;          /* it is running */
@@ -228,10 +229,15 @@ call_initfunc(struct request *request)
     request->running = false;
     const char *name =
         request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
-    if (!request->builtin) {
-        return check_name(check_result(result, name), &context);
+    if (request->builtin) {
+        return request->checked ? check_result(result, name) : result;
     }
-    return request->checked ? check_result(result, name) : result;
+    result = check_name(check_result(result, name), &context);
+    bool single_phase = result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type);
+    if (single_phase && kiln_remember_created(request->name, request->initfunc) < 0) {
+        Py_CLEAR(result);
+    }
+    return result;
 }
 
 /* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
@@ -271,7 +277,13 @@ kiln_slot_init(void)
         return PyModuleDef_Init(&kiln_module_def);
     }
     give_slot(request);
-    PyObject *result = call_initfunc(request);
+    PyObject *result = request->result;
+    if (result != NULL) {
+        request->result = NULL;
+        request->called = true;
+        return result;
+    }
+    result = call_initfunc(request);
     return request->builtin ? result : check_admission(result, request->spec);
 }
 
@@ -303,13 +315,10 @@ register_single_phase(PyObject *module, PyObject *name)
     return PyObject_SetItem(PyImport_GetModuleDict(), name, module);
 }
 
+/* The module that RESULT, of the init function, stands for. */
 static PyObject *
-create_and_register(struct request *request, PyObject *name)
+create_by_result(struct request *request, PyObject *name, PyObject *result)
 {
-    PyObject *result = check_admission(call_initfunc(request), request->spec);
-    if (result == NULL) {
-        return NULL;
-    }
     if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
         return PyModule_FromDefAndSpec((PyModuleDef *)result, request->spec);
     }
@@ -332,7 +341,8 @@ create_by_call(struct request *request, PyObject *name)
         return NULL;
     }
     request->hook_name = hook_name == NULL ? NULL : PyBytes_AsString(hook_name);
-    PyObject *module = create_and_register(request, name);
+    PyObject *result = check_admission(call_initfunc(request), request->spec);
+    PyObject *module = result == NULL ? NULL : create_by_result(request, name, result);
     Py_XDECREF(hook_name);
     return module;
 }
@@ -390,6 +400,12 @@ end_request(struct request *request)
     current_request = request->outer;
 }
 
+static bool
+needs_slot(PyObject *name, const char *utf8, size_t len)
+{
+    return PyUnicode_IS_ASCII(name) && len < KILN_SLOT_NAME_SIZE && !is_in_inittab(utf8, len);
+}
+
 PyObject *
 kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc)
 {
@@ -402,11 +418,10 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
     request.name = get_utf8(name, &len);
     PyObject *module = NULL;
     if (request.name != NULL) {
-        bool by_slot = PyUnicode_IS_ASCII(name) && len < KILN_SLOT_NAME_SIZE &&
-                       !is_in_inittab(request.name, len);
         begin_request(&request);
-        module = by_slot ? create_by_slot(&request, create_builtin, name)
-                         : create_by_call(&request, name);
+        module = needs_slot(name, request.name, len)
+                     ? create_by_slot(&request, create_builtin, name)
+                     : create_by_call(&request, name);
         end_request(&request);
     }
     Py_DECREF(name);
@@ -441,6 +456,51 @@ kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_
                            : create_by_slot(&request, create_builtin, name);
     end_request(&request);
     Py_DECREF(name);
+    return module;
+}
+
+/* The module of an init function that nobody has called before: a single-phase one goes through the
+ * slot, for CPython to remember it. */
+static PyObject *
+create_by_first_result(struct request *request, PyObject *create_builtin, PyObject *name,
+                       PyObject *result)
+{
+    if (PyObject_TypeCheck(result, &PyModuleDef_Type) ||
+        !needs_slot(name, request->name, strlen(request->name)))
+    {
+        return create_by_result(request, name, result);
+    }
+    request->called = false;
+    request->result = result;
+    PyObject *module = create_by_slot(request, create_builtin, name);
+    Py_CLEAR(request->result);
+    return module;
+}
+
+/* The init function is called without CPython's help, which a multi-phase module does not need.
+ * Unless CPython has a module for that name already, or may want to call the function in another
+ * interpreter than this one. */
+PyObject *
+kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name,
+                   const struct kiln_target *target, bool is_main_interpreter)
+{
+    if ((target->flags & KILN_MODULE_EXPORT) != 0) {
+        return kiln_create_module_from_export(spec, target->function);
+    }
+    struct request request = {.spec = spec, .initfunc = (Kiln_InitFunction)target->function};
+    if (!is_main_interpreter || !PyUnicode_IS_ASCII(name) || kiln_is_created(target->index)) {
+        return kiln_create_module(create_builtin, spec, request.initfunc);
+    }
+    request.name = PyUnicode_AsUTF8(name);
+    if (request.name == NULL) {
+        return NULL;
+    }
+    begin_request(&request);
+    PyObject *module = call_initfunc(&request);
+    if (module != NULL) {
+        module = create_by_first_result(&request, create_builtin, name, module);
+    }
+    end_request(&request);
     return module;
 }
 

@@ -79,6 +79,14 @@ find_directories(PyObject *search_path, PyObject *component)
 PyObject *
 kiln_get_first_string(PyObject *items)
 {
+    if (PyList_CheckExact(items)) {
+        PyObject *item = PyList_GET_SIZE(items) > 0 ? PyList_GET_ITEM(items, 0) : NULL;
+        if (item != NULL && !PyUnicode_Check(item)) {
+            item = NULL;
+        }
+        Py_XINCREF(item);
+        return item;
+    }
     PyObject *iterator = PyObject_GetIter(items);
     PyObject *first = iterator == NULL ? NULL : PyIter_Next(iterator);
     Py_XDECREF(iterator);
@@ -88,41 +96,84 @@ kiln_get_first_string(PyObject *items)
     return first;
 }
 
-/* Give SPEC the place DIRECTORY/BASE and the suffix of extensions; none if DIRECTORY is NULL. */
-static int
-set_origin(struct finder *self, PyObject *spec, PyObject *directory, PyObject *base)
+/* DIRECTORY/BASE and the suffix of extensions. BASE is what follows the place START in NAME. */
+static PyObject *
+join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t start)
 {
-    if (directory == NULL) {
-        return 0;
+    if (!PyUnicode_IS_ASCII(directory) || !PyUnicode_IS_ASCII(name)) {
+        PyObject *base = PyUnicode_Substring(name, start, PyUnicode_GET_LENGTH(name));
+        PyObject *place =
+            base == NULL ? NULL : PyUnicode_FromFormat("%U/%U%U", directory, base, self->suffix);
+        Py_XDECREF(base);
+        return place;
     }
-    PyObject *origin = PyUnicode_FromFormat("%U/%U%U", directory, base, self->suffix);
-    int result = origin == NULL ? -1 : PyObject_SetAttrString(spec, "origin", origin);
-    Py_XDECREF(origin);
-    return result < 0 ? -1 : PyObject_SetAttrString(spec, "has_location", Py_True);
+    size_t directory_len = (size_t)PyUnicode_GET_LENGTH(directory);
+    size_t base_len = (size_t)(PyUnicode_GET_LENGTH(name) - start);
+    size_t suffix_len = (size_t)PyUnicode_GET_LENGTH(self->suffix);
+    PyObject *place = PyUnicode_New((Py_ssize_t)(directory_len + 1 + base_len + suffix_len), 127);
+    if (place != NULL) {
+        Py_UCS1 *to = PyUnicode_1BYTE_DATA(place);
+        memcpy(to, PyUnicode_1BYTE_DATA(directory), directory_len);
+        to[directory_len] = '/';
+        to += directory_len + 1;
+        memcpy(to, PyUnicode_1BYTE_DATA(name) + start, base_len);
+        memcpy(to + base_len, PyUnicode_1BYTE_DATA(self->suffix), suffix_len);
+    }
+    return place;
+}
+
+PyObject *
+kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path)
+{
+    PyObject *directory = kiln_get_first_string(path);
+    if (directory == NULL) {
+        return NULL;
+    }
+    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
+    PyObject *place =
+        dot == -2 ? NULL : join_place((struct finder *)finder, directory, name, dot + 1);
+    Py_DECREF(directory);
+    return place;
 }
 
 static int
-place_module(struct finder *self, PyObject *spec, PyObject *component, PyObject *path)
+set_place(PyObject *spec, PyObject *place)
 {
-    PyObject *directory = path == Py_None ? NULL : kiln_get_first_string(path);
-    int result = PyErr_Occurred() ? -1 : set_origin(self, spec, directory, component);
-    Py_XDECREF(directory);
-    return result;
+    return PyObject_SetAttrString(spec, "origin", place) < 0
+               ? -1
+               : PyObject_SetAttrString(spec, "has_location", Py_True);
 }
 
 static int
-place_package(struct finder *self, PyObject *spec, PyObject *component, PyObject *path)
+place_module(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
 {
+    PyObject *place = path == Py_None ? NULL : kiln_finder_get_place((PyObject *)self, name, path);
+    int result = place == NULL ? 0 : set_place(spec, place);
+    Py_XDECREF(place);
+    return PyErr_Occurred() ? -1 : result;
+}
+
+static int
+place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
+{
+    PyObject *component = get_last_component(name);
+    if (component == NULL) {
+        return -1;
+    }
     PyObject *search_path = path == Py_None ? PySys_GetObject("path") : path;
     PyObject *locations =
         search_path == NULL ? PyList_New(0) : find_directories(search_path, component);
+    Py_DECREF(component);
     if (locations == NULL) {
         return -1;
     }
     int result = PyObject_SetAttrString(spec, "submodule_search_locations", locations);
     if (result == 0 && PyList_GET_SIZE(locations) > 0) {
         PyObject *init = PyUnicode_FromString("__init__");
-        result = init == NULL ? -1 : set_origin(self, spec, PyList_GET_ITEM(locations, 0), init);
+        PyObject *place =
+            init == NULL ? NULL : join_place(self, PyList_GET_ITEM(locations, 0), init, 0);
+        result = place == NULL ? -1 : set_place(spec, place);
+        Py_XDECREF(place);
         Py_XDECREF(init);
     }
     Py_DECREF(locations);
@@ -133,15 +184,11 @@ static PyObject *
 make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
 {
     PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
-    PyObject *component = spec == NULL ? NULL : get_last_component(name);
-    int result = -1;
-    if (component != NULL) {
-        bool package = (flags & KILN_MODULE_PACKAGE) != 0;
-        result = package ? place_package(self, spec, component, path)
-                         : place_module(self, spec, component, path);
+    if (spec == NULL) {
+        return NULL;
     }
-    Py_XDECREF(component);
-    if (result < 0) {
+    bool package = (flags & KILN_MODULE_PACKAGE) != 0;
+    if ((package ? place_package : place_module)(self, spec, name, path) < 0) {
         Py_CLEAR(spec);
     }
     return spec;

@@ -145,6 +145,7 @@ Kiln_Install(const struct kiln_table *table)
     }
     int result = kiln_install_importer();
     if (result == KILN_INSTALL_OK) {
+        kiln_forget_created();
         kiln_process.table = table;
     }
     return result;

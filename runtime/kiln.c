@@ -54,14 +54,19 @@ module_exec(PyObject *module)
     if (state->loader != NULL && state->finder == NULL) {
         state->finder = kiln_finder_new(bootstrap, state->loader);
     }
-    Py_XDECREF(bootstrap);
     if (add_object(module, "loader", state->loader) < 0 ||
         add_object(module, "finder", state->finder) < 0 ||
         PyModule_AddStringConstant(module, "__version__", KILN_VERSION) < 0)
     {
+        Py_XDECREF(bootstrap);
         return -1;
     }
-    return add_finder(state->finder);
+    int result = add_finder(state->finder);
+    if (result == 0) {
+        result = kiln_fast_install(bootstrap, state->finder, state->loader);
+    }
+    Py_DECREF(bootstrap);
+    return result;
 }
 
 static int

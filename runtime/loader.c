@@ -58,23 +58,29 @@ loader_create_module(PyObject *self, PyObject *spec)
 
 /* As _imp.exec_dynamic(): an object that is no module, or one that has been executed already (a
  * reload), is left alone. */
-static PyObject *
-loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
+int
+kiln_loader_exec(PyObject *module)
 {
 #if KILN_HAS_MODULE_EXPORT
     if (PyModule_Check(module) && PyModule_GetDef(module) == NULL) {
-        if (PyErr_Occurred() || (PyModule_GetState(module) == NULL && PyModule_Exec(module) < 0)) {
-            return kiln_fail_without_frames();
+        if (PyErr_Occurred()) {
+            return -1;
         }
-        Py_RETURN_NONE;
+        return PyModule_GetState(module) == NULL ? PyModule_Exec(module) : 0;
     }
 #endif
     PyModuleDef *def = PyModule_Check(module) ? PyModule_GetDef(module) : NULL;
     if (def == NULL) {
         PyErr_Clear();
-        Py_RETURN_NONE;
+        return 0;
     }
-    if (PyModule_GetState(module) == NULL && PyModule_ExecDef(module, def) < 0) {
+    return PyModule_GetState(module) == NULL ? PyModule_ExecDef(module, def) : 0;
+}
+
+static PyObject *
+loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
+{
+    if (kiln_loader_exec(module) < 0) {
         return kiln_fail_without_frames();
     }
     Py_RETURN_NONE;

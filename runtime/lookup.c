@@ -119,16 +119,43 @@ is_c_string(const char *name, size_t len)
     return len > 0 && strlen(name) == len;
 }
 
-int
-kiln_find_target(PyObject *name, struct kiln_target *target)
+/* NAME in UTF-8; NULL if it has a lone surrogate, as no module has such a name. */
+static const char *
+get_utf8(PyObject *name, size_t *len)
 {
     Py_ssize_t size;
     const char *utf8 = PyUnicode_AsUTF8AndSize(name, &size);
     if (utf8 == NULL) {
-        PyErr_Clear(); /* a lone surrogate: no module has such a name */
+        PyErr_Clear();
+        return NULL;
+    }
+    *len = (size_t)size;
+    return utf8;
+}
+
+static bool
+find_in_table(const char *name, size_t len, struct kiln_target *target)
+{
+    const struct kiln_table *table = kiln_process.table;
+    const struct kiln_table_entry *entry = table == NULL ? NULL : kiln_table_find(table, name, len);
+    if (entry == NULL) {
+        return false;
+    }
+    *target = (struct kiln_target){.function = kiln_table_get_function(entry),
+                                   .flags = kiln_table_get_flags(entry),
+                                   .listed = true,
+                                   .index = (size_t)(entry - kiln_table_get_entry(table, 0))};
+    return true;
+}
+
+int
+kiln_find_target(PyObject *name, struct kiln_target *target)
+{
+    size_t len = 0;
+    const char *utf8 = get_utf8(name, &len);
+    if (utf8 == NULL) {
         return 0;
     }
-    size_t len = (size_t)size;
     const struct kiln_given *given = find_given(utf8, len);
     if (given != NULL) {
         *target = given->target;
@@ -137,18 +164,18 @@ kiln_find_target(PyObject *name, struct kiln_target *target)
     const struct callback *callback = atomic_load(&current_callback);
     int found =
         callback != NULL && is_c_string(utf8, len) ? ask_callback(callback, utf8, target) : 0;
-    if (found != 0) {
-        return found;
+    if (found != 0 || find_in_table(utf8, len, target)) {
+        return found != 0 ? found : 1;
     }
-    const struct kiln_table_entry *entry =
-        kiln_process.table == NULL ? NULL : kiln_table_find(kiln_process.table, utf8, len);
-    if (entry == NULL) {
-        return kiln_find_symbol != NULL && is_c_string(utf8, len)
-                   ? kiln_find_symbol(utf8, len, target)
-                   : 0;
-    }
-    *target = (struct kiln_target){.function = kiln_table_get_function(entry),
-                                   .flags = kiln_table_get_flags(entry),
-                                   .listed = true};
-    return 1;
+    return kiln_find_symbol != NULL && is_c_string(utf8, len) ? kiln_find_symbol(utf8, len, target)
+                                                              : 0;
+}
+
+bool
+kiln_find_listed(PyObject *name, struct kiln_target *target)
+{
+    size_t len = 0;
+    const char *utf8 = get_utf8(name, &len);
+    return utf8 != NULL && current_given == NULL && atomic_load(&current_callback) == NULL &&
+           find_in_table(utf8, len, target);
 }

@@ -70,6 +70,68 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
 #define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
 
+/* Threads of an interpreter take turns, which the fast path relies on. */
+#ifdef Py_GIL_DISABLED
+#define KILN_HAS_FAST_PATH 0
+#else
+#define KILN_HAS_FAST_PATH 1
+#endif
+
+/* importlib warns when a module cannot be made an attribute of its parent (bpo-39307). */
+#define KILN_WARNS_OF_UNBOUND_MODULE (PY_VERSION_HEX >= 0x03090000)
+
+/* importlib raises the audit event of an import, and waits for all parents of a module, not just
+ * the one, that other threads are importing. */
+#define KILN_IMPORTLIB_AUDITS            (PY_VERSION_HEX >= 0x030f0000)
+#define KILN_IMPORTLIB_WAITS_FOR_PARENTS (PY_VERSION_HEX >= 0x030f0000)
+
+/* Public under these names from 3.9 on. */
+#if PY_VERSION_HEX >= 0x03090000
+#define KILN_VECTORCALL      PyObject_Vectorcall
+#define KILN_GET_INTERPRETER PyInterpreterState_Get
+#else
+#define KILN_VECTORCALL      _PyObject_Vectorcall
+#define KILN_GET_INTERPRETER _PyInterpreterState_Get
+#endif
+
+/* An exception put aside, or none. */
+struct kiln_error {
+    PyObject *type, *value, *traceback;
+};
+
+static inline void
+kiln_error_save(struct kiln_error *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    error->value = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&error->type, &error->value, &error->traceback);
+#endif
+}
+
+/* Set it again, in the place of one that is set. */
+static inline void
+kiln_error_restore(const struct kiln_error *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(error->value);
+#else
+    PyErr_Restore(error->type, error->value, error->traceback);
+#endif
+}
+
+static inline void
+kiln_error_drop(struct kiln_error *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    Py_CLEAR(error->value);
+#else
+    Py_CLEAR(error->type);
+    Py_CLEAR(error->value);
+    Py_CLEAR(error->traceback);
+#endif
+}
+
 /* ISO C has no conversion between pointers to functions and to objects; the slots of types and
  * modules live by it. */
 #define KILN_SLOT_FUNCTION(function) (__extension__(void *)(function))

@@ -41,9 +41,13 @@ struct kiln_target {
     kiln_table_function function;
     unsigned flags; /* KILN_MODULE_... */
     bool listed;    /* the table has it, and so may a distribution's record */
+    size_t index;   /* of the entry in the table, if it is listed */
 };
 /* Look for the module NAME, a str: 1 and *TARGET; 0 if there is none; -1 with an exception. */
 int kiln_find_target(PyObject *name, struct kiln_target *target);
+/* Whether the module NAME is the table's, with nobody to be asked before; then *TARGET. Runs no
+ * Python code and no callback. */
+bool kiln_find_listed(PyObject *name, struct kiln_target *target);
 
 /* What one thread is to find under NAME, before all else, from begin to end. They nest. */
 struct kiln_given {
@@ -131,6 +135,19 @@ PyObject *kiln_encode_hook_name(const char *short_name);
 
 /* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
 void kiln_fail_with_cause(const char *format, const char *name);
+/* The same as kiln_create_module() for a module of the table, and quicker. NAME is SPEC's. */
+PyObject *kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name,
+                             const struct kiln_target *target, bool is_main_interpreter);
+
+/* --- created.c -----------------------------------------------------------------------------------
+ */
+
+/* Whether the module at INDEX of the table is a single-phase one that has been created. */
+bool kiln_is_created(size_t index);
+/* INITFUNC has returned a module, which is NAME. 0, or -1 with an exception. */
+int kiln_remember_created(const char *name, Kiln_InitFunction initfunc);
+/* There is another table. */
+void kiln_forget_created(void);
 
 /* --- context.c: the whole name for single-phase modules -----------------------------------------
  */
@@ -182,6 +199,19 @@ PyObject *kiln_iter_top_level(PyObject *prefix);
 /* What FINDER.find_spec("pkgutil", PATH) returns: the spec that the finders after it have, prepared
  * for pkgutil to list baked modules from then on; or None. */
 PyObject *kiln_find_pkgutil(PyObject *finder, PyObject *name, PyObject *path);
+
+/* Where the file of the module NAME, no package, would be in a package of that __path__. New
+ * reference, or NULL: with an exception, or without one if there is no such place. */
+PyObject *kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path);
+/* exec_module() of the loader. 0, or -1 with an exception. */
+int kiln_loader_exec(PyObject *module);
+
+/* --- fast.c: imports without importlib's Python code --------------------------------------------
+ */
+
+/* Put the fast path in the place of importlib's function, unless it is turned off or there. 0, or -1
+ * with an exception. */
+int kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loader);
 
 /* --- kiln.c: the module _kiln -------------------------------------------------------------------
  */

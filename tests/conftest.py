@@ -13,6 +13,8 @@ BUILD = pathlib.Path(os.environ.get("KILN_BUILD", ROOT / "build"))
 
 def run(*argv, check=True, **kwargs):
     """Run a program; its output is text. With check, a failure shows what the program said."""
+    if "env" in kwargs and "KILN_FAST" in os.environ:
+        kwargs["env"] = {"KILN_FAST": os.environ["KILN_FAST"], **kwargs["env"]}
     result = subprocess.run(
         [os.fspath(arg) for arg in argv],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -97,3 +99,9 @@ def shared(bakery, python, tmp_path_factory):
 def protocol(request, record_property):
     """Names the row of docs/protocols.md that the test is a part of: its docstring."""
     record_property("protocol", request.function.__doc__)
+
+
+@pytest.fixture(params=["fast", "slow"])
+def fast_path(request, monkeypatch):
+    """Programs take the fast path, or leave it to importlib; tests with this run both ways."""
+    monkeypatch.setenv("KILN_FAST", "1" if request.param == "fast" else "0")

@@ -9,6 +9,8 @@ from conftest import run
 from bakery import Module
 from sources import API, SINGLE_PHASE, multi, single
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 MODULES = {"api": Module(API, "-DINIT=PyInit_api")}
 
 

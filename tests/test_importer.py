@@ -6,6 +6,8 @@ import pytest
 
 from sources import BAD, GOOD
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 DESCRIBE = """
 import importlib
 def describe(name):

@@ -226,6 +226,16 @@ KILN_API int Kiln_LookupSymbols(const char *prefix, unsigned flags);
  * ever. Needs no GIL and sets no exception. */
 KILN_API int Kiln_HashInittab(void);
 
+/* Turn the fast path on (ON is not 0) or off, for the process. It is on from the start, unless the
+ * environment has KILN_FAST=0 (which, like Python's own variables, is ignored with -E and -I, and by
+ * isolated configurations): the importer then does not wait for importlib's Python code, but puts a
+ * function in C in the place of importlib._bootstrap._find_and_load, which imports the modules of
+ * the table. What is imported, and what can be seen of it, is the same.
+ *
+ * Can be called at any time, by any thread, with or without the GIL. If it is off when an interpreter
+ * is initialised, that interpreter goes without. */
+KILN_API void Kiln_SetFastPath(int on);
+
 /* --- What linked-in extensions call, by way of renamed symbols ----------------------------------
  */
 

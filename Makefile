@@ -83,8 +83,8 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
                $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
-               $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
-DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix fuzz,$(MAKECMDGOALS)),,--check)
+               $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
+DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix matrix-sid fuzz,$(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
 
@@ -189,6 +189,20 @@ matrix: deps
 	$(SUBMAKE) all
 	@$(PYTHON) bench/matrix.py $(MATRIX_ARGS)
 
+# The newest Pythons and their debug builds, from Debian sid in a chroot (as root), which is made once.
+KILN_SID ?= $(B)/sid
+SID_PYTHONS := $(foreach version,3.13 3.14 3.15,/usr/bin/python$(version) /usr/bin/python$(version)d)
+matrix-sid: deps
+	@rm -rf $(B)/matrix-sid
+	@tools/sid $(KILN_SID) sh -c 'make -s -j$(shell nproc) all && rm -rf build/matrix && \
+	    KILN_PYTHONS="$(SID_PYTHONS)" python3 bench/matrix.py --no-packages $(MATRIX_ARGS)'; \
+	    status=$$?; cp -r $(KILN_SID)/kiln/build/matrix $(B)/matrix-sid && exit $$status
+
+# docs/protocols.md, from what the last runs of the two left behind.
+protocols-page:
+	$(PYTHON) bench/protocols_page.py $(wildcard $(B)/matrix $(B)/matrix-sid) >$(B)/protocols.md
+	cp $(B)/protocols.md docs/protocols.md
+
 ## --- Installing ---------------------------------------------------------------------------------
 
 TO := $(DESTDIR)$(PREFIX)
@@ -214,6 +228,8 @@ help:
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
+	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, from Debian sid in a chroot'
+	@echo 'make protocols-page  docs/protocols.md from what the two found'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'
@@ -222,7 +238,7 @@ help:
 
 force:
 .PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid protocols-page \
         install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -20,6 +20,7 @@ FACTS = textwrap.dedent("""
         "executable": sys.executable,
         "version": platform.python_version(),
         "implementation": platform.python_implementation(),
+        "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
         "suffixes": importlib.machinery.EXTENSION_SUFFIXES,
         "purelib": sysconfig.get_path("purelib"),
         "platlib": sysconfig.get_path("platlib"),

@@ -1,11 +1,13 @@
-"""Link-time and run-time tests and the demo's packages on every CPython found; one line each.
+"""The tests that depend on the Python, and the demo's packages, on every CPython found: a line each.
 
-Run by `make matrix`. KILN_PYTHONS names the interpreters, separated by spaces; without it they are
-the system's, each python3.N on PATH, and pyenv's. The packages are those of the demo that support
-the version; MATRIX_ARGS=--small bakes only those that build in seconds.
+Run by `make matrix`, and by `make matrix-sid` in a Debian sid. KILN_PYTHONS names the interpreters, separated by
+spaces; without it they are the system's, each python3.N on PATH, and pyenv's. What the tests said is left in
+DIRECTORY/NAME/: pytest.log, junit.xml, facts.json; protocols_page.py makes docs/protocols.md of it.
+The packages are those of the demo that support the version; with --small, those that build in seconds.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -16,23 +18,23 @@ import time
 import measure
 from baking import BUILD, ROOT, Bakery, Failure, get_facts
 
-OLDEST, NEWEST = 8, 15  # minor versions of Python 3
+# A new minor version of CPython is a row here.
+VERSIONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 HERE = pathlib.Path(__file__).resolve().parent
+# These are the same with every Python, or run with packages of their own.
+SAME_EVERYWHERE = {"test_examples", "test_isolate", "test_kiln_cc", "test_kiln_pip", "test_packages", "test_table"}
+
+
+def get_minor(facts):
+    return ".".join(facts["version"].split(".")[:2])
 
 
 def list_candidates():
     if os.environ.get("KILN_PYTHONS"):
         return os.environ["KILN_PYTHONS"].split()
-    minors = range(OLDEST, NEWEST + 1)
-    on_path = [shutil.which(f"python3.{minor}") for minor in minors]
+    on_path = [shutil.which(f"python{version}") for version in VERSIONS]
     pyenv = pathlib.Path.home().glob(".pyenv/versions/*/bin/python")
     return ["/usr/bin/python3", *filter(None, on_path), *map(str, pyenv)]
-
-
-def is_wanted(facts):
-    minor = int(facts["version"].split(".")[1])
-    return (facts["implementation"] == "CPython" and facts["version"].startswith("3.")
-            and OLDEST <= minor <= NEWEST)
 
 
 def find_pythons():
@@ -43,21 +45,25 @@ def find_pythons():
             facts = get_facts(candidate)
         except (Failure, OSError, ValueError):
             continue  # a stand-in without a Python behind it, or Python 2
-        if is_wanted(facts):
+        if facts["implementation"] == "CPython" and get_minor(facts) in VERSIONS:
             found[os.path.realpath(facts["executable"])] = facts
-    return sorted(found.values(), key=lambda facts: int(facts["version"].split(".")[1]))
+    return sorted(found.values(), key=lambda facts: VERSIONS.index(get_minor(facts)))
 
 
-def run_pytest(python, log):
-    """The last line pytest prints for the tests that depend on the Python."""
-    # The suites of packages run in `make check`; here the packages are baked below.
-    tests = ["tests/test_link.py", "tests/test_importer.py"]
-    tests = [test for test in tests if (ROOT / test).exists()]
+def list_tests():
+    """Files of tests that depend on the Python; a new one is found by itself."""
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    return [os.fspath(file) for file in files if file.stem not in SAME_EVERYWHERE]
+
+
+def run_pytest(python, directory, tests):
+    """Whether all passed, and the last line that pytest prints."""
     said = subprocess.run(
-        ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(os.cpu_count()), "--dist", "loadfile",
+         f"--junitxml={directory / 'junit.xml'}", *tests],
         cwd=ROOT, env={**os.environ, "KILN_TEST_PYTHON": python}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    log.write_text(said.stdout)
+    (directory / "pytest.log").write_text(said.stdout)
     return said.returncode == 0, said.stdout.strip().split("\n")[-1].strip("= ")
 
 
@@ -84,29 +90,38 @@ def bake_packages(python, requirements, directory):
     return ", ".join(lines)
 
 
-def try_python(facts, requirements):
+def try_python(facts, options):
     """(whether all is well, the line to print)."""
-    directory = BUILD / "matrix" / facts["executable"].strip("/").replace("/", "-")
+    directory = options.directory / facts["executable"].strip("/").replace("/", "-")
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / "facts.json").write_text(json.dumps(facts))
     started = time.monotonic()
-    good, tests = run_pytest(facts["executable"], directory / "pytest.log")
-    try:
-        packages = bake_packages(facts["executable"], requirements, directory)
-    except Failure as failure:
-        good, packages = False, f"packages: {failure} (see {directory})"
-    return good, (f"{facts['version']:<8} {facts['executable']}: {tests}; {packages}; "
-                  f"{time.monotonic() - started:.0f} s")
+    good, said = run_pytest(facts["executable"], directory, options.tests or list_tests())
+    if options.packages:
+        try:
+            said += "; " + bake_packages(facts["executable"], options.requirements, directory)
+        except Failure as failure:
+            good, said = False, f"{said}; packages: {failure} (see {directory})"
+    debug = " debug" if facts["debug"] else ""
+    return good, f"{facts['version']}{debug} {facts['executable']}: {said}; {time.monotonic() - started:.0f} s"
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--directory", type=pathlib.Path, default=BUILD / "matrix", help="where the results go")
+    parser.add_argument("--small", action="store_const", const="demo-small.txt", dest="requirements",
+                        default="demo-requirements.txt", help="only the packages that build in seconds")
+    parser.add_argument("--no-packages", dest="packages", action="store_false", help="the tests only")
+    parser.add_argument("tests", nargs="*", help="these files of tests only")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--small", action="store_const", const="demo-small.txt", dest="requirements",
-                        default="demo-requirements.txt", help="only the packages that build in seconds")
-    options = parser.parse_args()
+    options = parse()
     pythons = find_pythons()
     failed = 0
     for facts in pythons:
-        good, line = try_python(facts, options.requirements)
+        good, line = try_python(facts, options)
         failed += not good
         print("ok    " if good else "FAILED", line, flush=True)
     print(f"{len(pythons) - failed} passed, {failed} failed")

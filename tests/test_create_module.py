@@ -134,7 +134,12 @@ answer = [set(made) == {"made.by.finaliser"}, len(made) > 100, wrong]
 EXPORT_HOOK = r"""
 #include <Python.h>
 static int exec(PyObject *m) { return PyModule_AddIntConstant(m, "executed", 1); }
+#if PY_VERSION_HEX >= 0x030f0000
+PyABIInfo_VAR(abi);
+static PySlot slots[] = {PySlot_STATIC_DATA(Py_mod_abi, &abi), PySlot_FUNC(Py_mod_exec, exec), PySlot_END};
+#else
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+#endif
 void *PyModExport_hook(void); void *PyModExport_hook(void) { return slots; }
 """
 

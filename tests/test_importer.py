@@ -119,7 +119,9 @@ except BaseException as error:
 @pytest.mark.parametrize("name", BAD)
 def test_failing_module_fails_as_a_shared_library_does(name, baked, shared):
     code = f"name = {name!r}" + FAIL
-    assert baked(code) == shared(code)
+    # Some messages have the module's file.
+    ours, theirs = (json.dumps(runner(code)).replace(str(runner.site), "SITE") for runner in (baked, shared))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -367,6 +367,9 @@ static PyMethodDef finder_methods[] = {
                "The spec of a baked module, or None.")},
     {"invalidate_caches", finder_invalidate_caches, METH_NOARGS,
      PyDoc_STR("invalidate_caches($self, /)\n--\n\nNothing: the table never changes.")},
+    {"discover", (PyCFunction)(void (*)(void))kiln_finder_discover, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("discover($self, /, parent=None)\n--\n\n"
+               "The specs of the baked modules in a package, or in none.")},
     {"iter_modules", finder_iter_modules, METH_VARARGS,
      PyDoc_STR("iter_modules($self, prefix='', /)\n--\n\n"
                "For pkgutil: the baked modules that are in no package.")},

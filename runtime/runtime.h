@@ -179,13 +179,14 @@ bool kiln_finder_check(PyObject *object);
  * iterating raised one. */
 PyObject *kiln_get_first_string(PyObject *items);
 
-/* --- frames.c, files.c: more of the loader ------------------------------------------------------
+/* --- discover.c, frames.c, files.c: more of the finder and the loader ---------------------------
  */
 
 /* NULL, with the exception that is set, of whose traceback `import` will drop importlib's frames as
  * it does for importlib's own loaders. */
 PyObject *kiln_fail_without_frames(void);
 /* Methods. */
+PyObject *kiln_finder_discover(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *kiln_loader_get_filename(PyObject *self, PyObject *name);
 PyObject *kiln_loader_get_data(PyObject *self, PyObject *path);
 PyObject *kiln_loader_get_resource_reader(PyObject *self, PyObject *name);

@@ -44,7 +44,7 @@ class Bakery:
         self.python, self.directory = python, directory
         self.config = json.loads(run(python, "-c", ASK).stdout)
         self.version = tuple(self.config["version"])
-        self.include = ["-isystem", self.config["include"], "-I", ROOT / "include"]
+        self.include = ["-I", self.config["include"], "-I", ROOT / "include"]
         self.objects = {}
 
     @functools.cached_property

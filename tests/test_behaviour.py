@@ -400,6 +400,18 @@ def test_pkgutil_lists_baked_modules_once(same):
                          ["walk.sub", False]]
 
 
+def test_finder_discovers_what_is_in_a_package_or_in_none(baked):
+    assert baked(ATTEMPT + """
+import _kiln, importlib.util
+find = importlib.util.find_spec
+names = lambda *args, **kwargs: sorted(spec.name for spec in _kiln.finder.discover(*args, **kwargs))
+answer = [names(), names(find("walk")), names(parent=find("walk.deep")), names(find("json")),
+          attempt(_kiln.finder.discover, find("pkg.multi"))[0], attempt(_kiln.finder.discover, 3)[0],
+          [spec.origin == find(spec.name).origin for spec in _kiln.finder.discover(find("walk"))]]
+""") == [["extpkg", "flat"], ["walk.deep", "walk.ext", "walk.sub"], ["walk.deep.leaf"], [], "ValueError", "AttributeError",
+         [True] * 3]
+
+
 # --- The end ------------------------------------------------------------------------------------
 
 def test_modules_can_be_referred_to_weakly(same):

@@ -55,6 +55,7 @@ def test_importing_a_thousand_times_leaves_nothing(case, baked, shared):
 @pytest.mark.parametrize("call", [
     "_kiln.finder.find_spec('pkg.multi', pkg.__path__)", "_kiln.finder.find_spec('extpkg')", "_kiln.finder.find_spec('nope')",
     "_kiln.finder.find_spec()", "_kiln.finder.find_spec('flat', nope=1)", "list(_kiln.finder.iter_modules())",
+    "_kiln.finder.discover()", "_kiln.finder.discover(walk.__spec__)", "_kiln.finder.discover(3)",
     "_kiln.loader.get_filename('pkg.multi')", "_kiln.loader.get_filename('flat')", "_kiln.loader.get_filename('pkg.nope')",
     "_kiln.loader.get_filename(3)", "_kiln.loader.get_data(extpkg.__path__[0] + '/data.txt')", "_kiln.loader.get_data('/nope')",
     "_kiln.loader.get_data(3)", "_kiln.loader.get_resource_reader('extpkg')", "_kiln.loader.get_resource_reader('flat')",

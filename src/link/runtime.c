@@ -107,7 +107,7 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
                           "-fvisibility=hidden",
                           "-I",
                           sources->include,
-                          "-isystem",
+                          "-I",
                           bake->python.include,
                           "-c"};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {

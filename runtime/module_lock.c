@@ -12,8 +12,8 @@
  * KILN_HAS_FAST_PATH. */
 #include "fast.h"
 
-/* What the lock is to its owner when it has been made by another thread: this thread takes it,
- * which sets all that there is to set, and makes the owner its owner. */
+/* Take LOCK, which nobody else knows yet, for the importing thread: this thread takes it, which sets
+ * whatever there is to set, and names the other as its owner. */
 static int
 take_for_owner(struct kiln_module_lock *self, PyObject *lock)
 {

@@ -125,7 +125,7 @@ class Bakery:
             objects.append(self.compile(f'const char kiln_python[] __attribute__((visibility("default"))) = "{python}";'))
         if main is not None:
             objects.append(self.compile(main))
-        run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *objects, *more, self.runtime(),
+        run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *dict.fromkeys(objects), *more, self.runtime(),
             *self.libpython(kind or self.default_libpython), "-lpthread", "-ldl")
         return output
 

@@ -357,7 +357,7 @@ def test_call_with_other_arguments_is_importlibs(both):
 class Name(str): pass
 answer = [_bootstrap._find_and_load(name="flat", import_=_bootstrap._gcd_import).__name__,
           attempt(_bootstrap._find_and_load, "flat") [0], attempt(_bootstrap._find_and_load, 3, None)[0],
-          _bootstrap._find_and_load(Name("pkg.one"), _bootstrap._gcd_import).__name__]
+          _bootstrap._find_and_load(Name("flat"), _bootstrap._gcd_import).__name__]
 """)
 
 
@@ -783,3 +783,63 @@ again(900)
 answer = -again(150) + again(900)
 """)
     assert grown < 600  # of 3,600 imports; free lists fill up now and then
+
+
+# --- What it costs ------------------------------------------------------------------------------
+
+def count_instructions(program, code, **env):
+    result = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, "-S", "-c", code,
+                 env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", **env})
+    return int(re.search(r"Collected : (\d+)", result.stderr).group(1))
+
+
+def test_import_takes_a_third_of_the_instructions_that_it_takes_importlib(bakery, tmp_path):
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is needed to count instructions")
+    names = [f"m{i}" for i in range(150)]
+    compiled, symbol = bakery.compile_module("flat", MODULES["flat"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bakery, "compile_module", lambda name, module: (compiled, symbol))
+        program = bakery.bake(tmp_path / "app", dict.fromkeys(names, MODULES["flat"]))
+    def count(statement, fast):
+        return count_instructions(program, "\n".join(map(statement.format, names)), KILN_FAST=fast)
+    by_importlib, fast = (count("import {0}", fast) - count("{0} = 1", fast) for fast in "01")
+    assert fast < by_importlib / 3
+
+
+def count_allocations(program):
+    result = run("valgrind", "--tool=memcheck", "--leak-check=no", program, "-S", "-c", "",
+                 env={"PATH": "/usr/bin:/bin", "PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"})
+    return int(re.search(r"total heap usage: ([\d,]+) allocs", result.stderr).group(1).replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def sizes(bakery, tmp_path_factory):
+    """Two programs, with 10 and with 1,000 modules: init functions and no data of their own."""
+    def bake(count):
+        symbols = {f"package.m{i}": f"kiln_init_m{i}" for i in range(count)}
+        compiled = bakery.compile("#include <Python.h>\n" + "".join(
+            f"PyObject *{symbol}(void); PyObject *{symbol}(void) {{ return NULL; }}\n" for symbol in symbols.values()))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bakery, "compile_module", lambda name, module: (compiled, symbols[name]))
+            return bakery.bake(tmp_path_factory.mktemp(f"sizes-{count}") / "app", dict.fromkeys(symbols, Module("")))
+    return bake(10), bake(1000)
+
+
+def test_start_allocates_the_same_with_any_number_of_modules(sizes):
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is needed to count allocations")
+    few, many = map(count_allocations, sizes)
+    assert few == many
+
+
+def test_modules_that_are_not_imported_need_no_relocation(sizes):
+    few, many = (len(run("readelf", "-r", "-W", program).stdout.split("\n")) for program in sizes)
+    assert few == many
+
+
+def test_start_executes_the_same_with_any_number_of_modules(sizes):
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is needed to count instructions")
+    few, many = (count_instructions(program, "") for program in sizes)
+    assert abs(many - few) < few / 1000

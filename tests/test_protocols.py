@@ -3,13 +3,12 @@ it does as a shared library of the same source under the stock interpreter. The 
 docs/protocols.md."""
 
 import json
-import os
+import re
 
 import pytest
 
 import protocols
-from conftest import run
-from extensions import MULTI_PHASE, extension, include, suffix
+from extensions import MULTI_PHASE, extension
 from protocols import (EXPORT_FAILED, EXPORT_OBJECTS, EXPORTS, FAILED, HABITS, MULTI, NAMES, OBJECTS, PACKAGES, REFUSED,
                        SHIMS, SINGLE, TOKENS, UNICODE, UNICODE_PACKAGE, UNICODE_SINGLE)
 from runner import Runner
@@ -212,8 +211,11 @@ def test_names_that_are_not_ascii(baked, shared):
 
 def test_single_phase_with_a_name_that_is_not_ascii(baked, shared):
     """Single-phase under a name that is not ASCII: CPython's error"""
-    assert errors(same_lives(baked, shared, UNICODE_SINGLE)) == {
-        "proto.größe1": ("SystemError", "initialization of gre1_wna1l did not return PyModuleDef")}
+    name, message = "proto.größe1", "initialization of %s did not return PyModuleDef"
+    ours, theirs = (live(runner, UNICODE_SINGLE)[name][0][0] for runner in (baked, shared))
+    assert ours == ["SystemError", message % "gre1_wna1l", None, "None", False]
+    # Old versions of CPython have freed the name when they print it.
+    assert theirs[0] == ours[0] and re.fullmatch(message % ".*", theirs[1]) and theirs[2:] == ours[2:]
 
 
 def test_package_with_a_name_that_is_not_ascii(baked, shared):

@@ -98,7 +98,7 @@ check: deps
 	$(SUBMAKE) all
 	$(SUBMAKE) lint
 	$(SUBMAKE) unit fuzz-smoke
-	$(SUBMAKE) pytest
+	$(SUBMAKE) pytest sanitized
 
 lint: format-check cppcheck sh-check werror
 
@@ -160,6 +160,13 @@ fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
 PYTEST_FLAGS ?= -q -n $(shell nproc) --dist loadfile
 pytest:
 	$(PYTEST) $(PYTEST_FLAGS) tests
+
+# Python with the runtime and the modules of the tests under AddressSanitizer and UBSan. What Python
+# itself leaves at its end is not looked at; test_refleaks.py looks for leaks.
+SANITIZED_TESTS := $(patsubst %,tests/test_%.py,importer behaviour interpreters embedding create_module)
+sanitized:
+	KILN_TEST_CFLAGS='$(SANITIZE)' KILN_TEST_KIND=static ASAN_OPTIONS=detect_leaks=0 \
+	    $(PYTEST) $(PYTEST_FLAGS) -k 'not beside' $(SANITIZED_TESTS)
 
 # The real thing, guided by coverage: new inputs go to build/fuzz/corpus/, failures to build/fuzz/.
 fuzz: deps
@@ -224,7 +231,7 @@ clean:
 help:
 	@echo 'make              build/kiln, kiln-cc, kiln-c++ and libkiln.a (for PYTHON=$(PYTHON))'
 	@echo 'make demo         bake packages from the index into one executable, and measure'
-	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest are its parts'
+	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest, sanitized are its parts'
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
@@ -237,7 +244,7 @@ help:
 	@echo 'make clean        remove build/'
 
 force:
-.PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke \
+.PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke sanitized \
         unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid protocols-page \
         install clean help force
 .DELETE_ON_ERROR:

@@ -68,6 +68,15 @@ def bakery(python, tmp_path_factory):
     return Bakery(python, tmp_path_factory.mktemp("bakery"))
 
 
+def require_libpython(bakery, kind):
+    """Skip if the Python has no libpython of KIND, or KILN_TEST_KIND asks for the other, which it has."""
+    if kind not in bakery.libpythons:
+        pytest.skip(f"this Python has no {kind} libpython")
+    only = os.environ.get("KILN_TEST_KIND", kind)
+    if only != kind and only in bakery.libpythons:
+        pytest.skip(f"KILN_TEST_KIND={only}")
+
+
 def all_modules():
     """The modules of `baked` and `shared`."""
     from behaving import BEHAVING
@@ -79,8 +88,7 @@ def all_modules():
 def baked(request, bakery, tmp_path_factory):
     """A Runner of an executable with modules of every kind inside."""
     from runner import Runner, make_packages
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
+    require_libpython(bakery, request.param)
     directory = tmp_path_factory.mktemp(f"baked-{request.param}")
     return Runner(bakery.bake(directory / "app", all_modules(), request.param), make_packages(directory))
 

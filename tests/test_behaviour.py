@@ -285,6 +285,20 @@ def test_audit_hooks_are_told_the_same(same):
     assert len(answer) > 10
 
 
+def test_audit_hooks_are_told_of_single_phase_modules_at_least_once(baked):
+    """A shared one with m_size 0 gives the event with its place once, a baked one whenever it is created."""
+    assert baked("""
+import sys, pkg
+seen, on = [], True
+sys.addaudithook(lambda event, args: on and event == "import" and args[0] == "pkg.zero" and args[1] and seen.append(args[1]))
+for _ in range(3):
+    import pkg.zero
+    del sys.modules["pkg.zero"]
+on = False
+answer = [len(seen), set(seen) == {pkg.zero.__file__}]
+""") == [3, True]
+
+
 def test_audit_hook_may_forbid_an_import(same):
     same(TELL + """
 def hook(event, args):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from conftest import run
+from conftest import require_libpython, run
 from runner import make_packages
 from sources import multi, single
 
@@ -31,8 +31,7 @@ int main(int argc, char **argv) { BODY }
 @pytest.fixture(scope="module", params=["static", "shared"])
 def embedded(request, bakery, python, tmp_path_factory):
     """A function that builds and runs a program with BODY as its main()."""
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
+    require_libpython(bakery, request.param)
 
     def call(body, *args, top="", more=(), **env):
         directory = tmp_path_factory.mktemp("embedding")

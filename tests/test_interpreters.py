@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import ROOT, all_modules
+from conftest import ROOT, all_modules, require_libpython
 from runner import Runner
 
 # What becomes of importing NAMES, in a line each.
@@ -30,8 +30,7 @@ KINDS = ["legacy", "strict", "own"]
 @pytest.fixture(scope="module", params=["static", "shared"])
 def program(request, bakery, shared, tmp_path_factory):
     """A Runner of embedder.c with modules inside, and with their shared libraries on its path."""
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
+    require_libpython(bakery, request.param)
     directory = tmp_path_factory.mktemp(f"embedder-{request.param}")
     main = (ROOT / "tests/embedder.c").read_text()
     home = str(bakery.python.parent.parent)

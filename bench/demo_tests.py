@@ -30,7 +30,8 @@ def main():
     bakery.pip("install", "--quiet", "-r", HERE / "demo-requirements.txt")
     # By pip itself, which takes wheels: some need a Rust toolchain to be built.
     output_of(bakery.python, "-m", "pip", "install", "--quiet", "--prefer-binary", *suites.RUNNERS)
-    bakery.link(*(["--libpython", options.libpython] if options.libpython else []),
+    # Quietly: the extensions among them stay files.
+    bakery.link("--quiet", *(["--libpython", options.libpython] if options.libpython else []),
                 output=BUILD / "demo" / "python-tests")
 
     installed = {name.lower() for name, _ in bakery.list_packages()}

@@ -1,6 +1,7 @@
 """The demo packages' own test suites, run from .so files and baked, outcome by outcome."""
 
 import collections
+import os
 import pathlib
 import shutil
 import subprocess
@@ -19,8 +20,9 @@ SOURCE_TESTS = {
 INSTALLED_TESTS = {
     "numpy": ["numpy.linalg", "numpy.random", "numpy._core"],
 }
-# What the tests import besides the package. meson and Cython: NumPy's tests build extensions.
-RUNNERS = ["pytest", "hypothesis", "setuptools", "meson", "ninja", "Cython"]
+# What the tests import besides the package. meson and Cython: NumPy's tests build extensions, which
+# newer versions of Cython refuse.
+RUNNERS = ["pytest", "hypothesis", "setuptools", "meson", "ninja", "Cython<3.2"]
 
 
 def unpack_source(bakery, name, version):
@@ -69,13 +71,14 @@ def read_outcomes(path):
     return outcomes
 
 
-def run_tests(python, directory, arguments, results):
-    """{test: outcome} of one run of pytest."""
+def run_tests(python, directory, arguments, results, programs):
+    """{test: outcome} of one run of pytest, with the directory PROGRAMS first on PATH."""
     results.unlink(missing_ok=True)
     said = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments],
-        cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace")
+        cwd=directory, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace")
     results.with_suffix(".log").write_text(said.stdout)
     if not results.exists():
         raise Failure(f"pytest ended without a result, status {said.returncode}, in {python}:\n"
@@ -111,7 +114,8 @@ class Comparison:
 def compare(bakery, name):
     directory, arguments = prepare(bakery, name)
     outcomes = [
-        run_tests(python, directory, arguments, directory.with_name(f"{directory.name}-{form}.xml"))
+        run_tests(python, directory, arguments, directory.with_name(f"{directory.name}-{form}.xml"),
+                  bakery.python.parent)
         for form, python in (("files", bakery.python), ("baked", bakery.executable))
     ]
     return Comparison(name, *outcomes)

@@ -104,6 +104,25 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
  * exception or without if they find nothing but part of a namespace package. */
 PyObject *kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path);
 
+/* --- skew.c: whether a baked module fits to what is installed ------------------------------------
+ */
+
+struct kiln_distribution; /* kiln/distributions.h */
+/* The record of the distribution that the baked module NAME came from; NULL: not known. */
+struct kiln_distribution *kiln_distribution_find(const char *name, size_t len);
+/* Whether FINDER is to find the baked module NAME (with FLAGS): 1; 0 if the version that is
+ * installed is another, and *SPEC is what is to be found instead, a new reference; -1 with an
+ * exception. PATH is what find_spec() was given. */
+int
+kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec);
+
+/* --- meta_path.c ---------------------------------------------------------------------------------
+ */
+
+/* What the finders in sys.meta_path behind OURS find: a spec, a new reference, or NULL, with an
+ * exception or without if they find nothing but part of a namespace package. */
+PyObject *kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path);
+
 /* --- create.c: modules from init functions ------------------------------------------------------
  */
 

@@ -39,9 +39,11 @@ def include(python):
     return ask(python, "import sysconfig; answer = sysconfig.get_path('include')")
 
 
-def extension(root, name, python, source=MULTI_PHASE, value=None, compiler=None, more=(), package=False):
+def extension(root, name, python, source=MULTI_PHASE, value=None, compiler=None, more=(), package=False,
+              before=()):
     """Compile SOURCE to the extension NAME (dotted) below ROOT, with packages around it. INIT, NAME and
-    VALUE are macros: the init symbol, the last component, and a string (by default the dotted name)."""
+    VALUE are macros: the init symbol, the last component, and a string (by default the dotted name).
+    BEFORE and MORE are arguments in front of and behind the source."""
     *parents, last = name.split(".")
     directory = root.joinpath(*parents)
     if package:
@@ -55,7 +57,7 @@ def extension(root, name, python, source=MULTI_PHASE, value=None, compiler=None,
     output = directory / (("__init__" if package else last) + suffix(python))
     run(compiler or BUILD / "kiln-cc", "-shared", "-fPIC", "-O1", f"-I{include(python)}",
         f"-DINIT=PyInit_{last}", f'-DNAME="{last}"', f'-DVALUE="{value or name}"',
-        source_file, "-o", output, *more)
+        *before, source_file, "-o", output, *more)
     source_file.unlink()
     return output
 

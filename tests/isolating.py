@@ -64,7 +64,7 @@ class Workshop:
             made.append(self.isolate(f"p{v}.m", *arguments, *objects))
         return made
 
-    def link(self, objects, linker="bfd", flags=()):
+    def link(self, objects, linker="bfd", flags=(), driver="g++"):
         """An executable of MAIN, the runtime's constructors, and OBJECTS."""
         main = self.dir / "main.o"
         if not main.exists():
@@ -74,7 +74,7 @@ class Workshop:
         exe = self.dir / f"prog-{linker}"
         if linker == "lld":
             flags = (*flags, "-Wl,-z,nostart-stop-gc")
-        run("g++", f"-fuse-ld={linker}", "-o", exe, main, *objects, self.dir / "constructors.o",
+        run(driver, f"-fuse-ld={linker}", "-o", exe, main, *objects, self.dir / "constructors.o",
             "-Wl,-export-dynamic", "-Wl,-z,noexecstack", "-pthread", *flags)
         return exe
 

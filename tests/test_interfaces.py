@@ -679,7 +679,7 @@ def test_names_in_the_doubled_form_never_share_a_symbol():
 def test_objects_of_kiln_isolate_are_found_when_they_are_exported(bakery, site, kiln, tmp_path):
     plain = bakery.compile(MULTI_PHASE, "-DINIT=PyInit_iso_1", '-DVALUE="isolated"')
     objects = []
-    for name, options in (("pkg.iso_1", ["--export"]), ("pkg.größe", ["--export"]), ("pkg.hidden", [])):
+    for name, options in (("pkg.iso_1", ["--export-init"]), ("pkg.größe", ["--export-init"]), ("pkg.hidden", [])):
         output = tmp_path / f"{len(objects)}.o"
         line = kiln("isolate", "--name", name, "--init", "PyInit_iso_1", *options, "-o", output, plain).stdout
         assert line == f"{name} {own_symbol(name)}\n"

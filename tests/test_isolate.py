@@ -1,6 +1,7 @@
 """kiln isolate: each construct that C and C++ extensions are made of, twice in one executable."""
 
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -13,7 +14,8 @@ INIT = "void *PyInit_m(void) { return (void *)(long)value(); }\n"
 USE = "extern int value(void);\n" + INIT
 CXX_INIT = 'extern "C" void *PyInit_m() { return (void *)(long)value(); }\n'
 
-# name: (sources, options). Options: flags, cc, link (flags of the final link), needs (a program).
+# name: (sources, options). Options: flags, cc, link (flags of the final link), driver (of the final
+# link), needs (a program), runtime (a library of clang's), linkers (those that can do it).
 # Every one of them reports V.
 CASES = {
     "functions, data and statics of the same names": ({
@@ -231,6 +233,82 @@ CASES = {
         "a.c": "int data[3] = {0, V, 0}; int at = 1; int value(void) { return data[at]; }\n"
                + INIT},
         {"flags": ["-fsanitize=address"], "link": ["-fsanitize=address"]}),
+    "the address sanitizer of clang": ({
+        "a.c": "int data[3] = {0, V, 0}; int at = 1; int value(void) { return data[at]; }\n"
+               + INIT},
+        {"cc": "clang", "flags": ["-fsanitize=address"], "link": ["-fsanitize=address"],
+         "driver": "clang++", "runtime": "libclang_rt.asan"}),
+    "the undefined-behaviour sanitizer": ({
+        "a.c": "int big = 2147483646; int value(void) { return big + V - 2147483646; }\n" + INIT},
+        {"flags": ["-fsanitize=undefined"], "link": ["-fsanitize=undefined"]}),
+    "the thread sanitizer": ({
+        "a.c": "int data = V; int value(void) { return data; }\n" + INIT},
+        {"flags": ["-fsanitize=thread"], "link": ["-fsanitize=thread"]}),
+    "code that writes a profile": ({
+        "a.c": "int value(void) { int n = 0; for (int i = 0; i < V; i++) n++; return n; }\n" + INIT},
+        {"flags": ["-fprofile-generate"], "link": ["-fprofile-generate"]}),
+    "code that writes a profile, clang": ({
+        "a.c": "int value(void) { int n = 0; for (int i = 0; i < V; i++) n++; return n; }\n" + INIT},
+        {"cc": "clang", "flags": ["-fprofile-instr-generate", "-fcoverage-mapping"],
+         "link": ["-fprofile-instr-generate"], "driver": "clang++", "runtime": "libclang_rt.profile"}),
+    "functions in sections of their own, all kept": ({
+        "a.c": "int value(void) { return V; } int unused(void) { return 9; }", "b.c": USE},
+        {"flags": ["-ffunction-sections", "-fdata-sections"]}),
+    "thread-local variables, local-exec": ({
+        "a.c": "__thread int t = V; static __thread int u;\n"
+               "int value(void) { u++; return t + u - u; }\n" + INIT},
+        {"flags": ["-ftls-model=local-exec"]}),
+    "code that is not position-independent": ({
+        "a.c": "int table[4] = {0, V}; int *at = &table[1];",
+        "b.c": "extern int table[4], *at;\n"
+               "int value(void) { return at == &table[1] ? table[1] : 99; }\n" + INIT},
+        {"flags": ["-fno-pic"], "link": ["-no-pie"]}),
+    "the large code model": ({
+        "a.c": "static char big[100000]; int data = V; int get(void) { return data + big[9]; }",
+        "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
+        {"flags": ["-mcmodel=large"]}),
+    "switches by tables": ({
+        "a.c": "volatile int pick = V; int value(void) { switch (pick) { case 0: return 7;\n"
+               "case 1: return 1; case 2: return 2; case 3: return 90; case 4: return 91;\n"
+               "case 5: return 17; case 6: return 3; case 7: return 55; default: return 99; } }\n"
+               + INIT}, {"flags": ["-O2"]}),
+    "data of a library that is copied into the program": ({
+        "a.cc": "#include <cstdio>\n#include <iostream>\n"
+                "static int value() { return stdout && &std::cout && std::cout.good() ? V : 99; }\n"
+                + CXX_INIT}, {"flags": ["-fPIE", "-fno-pic", "-Wno-address"], "link": ["-no-pie"]}),
+    "an allocator of its own": ({
+        "a.c": "#include <stddef.h>\nstatic char pool[1000]; static size_t used;\n"
+               "void *malloc(size_t n) { used += n; return pool + used - n; }\n"
+               "void free(void *p) { (void)p; }\n"
+               "int owns(char *p) { return p >= pool && p < pool + 1000; }",
+        "b.c": "#include <stdlib.h>\nextern int owns(char *);\n"
+               "int value(void) { char *p = malloc(8); int own = owns(p); free(p);\n"
+               "return own ? V : 99; }\n" + INIT}, {"flags": ["-fno-builtin"]}),
+    "identical functions that the linker folds": ({
+        "a.c": "int one(void) { return V; } int two(void) { return V; }\n"
+               "int value(void) { return one() + two() - V; }\n" + INIT},
+        {"cc": "clang", "flags": ["-ffunction-sections", "-faddrsig"], "link": ["-Wl,--icf=all"],
+         "linkers": ["gold", "lld", "mold"]}),
+    "unwinding through functions that were merged": ({
+        "a.cc": "struct D { int *n; ~D() { ++*n; } };\n"
+                "inline int fall(int d, int *n) { D x{n}; if (d == 0) throw V; return fall(d - 1, n) + 1; }\n"
+                "int first(int *n) { try { return fall(3, n); } catch (int v) { return v; } }",
+        "b.cc": "struct D { int *n; ~D() { ++*n; } };\n"
+                "inline int fall(int d, int *n) { D x{n}; if (d == 0) throw V; return fall(d - 1, n) + 1; }\n"
+                "int first(int *);\nstatic int value() { int n = 0, v = first(&n);\n"
+                "try { fall(5, &n); } catch (int w) { return v == w && n == 10 ? v : 99; } return 98; }\n"
+                + CXX_INIT}, {}),
+    "the same, with --gc-sections": ({
+        "a.cc": "struct D { int *n; ~D() { ++*n; } };\n"
+                "inline int fall(int d, int *n) { D x{n}; if (d == 0) throw V; return fall(d - 1, n) + 1; }\n"
+                "static int value() { int n = 0; try { fall(5, &n); } catch (int v) { return n == 6 ? v : 99; }\n"
+                "return 98; }\n" + CXX_INIT},
+        {"flags": ["-ffunction-sections"], "link": ["-Wl,--gc-sections"]}),
+    "the C++ library inside each module": ({
+        "a.cc": "#include <stdexcept>\n#include <sstream>\n#include <vector>\n"
+                "static int value() { std::vector<int> v(V); std::ostringstream s;\n"
+                "try { v.at(9); } catch (const std::out_of_range &e) { s << v.size(); }\n"
+                "return std::stoi(s.str()); }\n" + CXX_INIT}, {"archives": ["libstdc++.a", "libgcc_eh.a"]}),
 }
 
 @pytest.fixture(scope="session")
@@ -242,10 +320,17 @@ def built(kiln, tmp_path_factory):
         if case not in cache:
             sources, options = CASES[case]
             workshop = Workshop(kiln, tmp_path_factory.mktemp("case"))
-            objects = workshop.modules(sources, options.get("flags", ()), options.get("cc"))
+            archives = [run("g++", f"-print-file-name={name}").stdout.strip()
+                        for name in options.get("archives", ())]
+            objects = workshop.modules(sources, options.get("flags", ()), options.get("cc"), archives)
             cache[case] = workshop, objects
         return cache[case]
     return get
+
+
+def find_clang_runtime(name):
+    directory = run("clang", "-print-resource-dir").stdout.strip()
+    return list(pathlib.Path(directory).glob(f"lib/linux/{name}-*.a"))
 
 
 @pytest.mark.parametrize("linker", LINKERS)
@@ -255,8 +340,12 @@ def test_two_modules_of_the_same_sources_do_not_meet(case, linker, built):
     for program in options.get("needs"), options.get("cc"):
         if program is not None and not shutil.which(program):
             pytest.skip(f"no {program}")
+    if "runtime" in options and not find_clang_runtime(options["runtime"]):
+        pytest.skip(f"no {options['runtime']}")
+    if linker not in options.get("linkers", LINKERS):
+        pytest.skip(f"ld.{linker} cannot do this")
     workshop, objects = built(case)
-    exe = workshop.link(objects, linker, options.get("link", ()))
+    exe = workshop.link(objects, linker, options.get("link", ()), options.get("driver", "g++"))
     assert workshop.numbers(exe) == [-1, 1, 2, 1]
 
 
@@ -482,6 +571,74 @@ def test_debug_information_stays_true(workshop, linker):
     assert where[0] == "helper" and where[1].endswith("a.c:4")
 
 
+@pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
+@pytest.mark.parametrize("flags", [["-g3"], ["-g", "-gsplit-dwarf"], ["-gdwarf-4", "-fdebug-types-section"]],
+                         ids=["macros", "split", "types"])
+def test_every_form_of_debug_information_stays_true(workshop, flags):
+    source = "struct S { int x; };\n\nint helper(struct S *s)\n{\n    return s->x + V;\n}\n" \
+             "void *PyInit_m(void)\n{\n    return (void *)helper;\n}\n"
+    exe = workshop.link(workshop.modules({"a.c": source}, ["-O0", *flags]), "bfd", ["-no-pie"])
+    for address in workshop.numbers(exe)[1:3]:
+        said = run("gdb", "-batch", "-nx", "-ex", f"info line *{address}", exe, cwd=workshop.dir).stdout
+        assert 'Line 4 of "a.c" starts at address' in said and "<helper" in said
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
+def test_gdb_stops_by_function_and_by_line_and_names_the_callers(workshop):
+    source = "\nstatic int helper(int x)\n{\n    return x + V;\n}\n" \
+             "void *PyInit_m(void)\n{\n    return (void *)(long)helper(0);\n}\n"
+    exe = workshop.link(workshop.modules({"a.c": source}, ["-g", "-O0"]))
+    said = run("gdb", "-batch", "-nx", "-ex", "set debuginfod enabled off", "-ex", "break helper", "-ex", "run",
+               "-ex", "backtrace", "-ex", "delete", "-ex", "break a.c:8", "-ex", "continue", exe,
+               cwd=workshop.dir, check=False)
+    if "ptrace" in said.stderr or "Couldn't" in said.stderr:
+        pytest.skip("no permission to debug")
+    assert "Breakpoint 1 at" in said.stdout and "(2 locations)" in said.stdout
+    assert "helper (x=0) at a.c:4" in said.stdout and "in PyInit_m () at a.c:8" in said.stdout
+    assert "main" in said.stdout
+
+
+def test_a_module_that_looks_itself_up_needs_an_export(workshop):
+    source = workshop.compile("a.c", """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        int own_name = 5;
+        void *PyInit_m(void) { int *p = dlsym(RTLD_DEFAULT, "own_name"); return (void *)(long)(p ? *p : 99); }
+    """)
+    second = workshop.modules({"m.c": "void *PyInit_m(void) { return (void *)2; }"})[1]
+    for arguments, expected in ([], 99), (["--export", "own_name"], 5):
+        exe = workshop.link([workshop.isolate("p1.m", *arguments, source), second], "bfd", ["-ldl"])
+        assert workshop.numbers(exe) == [-1, expected, 2, expected]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_code_that_is_not_position_independent_is_refused_in_a_pie(workshop, linker):
+    modules = workshop.modules({"a.c": "int table[4]; int value(void) { return (int)(long)&table; }\n" + INIT},
+                               ["-fno-pic"])
+    with pytest.raises(AssertionError, match="table|recompile with -fPIC"):
+        workshop.link(modules, linker, ["-pie"])
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_what_is_one_for_the_process_is_one_for_a_distribution(workshop, linker):
+    source = "inline int calls = 0; inline int next() { static int n = 10; return ++n; }\n" \
+             "static int value() { return next() + ++calls; }\n" + CXX_INIT
+    objects = [workshop.compile("a.cc", source, "-std=c++17", out=f"a{v}.o") for v in (1, 2)]
+    shared = [workshop.isolate(f"p{v}.m", "--distribution=d", objects[v - 1]) for v in (1, 2)]
+    assert workshop.numbers(workshop.link(shared, linker)) == [-1, 12, 14, 16]
+    own = [workshop.isolate(f"p{v}.m", f"--distribution=d{v}", objects[v - 1]) for v in (1, 2)]
+    assert workshop.numbers(workshop.link(own, linker)) == [-1, 12, 12, 14]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_many_modules_with_much_thread_local_data(workshop, linker):
+    source = "__thread char big[%d] = {V}; int value(void) { return big[0]++; }\n" + INIT
+    first, second = workshop.modules({"a.c": source % 40000})
+    small = workshop.compile("s.c", source % 2000, "-DV=7", out="s.o")
+    objects = [workshop.isolate(f"more.m{i}", "--init=PyInit_m", small) for i in range(50)]
+    assert workshop.numbers(workshop.link([first, *objects, second], linker)) == [-1, 1, 2, 2]
+
+
 def test_the_cet_note_is_kept_beside_the_constructors(workshop):
     module = workshop.modules({"a.c": CTORS}, ["-fcf-protection=full"])[0]
     assert "IBT, SHSTK" in run("readelf", "-n", module).stdout
@@ -583,8 +740,10 @@ def test_of_several_init_functions_the_one_of_the_name_is_exported(workshop):
 
 
 def assert_error(workshop, result, *texts):
-    """The command failed, says all of TEXTS in one message, and has left nothing behind."""
+    """The command failed, says all of TEXTS in one message that names the module, and has left nothing
+    behind."""
     assert result.returncode == 1
+    assert result.stderr.startswith(("kiln: error: p.m: ", 'kiln: error: "p..m" '))
     assert result.stdout == ""
     for text in texts:
         assert text in result.stderr

@@ -227,6 +227,42 @@ def test_two_vendored_copies_of_a_library_stay_apart(kiln, python, tmp_path):
     assert got == ["11", "22"]
 
 
+def packages_with_libraries(root, python, how, functions):
+    """Packages "one", "two", ..., each with a library in it that has the function of its name in FUNCTIONS,
+    and is found by $ORIGIN; the build tree is gone."""
+    for number, (package, function) in enumerate(functions.items(), 1):
+        build, libs = root / "build", root / "site" / f"{package}.libs"
+        build.mkdir(parents=True)
+        libs.mkdir(parents=True)
+        name = f"libhelper{number}.so"
+        (build / "helper.c").write_text(f"int {function}(void) {{ return {number}; }}")
+        run("cc", "-shared", "-fPIC", build / "helper.c", "-o", build / name, f"-Wl,-soname,{name}")
+        source = MULTI_PHASE.replace("#include <Python.h>", f"#include <Python.h>\nint {function}(void);").replace(
+            "PyUnicode_FromString(VALUE)", f"PyLong_FromLong({function}())")
+        linked = [f"-L{build}", f"-lhelper{number}"] if how == "by name" else [build / name]
+        extension(root / "site", f"{package}._native", python, source=source,
+                  more=[*linked, f"-Wl,-rpath,$ORIGIN/../{package}.libs"])
+        shutil.move(build / name, libs / name)
+        shutil.rmtree(build)
+    return root / "site"
+
+
+@pytest.mark.parametrize("how", ["by name", "by path"])
+def test_shared_libraries_inside_packages_keep_working(how, kiln, python, tmp_path):
+    site = packages_with_libraries(tmp_path, python, how, {"one": "help_one", "two": "help_two"})
+    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    got = call(tmp_path / "app", site, "import one._native as a, two._native as b; print(json.dumps([a.value(), b.value()]))")
+    assert got == [1, 2]
+
+
+def test_two_packages_whose_libraries_have_one_name_are_an_error(kiln, python, tmp_path):
+    site = packages_with_libraries(tmp_path, python, "by name", {"one": "help", "two": "help", "three": "other"})
+    said = fails(kiln, tmp_path, site, python=python)
+    assert "one._native needs help of its library" in said and "two._native needs help of its library" in said
+    assert str(site / "one.libs" / "libhelper1.so") in said and str(site / "two.libs" / "libhelper2.so") in said
+    assert "three" not in said
+
+
 def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
     source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\n#include <math.h>").replace(
         "PyUnicode_FromString(VALUE)", "PyFloat_FromDouble(hypot(3.0 + (m == NULL), 4.0))")
@@ -326,9 +362,18 @@ def test_an_undefined_symbol_is_named_with_its_module_and_file(site, kiln, pytho
         "PyUnicode_FromString(VALUE)", "PyLong_FromLong(nope_nowhere())")
     for linker in "lld", "bfd":
         if shutil.which(f"ld.{linker}"):
-            path = extension(tmp_path / "site", "broken", python, source=source)
+            path = extension(tmp_path / "site", "broken", python, source=source, more=["-lm"])
             said = fails(kiln, tmp_path, "--linker", linker, path.parent, python=python)
             assert "nope_nowhere" in said and "broken" in said and str(path) in said
+            assert "(it named: -lm)" in said
+
+
+def test_an_extension_linked_against_another_is_named_with_it(kiln, python, tmp_path):
+    first = extension(tmp_path / "site", "first", python)
+    second = extension(tmp_path / "site", "second", python, more=["-Wl,--no-as-needed", first])
+    said = fails(kiln, tmp_path, tmp_path / "site", python=python)
+    assert str(second) in said and "second is linked against" in said and "the extension first" in said
+    assert "leave both out" in said
 
 
 def test_an_unreadable_path_is_an_error(kiln, python, tmp_path):
@@ -409,7 +454,7 @@ def test_a_full_disk_is_an_error_without_output(linker, site, kiln, python, tmp_
 def test_a_full_disk_for_temporary_files_is_one_message(size, site, kiln, python, tmp_path):
     with small_disk(tmp_path / "small", size) as small:
         result = kiln("link", "--python", python, "--libpython", "static", "-o", tmp_path / "app", site, check=False,
-                      env={**os.environ, "TMPDIR": str(small)})
+                      env={**os.environ, "TMPDIR": str(small), "XDG_CACHE_HOME": str(tmp_path / "cache")})
         if "no static libpython" in result.stderr:
             pytest.skip("no static libpython: the files would fit")
         assert result.returncode == 1

@@ -19,7 +19,7 @@ static const char usage[] =
     "  --name DOTTED.NAME      the module's whole name, as it is imported\n"
     "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
     "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
-    "  --export                let the init function be visible, for Kiln_LookupSymbols()\n"
+    "  --export-init           let the init function be visible, for Kiln_LookupSymbols()\n"
     "  --python-version X.Y    the Python it is for: from 3.15 on, a PyModExport_x is taken "
     "rather\n"
     "                          than a PyInit_x\n"
@@ -27,6 +27,9 @@ static const char usage[] =
     "  --wrap SYMBOL           as the linker's option of this name\n"
     "  --defsym SYMBOL=VALUE   as the linker's option of this name\n"
     "  -u, --undefined SYMBOL  as the linker's option of this name\n"
+    "  --export SYMBOL         keep this symbol visible under its own name\n"
+    "  --distribution NAME     share what g++ makes one for the process (STB_GNU_UNIQUE) with the\n"
+    "                          modules that have the same NAME here\n"
     "  --cc COMPILER           what lowers gcc's LTO objects (default: cc)\n"
     "  --quiet, --verbose      say less, say more\n"
     "\n"
@@ -37,9 +40,11 @@ static const char usage[] =
 
 struct request {
     struct kiln_combine combine;
-    const char *name, *init, *output;
-    bool visible; /* the init function */
-    const char *chosen; /* in the place of `init`, see kiln_isolate() */
+    const char *name, *output, *distribution;
+    const char *init;   /* the one asked for */
+    const char *chosen; /* in its place, see struct kiln_isolation */
+    bool visible;       /* the init function */
+    struct kiln_strings exports;
 };
 
 enum {
@@ -50,20 +55,24 @@ enum {
     OPTION_WRAP,
     OPTION_DEFSYM,
     OPTION_CC,
-    OPTION_EXPORT
+    OPTION_EXPORT_INIT,
+    OPTION_EXPORT,
+    OPTION_DISTRIBUTION
 };
 
 static const struct option options[] = {
     {"name", required_argument, NULL, OPTION_NAME},
     {"output", required_argument, NULL, 'o'},
     {"init", required_argument, NULL, OPTION_INIT},
-    {"export", no_argument, NULL, OPTION_EXPORT},
+    {"export-init", no_argument, NULL, OPTION_EXPORT_INIT},
     {"python-version", required_argument, NULL, OPTION_PYTHON_VERSION},
     {"whole-archive", no_argument, NULL, OPTION_WHOLE_ARCHIVE},
     {"wrap", required_argument, NULL, OPTION_WRAP},
     {"defsym", required_argument, NULL, OPTION_DEFSYM},
     {"undefined", required_argument, NULL, 'u'},
     {"cc", required_argument, NULL, OPTION_CC},
+    {"export", required_argument, NULL, OPTION_EXPORT},
+    {"distribution", required_argument, NULL, OPTION_DISTRIBUTION},
     KILN_COMMON_OPTIONS,
     {0},
 };
@@ -100,7 +109,7 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
         request->init = optarg;
         kiln_strings_push(&ctx->arena, &request->combine.inits, optarg);
         return 0;
-    case OPTION_EXPORT:
+    case OPTION_EXPORT_INIT:
         request->visible = true;
         return 0;
     case OPTION_PYTHON_VERSION:
@@ -116,6 +125,12 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
         return 0;
     case 'u':
         push_flag(ctx, request, "--undefined", optarg);
+        return 0;
+    case OPTION_EXPORT:
+        kiln_strings_add(&ctx->arena, &request->exports, optarg);
+        return 0;
+    case OPTION_DISTRIBUTION:
+        request->distribution = optarg;
         return 0;
     case OPTION_CC:
         request->combine.cc = optarg;
@@ -185,13 +200,19 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     struct kiln_output out;
     struct kiln_isolated isolated;
     kiln_interrupt_watch();
+    ctx->subject = request.name;
     result = kiln_output_init(ctx, request.output, 0666, &out);
     if (result == 0) {
         result = kiln_combine(ctx, &request.combine, out.tmppath);
     }
     if (result == 0) {
-        result = kiln_isolate(ctx, out.tmppath, request.name,
-                              request.init != NULL ? request.init : request.chosen, &isolated);
+        const struct kiln_isolation as = {
+            .name = request.name,
+            .init = request.init != NULL ? request.init : request.chosen,
+            .distribution = request.distribution,
+            .exports = &request.exports,
+        };
+        result = kiln_isolate_file(ctx, out.tmppath, &as, &isolated);
     }
     if (result == 0 && request.visible) {
         result = kiln_isolate_export(ctx, out.tmppath, isolated.symbol);

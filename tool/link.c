@@ -15,6 +15,10 @@ static const char USAGE[] =
     "  -o, --output OUT     the executable; default: python\n"
     "  --libpython KIND     static or shared; default: static if it links, else shared\n"
     "  --linker NAME        bfd, gold, lld or mold; default: lld if present, else bfd\n"
+    "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
+    "that\n"
+    "                       looks itself up; may be given several times\n"
+    "  --report FILE        write what was done to each extension, as JSON\n"
     "  --quiet, --verbose   say less, say more\n"
     "\n"
     "Extensions that cannot be baked stay files and are listed with the reason.\n";
@@ -51,12 +55,14 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, LIBPYTHON, LINKER };
+    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, REPORT };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},
         {"libpython", required_argument, NULL, LIBPYTHON},
         {"linker", required_argument, NULL, LINKER},
+        {"export", required_argument, NULL, EXPORT},
+        {"report", required_argument, NULL, REPORT},
         KILN_COMMON_OPTIONS,
         {0},
     };
@@ -73,6 +79,12 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case LIBPYTHON:
             result = set_libpython(ctx, &link, optarg);
+            break;
+        case EXPORT:
+            kiln_strings_add(&ctx->arena, &link.exports, optarg);
+            break;
+        case REPORT:
+            link.report = optarg;
             break;
         case LINKER:
             result = set_linker(ctx, &link, optarg);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "command.h"
 #include "elf/elf.h"
 #include "fat/fat.h"
@@ -20,32 +21,10 @@ static const char USAGE[] =
 static const char *const NUMBERS[] = {"size", "constructors", "destructors", "hidden"};
 
 static void
-print_json_string(const char *text)
-{
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            printf("\\%c", *c);
-        }
-        else if (*c < 0x20) {
-            printf("\\u%04x", *c);
-        }
-        else {
-            putchar(*c);
-        }
-    }
-    putchar('"');
-}
-
-static void
 print_json_list(const char *key, const struct kiln_strings *list)
 {
-    printf(", \"%s\": [", key);
-    for (size_t i = 0; i < list->count; i++) {
-        fputs(i == 0 ? "" : ", ", stdout);
-        print_json_string(list->items[i]);
-    }
-    putchar(']');
+    printf(", \"%s\": ", key);
+    kiln_json_strings(stdout, list);
 }
 
 static void
@@ -61,7 +40,7 @@ print_json_pair(const char *separator, const char *key, size_t key_len, const ch
         fputs(value, stdout);
     }
     else {
-        print_json_string(value);
+        kiln_json_string(stdout, value);
     }
 }
 

@@ -142,12 +142,20 @@ kiln_strings_push_all(struct kiln_arena *arena, struct kiln_strings *list,
 void
 kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char *text)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    if (!kiln_strings_contain(list, text)) {
+        kiln_strings_push(arena, list, text);
+    }
+}
+
+bool
+kiln_strings_contain(const struct kiln_strings *list, const char *text)
+{
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
         if (strcmp(list->items[i], text) == 0) {
-            return;
+            return true;
         }
     }
-    kiln_strings_push(arena, list, text);
+    return false;
 }
 
 char **

@@ -7,6 +7,7 @@
 #define KILN_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct kiln_arena_block;
@@ -53,6 +54,8 @@ void kiln_strings_push_all(struct kiln_arena *arena, struct kiln_strings *list,
                            const struct kiln_strings *more);
 /* The same, unless an equal string is in the list already. */
 void kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char *text);
+/* Whether LIST, which may be NULL, has a string equal to TEXT. */
+bool kiln_strings_contain(const struct kiln_strings *list, const char *text);
 /* LIST as an argv: its items, then NULL. */
 char **kiln_strings_argv(struct kiln_arena *arena, const struct kiln_strings *list);
 

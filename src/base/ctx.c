@@ -24,6 +24,11 @@ say(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text)
     if (severity == KILN_ERROR) {
         ctx->errors++;
     }
+    if (ctx->subject != NULL && severity <= KILN_WARNING &&
+        strncmp(text, ctx->subject, strlen(ctx->subject)) != 0)
+    {
+        text = kiln_arena_printf(&ctx->arena, "%s: %s", ctx->subject, text);
+    }
     if (ctx->say != NULL) {
         ctx->say(ctx, severity, text);
     }

@@ -32,6 +32,8 @@ struct kiln_ctx {
     size_t errors;       /* messages of KILN_ERROR so far */
     const char *tmpdir;  /* see kiln_ctx_get_tmpdir() */
     bool verbose, quiet; /* --verbose, --quiet */
+    const char *subject; /* what all of it is about: stands in front of errors and warnings that do
+                          * not begin with it; NULL: nothing */
 
     /* Called with every message, one line or more, no newline at the end. NULL: drop them. */
     void (*say)(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text);

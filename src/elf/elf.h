@@ -26,6 +26,9 @@ struct kiln_elf {
     struct kiln_span table; /* the section headers */
     struct kiln_span names; /* the section names; empty if there are none */
     size_t xindex;          /* the first SHT_SYMTAB_SHNDX section, 0 if there is none */
+    /* The symbol table that is asked for most, SHT_SYMTAB, found once. */
+    size_t symtab; /* 0 if there is none */
+    struct kiln_span symbols, strings;
 };
 
 /* Check BYTES (any alignment) as an ELF file of KILN_ELF_MACHINE; nothing is assumed of them.
@@ -89,5 +92,14 @@ bool kiln_elf_is_init_symbol(const char *name);
 int
 kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
               int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg);
+
+/* Write an archive of MEMBERS, in their order, at PATH: for links that take it whole, as it has no
+ * index. Members start at multiples of 8 in the file; the zeros between them count as theirs. */
+struct kiln_ar_member {
+    const char *name;
+    struct kiln_span contents;
+};
+int kiln_ar_write(struct kiln_ctx *ctx, const char *path, const struct kiln_ar_member *members,
+                  size_t count);
 
 #endif

@@ -99,6 +99,11 @@ check_symbols(const struct check *check)
     {
         return fail(check, "it is linked to a section that is no string table");
     }
+    if (check->shdr.sh_type == SHT_SYMTAB) {
+        check->elf->symtab = check->index;
+        check->elf->symbols = kiln_elf_get_contents(elf, check->index);
+        check->elf->strings = names;
+    }
     size_t count = kiln_elf_count_symbols(elf, check->index);
     for (size_t i = 0; i < count; i++) {
         struct kiln_elf_symbol symbol;

@@ -224,17 +224,24 @@ get_extended_index(const struct kiln_elf *elf, size_t table, size_t index)
     return section;
 }
 
+/* The contents of the section of strings that TABLE is linked to. */
+static struct kiln_span
+get_strings(const struct kiln_elf *elf, size_t table)
+{
+    GElf_Shdr shdr;
+    kiln_elf_get_section(elf, table, &shdr);
+    return kiln_elf_get_contents(elf, shdr.sh_link);
+}
+
 void
 kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                     struct kiln_elf_symbol *out)
 {
-    GElf_Shdr shdr;
-    kiln_elf_get_section(elf, table, &shdr);
-    memcpy(&out->sym, elf->bytes.ptr + shdr.sh_offset + index * sizeof out->sym, sizeof out->sym);
-
-    GElf_Shdr names;
-    kiln_elf_get_section(elf, shdr.sh_link, &names);
-    out->name = (const char *)elf->bytes.ptr + names.sh_offset + out->sym.st_name;
+    bool known = table == elf->symtab && table != 0;
+    struct kiln_span symbols = known ? elf->symbols : kiln_elf_get_contents(elf, table);
+    struct kiln_span strings = known ? elf->strings : get_strings(elf, table);
+    memcpy(&out->sym, symbols.ptr + index * sizeof out->sym, sizeof out->sym);
+    out->name = (const char *)strings.ptr + out->sym.st_name;
 
     uint32_t section = out->sym.st_shndx;
     if (section == SHN_XINDEX) {

@@ -98,7 +98,7 @@ int
 kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
                       struct kiln_fat *fat)
 {
-    *fat = (struct kiln_fat){.object_size = section->object_size};
+    *fat = (struct kiln_fat){.object_size = section->object_size, .frame = section->frame};
     uint32_t tag, len;
     for (uint64_t at = 0; at < section->record.len; at += 8 + (uint64_t)len) {
         struct kiln_span text;
@@ -135,25 +135,25 @@ kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *secti
 }
 
 int
-kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
-                    struct kiln_span *out)
+kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char *name,
+                    struct kiln_arena *arena, struct kiln_span *object)
 {
-    *out = kiln_span_of(NULL, 0);
-    if (section->object_size == 0 && section->frame.len == 0) {
+    *object = kiln_span_of(NULL, 0);
+    uint64_t size = fat->object_size;
+    if (size == 0 && fat->frame.len == 0) {
         return 0;
     }
-    uint64_t size = section->object_size;
-    if (ZSTD_getFrameContentSize(section->frame.ptr, section->frame.len) != size ||
-        !kiln_fat_is_plausible(size, section->frame.len) || size == 0)
+    if (ZSTD_getFrameContentSize(fat->frame.ptr, fat->frame.len) != size ||
+        !kiln_fat_is_plausible(size, fat->frame.len) || size == 0)
     {
-        return fail(ctx, section->name, "the size of its object is wrong");
+        return fail(ctx, name, "the size of its object is wrong");
     }
-    uint8_t *bytes = kiln_arena_alloc(&ctx->arena, size);
-    size_t got = ZSTD_decompress(bytes, size, section->frame.ptr, section->frame.len);
+    uint8_t *bytes = kiln_arena_alloc(arena, size);
+    size_t got = ZSTD_decompress(bytes, size, fat->frame.ptr, fat->frame.len);
     if (ZSTD_isError(got) || got != size) {
-        return fail(ctx, section->name,
+        return fail(ctx, name,
                     ZSTD_isError(got) ? ZSTD_getErrorName(got) : "its object is cut short");
     }
-    *out = kiln_span_of(bytes, size);
+    *object = kiln_span_of(bytes, size);
     return 0;
 }

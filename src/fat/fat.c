@@ -46,20 +46,6 @@ kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, st
     return result;
 }
 
-int
-kiln_fat_read_object(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                     struct kiln_span *object)
-{
-    struct kiln_fat_section section;
-    bool found;
-    int result = find_section(ctx, bytes, name, &section, &found);
-    if (result == 0 && !found) {
-        result = kiln_fail(ctx, KILN_ERR_INPUT,
-                           "%s: has no " KILN_FAT_SECTION " section: build it with kiln-cc", name);
-    }
-    return result == 0 ? kiln_fat_decompress(ctx, &section, object) : result;
-}
-
 /* -- Writing -- */
 
 enum { ALIGNMENT = 8 };

@@ -23,6 +23,7 @@ struct kiln_fat {
     struct kiln_strings shared; /* shared objects among the inputs: absolute paths */
     const char *failure;        /* why there is no object, for a person; NULL if there is one */
     uint64_t object_size;       /* bytes of the relocatable, uncompressed; 0 with a failure */
+    struct kiln_span frame;     /* the relocatable, compressed: bytes of the file that was read */
 };
 
 /* Give the shared object at PATH a `.kiln` section with FAT and OBJECT (empty if FAT->failure), in
@@ -37,8 +38,9 @@ int kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat
 int kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                   struct kiln_fat *fat, bool *found);
 
-/* Decompress the relocatable of BYTES into *object, in the context's arena. */
-int kiln_fat_read_object(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                         struct kiln_span *object);
+/* Decompress the relocatable of FAT, which kiln_fat_read() has read from a file called NAME and
+ * whose bytes are still there, into ARENA. *object is empty if there is none. */
+int kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char *name,
+                        struct kiln_arena *arena, struct kiln_span *object);
 
 #endif

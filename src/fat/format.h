@@ -52,8 +52,5 @@ int kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const c
                            struct kiln_fat_section *out);
 int kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
                           struct kiln_fat *fat);
-/* Into the arena; *out is empty if there is no object. */
-int kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
-                        struct kiln_span *out);
 
 #endif

@@ -1,62 +1,64 @@
 /* Isolating: a combined object becomes the module of one dotted name.
  *
- * Read, plan, edit in place, read again, check. No program is run, and the work is linear in the
- * object's symbols and sections: thousands of extensions pass here in one link. */
+ * Read, plan, edit, read again, check; all in memory. No program is run, nothing is global, and the
+ * work is linear in the object's symbols and sections: thousands of extensions pass here in one
+ * link, on every core. */
 #include "isolate/isolate.h"
 
 #include "base/file.h"
 #include "isolate/plan.h"
 
 static int
-edit(struct kiln_ctx *ctx, const char *path, const char *dotted_name, const char *init,
-     struct kiln_isolated *out)
+edit(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_isolation *as,
+     struct kiln_isolated *out, struct kiln_arena *arena, struct kiln_span *bytes)
 {
-    struct kiln_file file;
     struct kiln_elf elf;
     struct kiln_plan plan = {0};
-    int result = kiln_file_map(ctx, path, &file);
+    int result = kiln_elf_init(ctx, object, as->name, &elf);
     if (result == 0) {
-        result = kiln_elf_init(ctx, file.bytes, dotted_name, &elf);
-    }
-    if (result == 0) {
-        result = kiln_plan_init(ctx, &plan, &elf, dotted_name, init, out);
+        result = kiln_plan_init(ctx, &plan, &elf, as, out);
     }
     if (result == 0) {
         result = kiln_plan_survey(ctx, &plan, out);
     }
     if (result == 0) {
-        result = kiln_edit_apply(ctx, &plan, path);
+        result = kiln_edit_apply(ctx, &plan, arena, bytes);
     }
     kiln_plan_release(&plan);
-    kiln_file_release(&file);
-    return result;
-}
-
-static int
-verify(struct kiln_ctx *ctx, const char *path, const char *dotted_name,
-       const struct kiln_isolated *isolated)
-{
-    struct kiln_file file;
-    struct kiln_elf elf;
-    int result = kiln_file_map(ctx, path, &file);
-    if (result == 0) {
-        result = kiln_elf_init(ctx, file.bytes, dotted_name, &elf);
-    }
-    if (result == 0) {
-        result = kiln_verify(ctx, &elf, isolated);
-    }
-    kiln_file_release(&file);
     return result;
 }
 
 int
-kiln_isolate(struct kiln_ctx *ctx, const char *path, const char *dotted_name, const char *init,
-             struct kiln_isolated *out)
+kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_isolation *as,
+             struct kiln_isolated *out, struct kiln_arena *arena, struct kiln_span *bytes)
 {
     *out = (struct kiln_isolated){0};
-    int result = kiln_check_dotted_name(ctx, dotted_name);
+    struct kiln_elf elf;
+    int result = kiln_check_dotted_name(ctx, as->name);
     if (result == 0) {
-        result = edit(ctx, path, dotted_name, init, out);
+        result = edit(ctx, object, as, out, arena, bytes);
     }
-    return result == 0 ? verify(ctx, path, dotted_name, out) : result;
+    if (result == 0) {
+        result = kiln_elf_init(ctx, *bytes, as->name, &elf);
+    }
+    return result == 0 ? kiln_verify(ctx, &elf, out) : result;
+}
+
+int
+kiln_isolate_file(struct kiln_ctx *ctx, const char *path, const struct kiln_isolation *as,
+                  struct kiln_isolated *out)
+{
+    struct kiln_arena arena = {0};
+    struct kiln_file file;
+    struct kiln_span bytes;
+    int result = kiln_file_map(ctx, path, &file);
+    if (result == 0) {
+        result = kiln_isolate(ctx, file.bytes, as, out, &arena, &bytes);
+    }
+    if (result == 0) {
+        result = kiln_file_write(ctx, path, bytes);
+    }
+    kiln_file_release(&file);
+    kiln_arena_release(&arena);
+    return result;
 }

@@ -2,7 +2,7 @@
  *
  * Two steps, as they happen at different times. *Combining* joins the inputs of one extension's
  * link with `ld -r`, when kiln-cc sees that link. *Isolating* gives the result its dotted name,
- * when `kiln link` knows where the extension is installed: its own in-place ELF edit, without any
+ * when `kiln link` knows where the extension is installed: its own edit of the ELF bytes, without any
  * program run. */
 #ifndef KILN_ISOLATE_ISOLATE_H
 #define KILN_ISOLATE_ISOLATE_H
@@ -25,30 +25,56 @@ int kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char
 
 /* What isolating found out about one extension. In the context's arena. */
 struct kiln_isolated {
-    const char *symbol;  /* the exported init function, see kiln_isolate_symbol_name() */
-    const char *init;    /* the init symbol it stands for: "PyInit__core" */
-    const char *suffix;  /* what the name of every other defined symbol got: ".a_db" */
-    uint64_t size;       /* bytes of SHF_ALLOC sections */
-    size_t constructors; /* deferred ones */
+    const char *symbol;        /* the exported init function, see kiln_isolate_symbol_name() */
+    const char *init;          /* the init symbol it stands for: "PyInit__core" */
+    const char *suffix;        /* what the name of every other defined symbol got: ".a_db", */
+    const char *common_suffix; /* but those that the distribution has one of: ".a_u"; NULL: none */
+    uint64_t size;             /* bytes of SHF_ALLOC sections */
+    size_t constructors;       /* deferred ones */
     size_t destructors;
     size_t hidden;                 /* symbols renamed and hidden */
     bool asks_dladdr;              /* had an undefined dladdr, now kiln_dladdr */
     const char *not_pic;           /* section and symbol of an absolute 32-bit relocation, which
                                     * cannot be linked into a PIE; NULL if there is none */
     struct kiln_strings undefined; /* global, not weak; sorted, without duplicates */
+    struct kiln_strings shared;    /* symbols that are one for the distribution: "SIZE NAME" */
+    struct kiln_strings exported;  /* of kiln_isolation.exports, those that it defines */
 };
 
-/* For INIT of kiln_isolate(): an export hook (PEP 793) rather than an init function where the
- * extension has both, as Python does from 3.15 on. */
+/* For `init` below: an export hook (PEP 793) rather than an init function where the extension has
+ * both, as Python does from 3.15 on. */
 extern const char kiln_init_export_first[];
 
-/* Edit the relocatable file at PATH in place (it came from kiln_combine()): every defined symbol
- * gets a suffix made of DOTTED_NAME and is hidden, and INIT (NULL: the one for the name's last
- * component, or the only init symbol there is) is exported as kiln_isolate_symbol_name(DOTTED_NAME).
- * The result is checked: what is defined carries the suffix, nothing is left that another extension
- * could meet. */
-int kiln_isolate(struct kiln_ctx *ctx, const char *path, const char *dotted_name, const char *init,
-                 struct kiln_isolated *out);
+/* What an object is to become. */
+struct kiln_isolation {
+    const char *name; /* the dotted name */
+    /* The init symbol; NULL: the one for the name's last component, or the only one there is;
+     * kiln_init_export_first. */
+    const char *init;
+    /* What is one for the whole process where it is a shared object (STB_GNU_UNIQUE) is one for all
+     * modules that are given the same name here; NULL: the module has its own. */
+    const char *distribution;
+    const struct kiln_strings *own;     /* symbols of these that the module has of its own all the
+                                         * same; NULL: none */
+    const struct kiln_strings *exports; /* symbols that keep their names and stay visible; NULL:
+                                         * none */
+};
+
+/* Make OBJECT (it came from kiln_combine()) the module AS: every defined symbol gets a suffix made
+ * of the dotted name and is hidden, and the init symbol is exported as kiln_isolate_symbol_name()
+ * of it. The result is checked: what is defined carries the suffix, nothing is left that another
+ * extension could meet. *bytes, the module's object, is in ARENA; what *out has, in the context's.
+ * Any number of threads may do this, each with a context of its own. */
+int kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_isolation *as,
+                 struct kiln_isolated *out, struct kiln_arena *arena, struct kiln_span *bytes);
+/* The same with the object file at PATH, which is replaced. */
+int kiln_isolate_file(struct kiln_ctx *ctx, const char *path, const struct kiln_isolation *as,
+                      struct kiln_isolated *out);
+
+/* What isolating found out as text, in the context's arena, and back; false if FACTS is not such a
+ * text. */
+struct kiln_span kiln_isolated_format(struct kiln_ctx *ctx, const struct kiln_isolated *isolated);
+bool kiln_isolated_parse(struct kiln_ctx *ctx, struct kiln_span facts, struct kiln_isolated *out);
 
 /* Make SYMBOL, which is that of a module that kiln_isolate() has made at PATH, visible to the dynamic
  * linker, if the program's link exports it. */

@@ -3,7 +3,8 @@
  * Every symbol that is defined and not local gets the module's suffix and will be hidden. Renaming
  * keeps each symbol in its place in the table, so no relocation changes, and what weak, common and
  * thread-local symbols mean inside the module stays as it is; the debug information is not touched
- * and stays true. One symbol is exported: the init function, or the function that runs the
+ * and stays true. What g++ makes one for the process gets the suffix of the distribution instead,
+ * and is weak: the modules of one distribution, which were built together, share it. One symbol is exported: the init function, or the function that runs the
  * constructors before it. Two references of modules to the outside are redirected to the runtime,
  * which answers as for a shared object. */
 #include "isolate/plan.h"
@@ -28,6 +29,31 @@ redirect(const char *name)
     return NULL;
 }
 
+bool
+kiln_plan_is_common(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
+{
+    return plan->common_suffix != NULL && GELF_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
+           !kiln_strings_contain(plan->as->own, symbol->name);
+}
+
+bool
+kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
+{
+    return plan->as->exports != NULL && kiln_plan_is_global(symbol) &&
+           kiln_strings_contain(plan->as->exports, symbol->name);
+}
+
+static const char *
+name_defined(struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
+{
+    if (kiln_plan_is_export(plan, symbol)) {
+        return symbol->name;
+    }
+    return kiln_arena_printf(&plan->arena, "%s%s", symbol->name,
+                             kiln_plan_is_common(plan, symbol) ? plan->common_suffix
+                                                               : plan->suffix);
+}
+
 static void
 name_symbols(struct kiln_plan *plan)
 {
@@ -38,9 +64,7 @@ name_symbols(struct kiln_plan *plan)
             continue;
         }
         plan->symbol_names[i] =
-            kiln_elf_is_defined(&symbol)
-                ? kiln_arena_printf(&plan->arena, "%s%s", symbol.name, plan->suffix)
-                : redirect(symbol.name);
+            kiln_elf_is_defined(&symbol) ? name_defined(plan, &symbol) : redirect(symbol.name);
     }
 }
 
@@ -75,17 +99,6 @@ find_inits(struct kiln_plan *plan)
     return inits;
 }
 
-static bool
-contains(const struct kiln_strings *list, const char *text)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int
 fail_without_init(struct kiln_ctx *ctx, const char *dotted_name, const char *wanted,
                   const struct kiln_strings *inits)
@@ -115,12 +128,12 @@ choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_nam
         const char *usual = kiln_isolate_init_name(ctx, "PyInit", dotted_name);
         const char *export = kiln_isolate_init_name(ctx, "PyModExport", dotted_name);
         const char *first = export_first ? export : usual, *second = export_first ? usual : export;
-        init = contains(&inits, first)    ? first
-               : contains(&inits, second) ? second
-               : inits.count == 1         ? inits.items[0]
-                                          : usual;
+        init = kiln_strings_contain(&inits, first)    ? first
+               : kiln_strings_contain(&inits, second) ? second
+               : inits.count == 1                     ? inits.items[0]
+                                                      : usual;
     }
-    if (!contains(&inits, init)) {
+    if (!kiln_strings_contain(&inits, init)) {
         return fail_without_init(ctx, dotted_name, init, &inits);
     }
     *out = kiln_arena_strdup(&ctx->arena, init);
@@ -129,9 +142,10 @@ choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_nam
 
 int
 kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_elf *elf,
-               const char *dotted_name, const char *init, struct kiln_isolated *out)
+               const struct kiln_isolation *as, struct kiln_isolated *out)
 {
-    *plan = (struct kiln_plan){.elf = elf, .symtab = kiln_elf_find_type(elf, SHT_SYMTAB)};
+    const char *dotted_name = as->name;
+    *plan = (struct kiln_plan){.elf = elf, .as = as, .symtab = kiln_elf_find_type(elf, SHT_SYMTAB)};
     if (elf->header.e_type != ET_REL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: the file is no relocatable object (ld -r makes one)", dotted_name);
@@ -139,13 +153,19 @@ kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_e
     if (plan->symtab != 0) {
         plan->symbol_count = kiln_elf_count_symbols(elf, plan->symtab);
     }
-    int result = choose_init(ctx, plan, dotted_name, init, &out->init);
+    int result = choose_init(ctx, plan, dotted_name, as->init, &out->init);
     if (result < 0) {
         return result;
     }
     out->symbol = kiln_isolate_symbol_name(ctx, out->init, dotted_name);
     plan->id = kiln_isolate_symbol_name(ctx, "PyInit_", dotted_name) + strlen("kiln_init_");
     plan->suffix = out->suffix = kiln_arena_printf(&ctx->arena, ".%s", plan->id);
+    if (as->distribution != NULL) {
+        /* An id never holds "_u", so that this is no module's suffix. */
+        plan->common_suffix = out->common_suffix = kiln_arena_printf(
+            &ctx->arena, ".%s_u",
+            kiln_isolate_symbol_name(ctx, "PyInit_", as->distribution) + strlen("kiln_init_"));
+    }
     plan->symbol_names =
         kiln_arena_alloc(&plan->arena, plan->symbol_count * sizeof *plan->symbol_names);
     plan->section_names =

@@ -59,6 +59,26 @@ is_from_linker(const char *name)
 }
 
 static void
+note_defined(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t index,
+             const struct kiln_elf_symbol *symbol, struct kiln_isolated *out)
+{
+    if (index == plan->exported) {
+        return;
+    }
+    if (kiln_plan_is_export(plan, symbol)) {
+        kiln_strings_push(&ctx->arena, &out->exported,
+                          kiln_arena_strdup(&ctx->arena, symbol->name));
+        return;
+    }
+    out->hidden++;
+    if (kiln_plan_is_common(plan, symbol)) {
+        kiln_strings_push(&ctx->arena, &out->shared,
+                          kiln_arena_printf(&ctx->arena, "%llu %s",
+                                            (unsigned long long)symbol->sym.st_size, symbol->name));
+    }
+}
+
+static void
 list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_isolated *out)
 {
     struct kiln_arena scratch = {0};
@@ -71,7 +91,7 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
             continue;
         }
         if (kiln_elf_is_defined(&symbol)) {
-            out->hidden += i != plan->exported;
+            note_defined(ctx, plan, i, &symbol, out);
             continue;
         }
         out->asks_dladdr |= new_name != NULL && strcmp(new_name, "kiln_dladdr") == 0;

@@ -24,6 +24,13 @@ starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static bool
+ends_with(const char *text, const char *suffix)
+{
+    size_t len = strlen(text), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+}
+
 static const char *
 find_section_problem(const struct kiln_elf *elf, size_t index, const GElf_Shdr *shdr)
 {
@@ -70,9 +77,11 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const GElf_Shdr *
 static const char *
 find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isolated *isolated)
 {
-    size_t len = strlen(symbol->name), suffix = strlen(isolated->suffix);
     if (strchr(symbol->name, '@') != NULL) {
         return "has a version";
+    }
+    if (kiln_strings_contain(&isolated->exported, symbol->name)) {
+        return NULL;
     }
     if (GELF_ST_VISIBILITY(symbol->sym.st_other) != STV_HIDDEN) {
         return "is visible";
@@ -80,8 +89,11 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
     if (GELF_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
         return "is one for the whole process";
     }
-    if (strcmp(symbol->name, isolated->symbol) != 0 &&
-        (len < suffix || strcmp(symbol->name + len - suffix, isolated->suffix) != 0))
+    bool is_common = isolated->common_suffix != NULL &&
+                     GELF_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
+                     ends_with(symbol->name, isolated->common_suffix);
+    if (strcmp(symbol->name, isolated->symbol) != 0 && !ends_with(symbol->name, isolated->suffix) &&
+        !is_common)
     {
         return "can meet one of another module";
     }

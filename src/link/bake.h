@@ -5,17 +5,20 @@
 
 #include "fat/fat.h"
 #include "isolate/isolate.h"
+#include "link/cache.h"
+#include "link/distributions.h"
 #include "link/link.h"
 #include "link/python.h"
 #include "link/search.h"
 
-/* One module that goes into the executable. */
+/* One extension that was found; one that goes into the executable, if nothing is against it. */
 struct kiln_baked {
     const struct kiln_found *found;
+    const char *reason; /* why it cannot be baked; NULL: it can, and the rest is filled */
     struct kiln_fat fat;
     struct kiln_isolated isolated;
-    const char *object;                  /* path of the isolated relocatable */
     const struct kiln_installed *origin; /* distributions; NULL: not known */
+    struct kiln_strings own;             /* see struct kiln_isolation */
 };
 
 struct kiln_baked_list {
@@ -23,14 +26,31 @@ struct kiln_baked_list {
     size_t count, capacity;
 };
 
+/* A variable that is one for its distribution, but not of one size in all of it. */
+struct kiln_conflict {
+    const char *distribution, *symbol;
+    struct kiln_strings modules;
+};
+
 struct kiln_bake {
     const struct kiln_link_options *options;
     struct kiln_python python;
     struct kiln_found_list found;
 
-    struct kiln_baked_list modules; /* select; sorted by name, as `found` is */
+    struct kiln_cache cache;
+
+    struct kiln_baked_list extensions; /* one for each of `found`, in their order */
+    struct kiln_strings objects;       /* read: files with the isolated relocatables of those that
+                                        * can be baked, some of them archives to be taken whole */
+
+    struct kiln_conflict_list {
+        struct kiln_conflict *items;
+        size_t count, capacity;
+    } conflicts; /* read */
+
+    struct kiln_baked_list modules; /* select: the extensions that are baked; sorted by name */
     size_t kept;                    /* select: extensions that stay files, each said */
-    size_t origins;                 /* distributions: how many the modules came from */
+    size_t origins;                 /* distributions: how many the extensions came from */
 
     const char *runtime; /* runtime: path of libkiln.a for this Python */
     const char *data;    /* data: path of the object with table, manifest and settings */
@@ -43,22 +63,42 @@ struct kiln_bake {
     bool shared_libpython, pie;
 };
 
-/* Read the `.kiln` section of everything found; bake what has an object, keep the rest as files. */
-int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
-/* Find the distribution that each module came from. */
+/* Find the distribution that each extension came from. */
 int kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake);
-/* Isolate each module into an object file in the temporary directory. */
-int kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* What EXTENSION shares process-wide variables with: the name of its distribution or else of its
+ * top-level package; NULL: nothing. */
+const char *kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_baked *extension);
+/* Whether extensions that were isolated are to be isolated anew, with some variables of their own:
+ * these are in their `own` and in BAKE's conflicts. */
+bool kiln_bake_find_conflicts(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Read everything found, once, and isolate the relocatables there are. */
+int kiln_bake_read(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Bake what can be baked, keep the rest as files. */
+int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* RPATH of MODULE with $ORIGIN as the place of its file; NULL if it does not begin with that. */
+const char *
+kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath);
+/* The shared library called NAME that MODULE would find by $ORIGIN: its path, links resolved, or
+ * NULL. */
+const char *
+kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name);
+/* What a module needs from a library of its own package must not be another one's, too. */
+int kiln_bake_check_helpers(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Choose compiler driver and linker. */
 int kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Choose static or shared libpython, PIE or not, by trial. */
 int kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* The symbols that are to stay visible must be there, once. */
+int kiln_bake_check_exports(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Compile the importer for this Python, unless the cache has it. */
 int kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Emit and assemble the table, the manifest that `kiln ls` reads, and the runtime's settings. */
 int kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Link it all and put the result into place. */
 int kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake);
+
+/* Say and write what was done to each module, if somebody wants to know. */
+int kiln_bake_report(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 
 /* Arguments for the driver that link with libpython as chosen. The static archive goes before the
  * modules: programs in them that compare addresses of their callers with libpython's expect it

@@ -135,10 +135,10 @@ read_place(struct kiln_ctx *ctx, const struct place *place, size_t *number)
 int
 kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    size_t count = bake->modules.count, number = 0;
+    size_t count = bake->extensions.count, number = 0;
     struct kiln_baked **sorted = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *sorted);
     for (size_t i = 0; i < count; i++) {
-        sorted[i] = &bake->modules.items[i];
+        sorted[i] = &bake->extensions.items[i];
     }
     if (count > 0) {
         qsort(sorted, count, sizeof *sorted, compare_places);

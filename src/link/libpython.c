@@ -1,8 +1,13 @@
 /* Static or shared libpython, position-independent or not: decided by linking a python without
  * extensions and running it, as no recorded configuration tells the truth about every
  * distribution's archive. (Some are not PIC, some lack objects.) */
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
 #include "base/file.h"
 #include "base/process.h"
+#include "kiln/version.h"
 #include "link/bake.h"
 
 static const char TRIAL[] =
@@ -109,21 +114,12 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     return result;
 }
 
-int
-kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
+/* Try the forms there are until one works, and leave it in BAKE. */
+static int
+choose(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *not_pic)
 {
     const struct kiln_python *python = &bake->python;
     enum kiln_libpython wanted = bake->options->libpython;
-    if (kiln_ctx_get_tmpdir(ctx) == NULL) {
-        return KILN_ERR_SYSTEM;
-    }
-
-    const char *not_pic = NULL;
-    for (size_t i = 0; i < bake->modules.count && not_pic == NULL; i++) {
-        not_pic = bake->modules.items[i].isolated.not_pic != NULL
-                      ? bake->modules.items[i].found->name
-                      : NULL;
-    }
 
     /* As the interpreter itself is, first; static before shared. */
     const char *reason = NULL;
@@ -133,7 +129,7 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
             continue;
         }
         for (int other = 0; other < 2; other++) {
-            bool works;
+            bool works = false;
             const char *why = NULL;
             bake->shared_libpython = shared;
             bake->pie = other ? !python->pie : python->pie;
@@ -163,4 +159,90 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
                      : wanted == KILN_LIBPYTHON_SHARED ? "shared "
                                                        : "",
                      reason != NULL ? reason : "it is not installed", python->version);
+}
+
+/* The first module that can be in no position-independent executable; NULL if all can. */
+static const char *
+find_not_pic(const struct kiln_bake *bake)
+{
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        if (bake->modules.items[i].isolated.not_pic != NULL) {
+            return bake->modules.items[i].found->name;
+        }
+    }
+    return NULL;
+}
+
+/* Where the outcome of the trials is remembered: a file called after all that they depend on, as far
+ * as that can be told; NULL if there is no cache. */
+static const char *
+get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *not_pic)
+{
+    const struct kiln_python *python = &bake->python;
+    const char *path = NULL;
+    struct kiln_ctx silent = {.quiet = true};
+    const char *cache = kiln_file_get_cache_dir(&silent);
+    const char *dir = cache == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/trials", cache);
+    if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
+        const char *const files[] = {python->static_library, python->shared_library,
+                                     kiln_process_find(ctx, bake->driver, NULL)};
+        const char *text = kiln_arena_printf(
+            &ctx->arena, KILN_VERSION " %s %s %s %d %d %d", python->identity, bake->driver,
+            bake->linker, (int)bake->options->libpython, not_pic != NULL, python->pie);
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            struct stat st;
+            if (files[i] != NULL && stat(files[i], &st) == 0) {
+                text = kiln_arena_printf(&ctx->arena, "%s %s %lld %lld.%ld", text, files[i],
+                                         (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                                         st.st_mtim.tv_nsec);
+            }
+        }
+        path = kiln_arena_printf(&ctx->arena, "%s/%016llx", dir,
+                                 (unsigned long long)XXH3_64bits(text, strlen(text)));
+    }
+    kiln_ctx_release(&silent);
+    return path;
+}
+
+static bool
+recall(const char *path, struct kiln_bake *bake)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_file file;
+    bool known =
+        path != NULL && access(path, R_OK) == 0 && kiln_file_map(&silent, path, &file) == 0;
+    if (known) {
+        known = file.bytes.len == 2;
+        if (known) {
+            bake->shared_libpython = file.bytes.ptr[0] == '1';
+            bake->pie = file.bytes.ptr[1] == '1';
+        }
+        kiln_file_release(&file);
+    }
+    kiln_ctx_release(&silent);
+    return known;
+}
+
+int
+kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    if (kiln_ctx_get_tmpdir(ctx) == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    const char *not_pic = find_not_pic(bake);
+    const char *memory = get_memory(ctx, bake, not_pic);
+    if (recall(memory, bake)) {
+        return 0;
+    }
+    int result = choose(ctx, bake, not_pic);
+    /* A static library that does not link for want of another will be tried again. */
+    bool settled = !bake->shared_libpython || bake->python.static_library == NULL ||
+                   bake->options->libpython == KILN_LIBPYTHON_SHARED;
+    if (result == 0 && memory != NULL && settled) {
+        const char text[] = {bake->shared_libpython ? '1' : '0', bake->pie ? '1' : '0'};
+        struct kiln_ctx silent = {.quiet = true};
+        kiln_file_write(&silent, memory, kiln_span_of(text, sizeof text));
+        kiln_ctx_release(&silent);
+    }
+    return result;
 }

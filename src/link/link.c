@@ -19,73 +19,107 @@ say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
              bake->python.version, bake->shared_libpython ? "shared" : "static");
 }
 
-int
-kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
+static void
+list_extensions(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    struct kiln_link_options settled = *options;
-    settled.output = options->output == NULL ? "python" : options->output;
-    struct kiln_bake bake = {.options = &settled};
+    for (size_t i = 0; i < bake->found.count; i++) {
+        *KILN_ARENA_PUSH(&ctx->arena, &bake->extensions) =
+            (struct kiln_baked){.found = &bake->found.items[i]};
+    }
+}
+
+static int
+run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    const struct kiln_link_options *options = bake->options;
     int result;
 
     /* The interpreter itself knows best where its headers, libraries and packages are. */
     result =
-        kiln_python_ask(ctx, options->python == NULL ? "python3" : options->python, &bake.python);
+        kiln_python_ask(ctx, options->python == NULL ? "python3" : options->python, &bake->python);
     if (result < 0) {
         return result;
     }
 
     /* Every extension that this interpreter could import from the paths, under the name by which it
      * would: from here on a module is known by its dotted name. */
-    result = kiln_search(ctx, &bake.python, &settled.paths, &bake.found);
+    result = kiln_search(ctx, &bake->python, &options->paths, &bake->found);
     if (result < 0) {
         return result;
     }
 
-    /* Fat extensions can be baked; all others stay files, and their reasons are said. */
-    result = kiln_bake_select(ctx, &bake);
+    /* Which version of which distribution each belongs to: it will not be mixed with another one
+     * where the executable runs, and shares with its own distribution what a process has one of. */
+    list_extensions(ctx, bake);
+    result = kiln_bake_distributions(ctx, bake);
     if (result < 0) {
         return result;
     }
 
-    /* From here on it is known which version of which distribution a module belongs to, so that it
-     * will not be mixed with another one where the executable runs. */
-    result = kiln_bake_distributions(ctx, &bake);
+    /* One look at each: what it holds, and, isolated, its relocatable, with one exported symbol and
+     * nothing else that another module could meet. From here on these can be linked in any number
+     * and order. */
+    result = kiln_bake_read(ctx, bake);
     if (result < 0) {
         return result;
     }
 
-    /* Give each module its relocatable: one exported symbol, and nothing else that another module
-     * could meet. From here on modules can be linked in any number and order. */
-    result = kiln_bake_isolate(ctx, &bake);
+    /* Fat extensions are baked; all others stay files, and their reasons are said. */
+    result = kiln_bake_select(ctx, bake);
+    if (result < 0) {
+        return result;
+    }
+
+    /* Modules have one scope from here on. What was each one's own is by now, but for the libraries
+     * that some bring along. */
+    result = kiln_bake_check_helpers(ctx, bake);
     if (result < 0) {
         return result;
     }
 
     /* Which compiler driver and linker join them, and to which form of libpython. */
-    result = kiln_bake_toolchain(ctx, &bake);
+    result = kiln_bake_toolchain(ctx, bake);
     if (result < 0) {
         return result;
     }
-    result = kiln_bake_libpython(ctx, &bake);
+    result = kiln_bake_libpython(ctx, bake);
+    if (result < 0) {
+        return result;
+    }
+
+    result = kiln_bake_check_exports(ctx, bake);
     if (result < 0) {
         return result;
     }
 
     /* What is not an extension: the importer, and the table it looks modules up in. */
-    result = kiln_bake_runtime(ctx, &bake);
+    result = kiln_bake_runtime(ctx, bake);
     if (result < 0) {
         return result;
     }
-    result = kiln_bake_data(ctx, &bake);
+    result = kiln_bake_data(ctx, bake);
     if (result < 0) {
         return result;
     }
 
     /* The executable comes into being under another name and takes its own when it is whole. */
-    result = kiln_bake_output(ctx, &bake);
+    result = kiln_bake_output(ctx, bake);
     if (result < 0) {
         return result;
     }
-    say_result(ctx, &bake);
-    return 0;
+    say_result(ctx, bake);
+    return kiln_bake_report(ctx, bake);
+}
+
+int
+kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
+{
+    struct kiln_link_options settled = *options;
+    settled.output = options->output == NULL ? "python" : options->output;
+    struct kiln_bake bake = {.options = &settled};
+    /* Open until the linker has read what came out of it. */
+    kiln_cache_open(ctx, &bake.cache);
+    int result = run_passes(ctx, &bake);
+    kiln_cache_close(&bake.cache);
+    return result;
 }

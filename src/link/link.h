@@ -15,6 +15,8 @@ struct kiln_link_options {
     const char *output; /* NULL: "python" */
     const char *linker; /* "bfd", "gold", "lld", "mold"; NULL: lld if present, else bfd */
     enum kiln_libpython libpython; /* the one asked for */
+    struct kiln_strings exports;   /* symbols of modules that stay visible under their own names */
+    const char *report;            /* where a report goes, as JSON; NULL: nowhere */
     struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
 };
 

@@ -1,61 +1,192 @@
-/* From the section to an object file: decompress the relocatable of each module and isolate it
- * under the module's dotted name. */
+/* From the extension files to objects that can be linked together: each file is looked at once, its
+ * record is read, its relocatable decompressed and isolated under the module's dotted name, and the
+ * result written, on every core.
+ *
+ * Large results are kept in the cache, where the linker reads them; a second run only reads their
+ * notes. Small ones, of which there may be thousands, are made faster than they are looked up, and
+ * go, a run of neighbours at a time, into one archive: a linker opens a hundred files, not ten
+ * thousand. */
 #include "base/file.h"
+#include "base/parallel.h"
+#include "elf/elf.h"
 #include "link/bake.h"
 
-static int
-isolate_one(struct kiln_ctx *ctx, const struct kiln_python *python, const char *tmpdir,
-            size_t number, struct kiln_baked *module)
+enum {
+    RUN = 64,           /* extensions that are one worker's at a time, and share an archive */
+    SMALL = 128 * 1024, /* bytes of a relocatable */
+};
+
+/* What a run of neighbours comes to. */
+struct run {
+    const char *archive; /* NULL: it has nothing small */
+    struct kiln_strings files;
+};
+
+struct reading {
+    struct kiln_bake *bake;
+    const char *tmpdir;
+    struct run *runs;
+};
+
+/* A run in the making. */
+struct making {
+    struct kiln_ctx *ctx;
+    struct reading *reading;
+    size_t number;
+    struct kiln_arena scratch; /* its objects */
+    struct kiln_ar_member members[RUN];
+    size_t member_count;
+};
+
+static bool
+is_reserved(const struct kiln_python *python, const char *name)
 {
-    const char *path = module->found->path;
-    module->object = kiln_arena_printf(&ctx->arena, "%s/m%zu.o", tmpdir, number);
+    size_t len = strcspn(name, ".");
+    for (size_t i = 0; i < python->reserved.count; i++) {
+        const char *reserved = python->reserved.items[i];
+        if (strncmp(reserved, name, len) == 0 && reserved[len] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
 
-    /* The object is larger than all else in the arena; it is not needed once written. */
-    struct kiln_ctx inner = {.say = ctx->say, .quiet = ctx->quiet, .verbose = ctx->verbose};
+/* Isolate the relocatable of EXTENSION, or find the result in the cache, and put it where the
+ * linker will look. */
+static int
+isolate(struct making *making, struct kiln_baked *extension)
+{
+    struct kiln_ctx *ctx = making->ctx;
+    struct kiln_cache *cache = &making->reading->bake->cache;
+    struct run *run = &making->reading->runs[making->number];
+    const struct kiln_isolation as = {
+        .name = extension->found->name,
+        .init = making->reading->bake->python.init,
+        .distribution = kiln_baked_get_distribution(ctx, extension),
+        .own = &extension->own,
+        .exports = &making->reading->bake->options->exports,
+    };
+    bool is_small = extension->fat.object_size < SMALL;
+    struct kiln_cache_key key = {0};
+    struct kiln_span object, bytes;
+
+    if (!is_small && cache->dir != NULL) {
+        key = kiln_cache_make_key(cache, extension->fat.frame, &as);
+        const char *path = kiln_cache_find(ctx, cache, &key, &extension->isolated);
+        if (path != NULL) {
+            kiln_strings_push(&ctx->arena, &run->files, path);
+            return 0;
+        }
+    }
+    int result = kiln_fat_decompress(ctx, &extension->fat, extension->found->path, &making->scratch,
+                                     &object);
+    if (result < 0) {
+        return result;
+    }
+    result = kiln_isolate(ctx, object, &as, &extension->isolated, &making->scratch, &bytes);
+    if (result < 0) {
+        return kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out",
+                         extension->found->path, extension->found->name);
+    }
+    if (is_small) {
+        making->members[making->member_count++] = (struct kiln_ar_member){
+            .name = kiln_arena_printf(&ctx->arena, "%s.o", extension->found->name),
+            .contents = bytes};
+        return 0;
+    }
+    const char *path = kiln_cache_keep(ctx, cache, &key, bytes, &extension->isolated);
+    if (path == NULL) {
+        path = kiln_arena_printf(&ctx->arena, "%s/m%zu-%zu.o", making->reading->tmpdir,
+                                 making->number, run->files.count);
+        result = kiln_file_write(ctx, path, bytes);
+    }
+    kiln_strings_push(&ctx->arena, &run->files, path);
+    return result;
+}
+
+static int
+read_extension(struct making *making, struct kiln_baked *extension)
+{
+    struct kiln_ctx *ctx = making->ctx;
+    const struct kiln_found *found = extension->found;
+    extension->reason = found->reason;
+    if (extension->reason == NULL && is_reserved(&making->reading->bake->python, found->name)) {
+        extension->reason = "the standard library has a module of this name, which Python prefers";
+    }
+    if (extension->reason != NULL) {
+        return 0;
+    }
+    bool is_fat = false;
     struct kiln_file file;
-    struct kiln_span object;
-    int result = kiln_file_map(&inner, path, &file);
+    int result = kiln_file_map(ctx, found->path, &file);
     if (result == 0) {
-        result = kiln_fat_read_object(&inner, file.bytes, path, &object);
+        result = kiln_fat_read(ctx, file.bytes, found->path, &extension->fat, &is_fat);
     }
     if (result == 0) {
-        result = kiln_file_write(&inner, module->object, object);
-    }
-    kiln_file_release(&file);
-    ctx->errors += inner.errors;
-    kiln_ctx_release(&inner);
-
-    if (result == 0) {
-        result =
-            kiln_isolate(ctx, module->object, module->found->name, python->init, &module->isolated);
-        if (result < 0) {
-            kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out", path,
-                      module->found->name);
+        extension->reason =
+            !is_fat ? "it was built without Kiln (see `kiln help pip`)" : extension->fat.failure;
+        if (extension->reason == NULL) {
+            result = isolate(making, extension);
         }
-        else {
-            const struct kiln_isolated *isolated = &module->isolated;
+        if (extension->reason == NULL && result == 0) {
+            const struct kiln_isolated *isolated = &extension->isolated;
             kiln_say(ctx, KILN_DETAIL, "%s: %s, %llu bytes, %zu constructors deferred, from %s",
-                     module->found->name, isolated->init, (unsigned long long)isolated->size,
-                     isolated->constructors, path);
+                     found->name, isolated->init, (unsigned long long)isolated->size,
+                     isolated->constructors, found->path);
         }
+    }
+    extension->fat.frame = kiln_span_of(NULL, 0);
+    kiln_file_release(&file);
+    return result;
+}
+
+static int
+read_run(struct kiln_ctx *ctx, size_t number, void *arg)
+{
+    struct reading *reading = arg;
+    struct kiln_baked_list *extensions = &reading->bake->extensions;
+    struct making making = {.ctx = ctx, .reading = reading, .number = number};
+    int result = 0;
+    for (size_t i = number * RUN; i < extensions->count && i < (number + 1) * RUN; i++) {
+        int failed = read_extension(&making, &extensions->items[i]);
+        result = failed < 0 ? failed : result;
+    }
+    if (result == 0 && making.member_count > 0) {
+        struct run *run = &reading->runs[number];
+        run->archive = kiln_arena_printf(&ctx->arena, "%s/modules-%zu.a", reading->tmpdir, number);
+        result = kiln_ar_write(ctx, run->archive, making.members, making.member_count);
+    }
+    kiln_arena_release(&making.scratch);
+    return result;
+}
+
+static int
+read_all(struct kiln_ctx *ctx, struct reading *reading)
+{
+    struct kiln_bake *bake = reading->bake;
+    size_t run_count = (bake->extensions.count + RUN - 1) / RUN;
+    reading->runs = kiln_arena_alloc(&ctx->arena, (run_count + 1) * sizeof *reading->runs);
+    bake->objects.count = 0;
+    int result = kiln_parallel_run(ctx, "isolate", run_count, read_run, reading);
+    for (size_t i = 0; i < run_count; i++) {
+        if (reading->runs[i].archive != NULL) {
+            kiln_strings_push(&ctx->arena, &bake->objects, reading->runs[i].archive);
+        }
+        kiln_strings_push_all(&ctx->arena, &bake->objects, &reading->runs[i].files);
     }
     return result;
 }
 
 int
-kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake)
+kiln_bake_read(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
-    if (tmpdir == NULL) {
+    struct reading reading = {.bake = bake, .tmpdir = kiln_ctx_get_tmpdir(ctx)};
+    if (reading.tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    int result = 0;
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        struct kiln_baked *module = &bake->modules.items[i];
-        kiln_progress(ctx, "isolate", i, bake->modules.count, module->found->name);
-        int failed = isolate_one(ctx, &bake->python, tmpdir, i, module);
-        result = failed < 0 ? failed : result;
+    int result = read_all(ctx, &reading);
+    if (result == 0 && kiln_bake_find_conflicts(ctx, bake)) {
+        result = read_all(ctx, &reading);
     }
-    kiln_progress(ctx, "isolate", bake->modules.count, bake->modules.count, NULL);
     return result;
 }

@@ -10,6 +10,27 @@
 #include "base/response.h"
 #include "link/bake.h"
 
+/* The shared library that ARG of MODULE's link names, a path or `-lfoo`, if it is one of the module's
+ * own package: where it was built it may be no more. NULL: it is none. */
+static const char *
+find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *arg)
+{
+    const char *stem = NULL;
+    if (*arg == '/') {
+        return kiln_baked_find_helper(ctx, module, kiln_file_basename(arg));
+    }
+    if (strncmp(arg, "-l", 2) == 0) {
+        stem = arg[2] == ':' ? arg + 3 : kiln_arena_printf(&ctx->arena, "lib%s.so", arg + 2);
+    }
+    for (size_t i = 0; stem != NULL && i < module->fat.shared.count; i++) {
+        const char *base = kiln_file_basename(module->fat.shared.items[i]);
+        if (strncmp(base, stem, strlen(stem)) == 0) {
+            return kiln_baked_find_helper(ctx, module, base);
+        }
+    }
+    return NULL;
+}
+
 /* Arguments that modules recorded, each once: libraries, their directories, run-time switches. A
  * libpython among them is the one we link anyway. */
 static void
@@ -19,19 +40,30 @@ push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_st
     for (size_t i = 0; i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
         for (size_t j = 0; j < module->fat.args.count; j++) {
-            if (strncmp(module->fat.args.items[j], "-lpython", 8) != 0) {
-                kiln_strings_add(&ctx->arena, &seen, module->fat.args.items[j]);
+            const char *arg = module->fat.args.items[j];
+            const char *helper = find_helper(ctx, module, arg);
+            if (strncmp(arg, "-lpython", 8) != 0) {
+                kiln_strings_add(&ctx->arena, &seen, helper != NULL ? helper : arg);
             }
         }
         for (size_t j = 0; j < module->fat.rpaths.count; j++) {
             const char *rpath = module->fat.rpaths.items[j];
-            if (strstr(rpath, "$ORIGIN") == NULL) {
-                kiln_strings_add(&ctx->arena, &seen,
-                                 kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s", rpath));
-            }
+            const char *expanded = kiln_baked_expand_origin(ctx, module, rpath);
+            kiln_strings_add(&ctx->arena, &seen,
+                             kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s",
+                                               expanded != NULL ? expanded : rpath));
         }
     }
     kiln_strings_push_all(&ctx->arena, argv, &seen);
+}
+
+/* The isolated relocatables; the archives among them have no index and are taken whole. */
+static void
+push_objects(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
+{
+    kiln_strings_push(&ctx->arena, argv, "-Wl,--whole-archive");
+    kiln_strings_push_all(&ctx->arena, argv, &bake->objects);
+    kiln_strings_push(&ctx->arena, argv, "-Wl,--no-whole-archive");
 }
 
 static bool
@@ -62,6 +94,20 @@ is_said_undefined(const char *text, const char *symbol)
     return false;
 }
 
+/* The libraries that the link of MODULE named, for a message. */
+static const char *
+list_libraries(struct kiln_ctx *ctx, const struct kiln_baked *module)
+{
+    const char *text = "";
+    for (size_t i = 0; i < module->fat.args.count; i++) {
+        const char *arg = module->fat.args.items[i];
+        if (strncmp(arg, "-l", 2) == 0 || arg[0] == '/') {
+            text = kiln_arena_printf(&ctx->arena, "%s %s", text, arg);
+        }
+    }
+    return *text == '\0' ? " none" : text;
+}
+
 static int
 explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
 {
@@ -71,11 +117,12 @@ explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *
         for (size_t j = 0; j < module->isolated.undefined.count; j++) {
             const char *symbol = module->isolated.undefined.items[j];
             if (is_said_undefined(text, symbol)) {
-                result =
-                    kiln_fail(ctx, KILN_ERR_INPUT,
-                              "%s: %s needs the symbol %s, which no library of its link defines; "
-                              "add the library to the extension's build, or leave it out",
-                              module->found->path, module->found->name, symbol);
+                result = kiln_fail(
+                    ctx, KILN_ERR_INPUT,
+                    "%s: %s needs the symbol %s, which no library of its link defines "
+                    "(it named:%s); add the library to the extension's build, or leave "
+                    "it out",
+                    module->found->path, module->found->name, symbol, list_libraries(ctx, module));
             }
         }
     }
@@ -112,8 +159,9 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
     }
     kiln_bake_push_archive(ctx, bake, &args);
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        kiln_strings_push(arena, &args, bake->modules.items[i].object);
+    push_objects(ctx, bake, &args);
+    if (bake->options->exports.count > 0) {
+        kiln_strings_push(arena, &args, "-Wl,--export-dynamic");
     }
     kiln_strings_push(arena, &args, bake->data);
     kiln_strings_push(arena, &args, bake->runtime);

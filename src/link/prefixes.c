@@ -91,6 +91,9 @@ emit_records(FILE *stream, const struct kiln_installed *const *origins, size_t c
 {
     fputs("\t.section .data.kiln_distributions,\"aw\",%progbits\n\t.balign 8\n", stream);
     for (size_t i = 0; i < count; i++) {
+        if (origins[i] == NULL) {
+            continue; /* all of its extensions stay files */
+        }
         fprintf(stream,
                 "kiln_distribution_%zu:\n\t.4byte .Ldirectory%zu-.\n\t.4byte .Lname%zu-.\n"
                 "\t.4byte .Lversion%zu-.\n\t.4byte 0\n\t.8byte 0\n",
@@ -98,6 +101,9 @@ emit_records(FILE *stream, const struct kiln_installed *const *origins, size_t c
     }
     fputs("\t.section .rodata.kiln_distributions,\"a\",%progbits\n", stream);
     for (size_t i = 0; i < count; i++) {
+        if (origins[i] == NULL) {
+            continue;
+        }
         emit_string(stream, "directory", i, origins[i]->directory);
         emit_string(stream, "name", i, origins[i]->name);
         emit_string(stream, "version", i, origins[i]->version);
@@ -123,6 +129,9 @@ kiln_distributions_emit(struct kiln_ctx *ctx, const struct kiln_bake *bake, FILE
     }
     struct kiln_prefix_list prefixes = {0};
     kiln_prefixes_find(ctx, modules, count, &prefixes);
+    if (prefixes.count == 0) {
+        return 0;
+    }
     struct kiln_table_name *names = kiln_arena_alloc(&ctx->arena, prefixes.count * sizeof *names);
     for (size_t i = 0; i < prefixes.count; i++) {
         names[i] = (struct kiln_table_name){

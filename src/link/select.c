@@ -1,78 +1,102 @@
-/* Which of the extensions found can be baked: those with a `.kiln` section that holds an object.
- * The others stay files, which is no error, unless one was named on the command line. */
+/* Which of the extensions found are baked: those with a `.kiln` section that holds an object. The
+ * others stay files, which is no error, unless one was named on the command line. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "link/bake.h"
 
-static bool
-is_reserved(const struct kiln_python *python, const char *name)
-{
-    size_t len = strcspn(name, ".");
-    for (size_t i = 0; i < python->reserved.count; i++) {
-        const char *reserved = python->reserved.items[i];
-        if (strncmp(reserved, name, len) == 0 && reserved[len] == '\0') {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int
-keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_found *found,
-     const char *reason)
+keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
 {
+    const struct kiln_found *found = extension->found;
     if (found->given) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s cannot be baked: %s", found->path,
-                         found->name, reason);
+                         found->name, extension->reason);
     }
     bake->kept++;
-    kiln_say(ctx, KILN_NOTE, "%s stays a file: %s (%s)", found->name, reason, found->path);
+    kiln_say(ctx, KILN_NOTE, "%s stays a file: %s (%s)", found->name, extension->reason,
+             found->path);
     return 0;
 }
 
+/* The files of extensions, sorted by their names without directories. */
+struct files {
+    const struct kiln_found **items;
+    size_t count;
+};
+
 static int
-select_one(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_found *found)
+compare_files(const void *a, const void *b)
 {
-    if (found->reason != NULL) {
-        return keep(ctx, bake, found, found->reason);
+    return strcmp(kiln_file_basename((*(const struct kiln_found *const *)a)->path),
+                  kiln_file_basename((*(const struct kiln_found *const *)b)->path));
+}
+
+static struct files
+sort_files(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    struct files files = {.count = bake->extensions.count};
+    files.items = kiln_arena_alloc(&ctx->arena, (files.count + 1) * sizeof *files.items);
+    for (size_t i = 0; i < files.count; i++) {
+        files.items[i] = bake->extensions.items[i].found;
     }
-    if (is_reserved(&bake->python, found->name)) {
-        return keep(ctx, bake, found,
-                    "the standard library has a module of this name, which Python prefers");
+    if (files.count > 0) {
+        qsort(files.items, files.count, sizeof *files.items, compare_files);
     }
-    struct kiln_fat fat = {0};
-    bool fat_found = false;
-    struct kiln_file file;
-    int result = kiln_file_map(ctx, found->path, &file);
-    if (result == 0) {
-        result = kiln_fat_read(ctx, file.bytes, found->path, &fat, &fat_found);
+    return files;
+}
+
+/* The extension that LIBRARY, a shared object in some module's link, is the file of; NULL: of none.
+ * It was linked in a build tree, so that the names of the files have to do. */
+static const struct kiln_found *
+find_extension(const struct files *files, const char *library)
+{
+    const struct kiln_found wanted = {.path = library};
+    const struct kiln_found *key = &wanted;
+    const struct kiln_found **found =
+        files->count == 0 ? NULL
+                          : bsearch(&key, files->items, files->count, sizeof key, compare_files);
+    return found == NULL ? NULL : *found;
+}
+
+/* An extension that is linked against the file of another would bring that file with it, beside the
+ * one that is baked, each with a state of its own. */
+static int
+check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct kiln_baked *module)
+{
+    int result = 0;
+    for (size_t i = 0; i < module->fat.shared.count; i++) {
+        const char *library = module->fat.shared.items[i];
+        const struct kiln_found *other = find_extension(files, library);
+        if (other != NULL) {
+            result =
+                kiln_fail(ctx, KILN_ERR_INPUT,
+                          "%s: %s is linked against %s, which is the file of the extension %s; "
+                          "leave both out of the link, as files they work together",
+                          module->found->path, module->found->name, library, other->name);
+        }
     }
-    kiln_file_release(&file);
-    if (result < 0) {
-        return result;
-    }
-    if (!fat_found) {
-        return keep(ctx, bake, found, "it was built without Kiln (see `kiln help pip`)");
-    }
-    if (fat.failure != NULL) {
-        return keep(ctx, bake, found, fat.failure);
-    }
-    *KILN_ARENA_PUSH(&ctx->arena, &bake->modules) = (struct kiln_baked){.found = found, .fat = fat};
-    return 0;
+    return result;
 }
 
 int
 kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = 0;
-    for (size_t i = 0; i < bake->found.count; i++) {
-        const struct kiln_found *found = &bake->found.items[i];
-        kiln_progress(ctx, "read", i, bake->found.count, found->name);
-        int failed = select_one(ctx, bake, found);
-        result = failed < 0 ? failed : result;
+    struct files files = sort_files(ctx, bake);
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->reason != NULL) {
+            int failed = keep(ctx, bake, extension);
+            result = failed < 0 ? failed : result;
+        }
+        else {
+            int failed = check_libraries(ctx, &files, extension);
+            result = failed < 0 ? failed : result;
+            *KILN_ARENA_PUSH(&ctx->arena, &bake->modules) = *extension;
+        }
     }
-    kiln_progress(ctx, "read", bake->found.count, bake->found.count, NULL);
     if (result == 0 && bake->modules.count == 0) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "nothing to bake: %s; build packages with `kiln pip install`",

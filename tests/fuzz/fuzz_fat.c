@@ -18,7 +18,8 @@ read_section(struct kiln_ctx *ctx, struct kiln_span bytes)
     struct kiln_span object;
     if (kiln_fat_parse_section(ctx, bytes, "input", &section) == 0 &&
         kiln_fat_parse_record(ctx, &section, &fat) == 0 &&
-        kiln_fat_decompress(ctx, &section, &object) == 0 && object.len != fat.object_size)
+        kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object) == 0 &&
+        object.len != fat.object_size)
     {
         abort();
     }
@@ -31,7 +32,7 @@ read_file(struct kiln_ctx *ctx, struct kiln_span bytes)
     struct kiln_span object;
     bool found;
     if (kiln_fat_read(ctx, bytes, "input", &fat, &found) == 0 && found) {
-        kiln_fat_read_object(ctx, bytes, "input", &object);
+        kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object);
     }
 }
 

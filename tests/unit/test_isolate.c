@@ -73,7 +73,8 @@ static void
 isolate(struct fixture *fixture, const char *object, const char *name, const char *init)
 {
     copy_object(fixture, object);
-    int result = kiln_isolate(&fixture->ctx, fixture->path, name, init, &fixture->isolated);
+    const struct kiln_isolation as = {.name = name, .init = init};
+    int result = kiln_isolate_file(&fixture->ctx, fixture->path, &as, &fixture->isolated);
     if (result != 0) {
         fail_msg("%s", said);
     }
@@ -135,7 +136,8 @@ damage_section(struct fixture *fixture, const char *name, void (*damage)(Elf64_S
 static void
 assert_fails(struct fixture *fixture, const char *name, const char *init, const char *text)
 {
-    assert_true(kiln_isolate(&fixture->ctx, fixture->path, name, init, &fixture->isolated) < 0);
+    const struct kiln_isolation as = {.name = name, .init = init};
+    assert_true(kiln_isolate_file(&fixture->ctx, fixture->path, &as, &fixture->isolated) < 0);
     if (strstr(said, text) == NULL) {
         fail_msg("\"%s\" does not say \"%s\"", said, text);
     }

@@ -26,7 +26,7 @@ RUNTIME_SRC := $(wildcard runtime/*.c)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 # All C that is ours, for the gates.
-C_FILES := $(wildcard $(foreach dir,src/* tool runtime include/kiln tests/* examples/*,$(dir)/*.c $(dir)/*.h))
+C_FILES := $(wildcard $(foreach dir,src/* tool runtime include/kiln tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
 SH_FILES := .ci/run $(wildcard tools/*)
 
 HOST_OBJ    := $(HOST_SRC:%.c=$(B)/obj/%.o)
@@ -83,8 +83,10 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
                $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
-               $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz)
-DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix matrix-sid fuzz,$(MAKECMDGOALS)),,--check)
+               $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
+               $(if $(filter bench bench-quick,$(MAKECMDGOALS)),bench)
+DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix matrix-sid bench bench-quick fuzz,\
+                           $(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
 
@@ -210,6 +212,14 @@ protocols-page:
 	$(PYTHON) bench/protocols_page.py $(wildcard $(B)/matrix $(B)/matrix-sid) >$(B)/protocols.md
 	cp $(B)/protocols.md docs/protocols.md
 
+# Kiln beside what it replaces: docs/benchmarks.md and bench/results/ come of it.
+bench: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/bench.py $(BENCH_ARGS)
+bench-quick: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/bench.py --quick $(BENCH_ARGS)
+
 ## --- Installing ---------------------------------------------------------------------------------
 
 TO := $(DESTDIR)$(PREFIX)
@@ -237,6 +247,7 @@ help:
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, from Debian sid in a chroot'
 	@echo 'make protocols-page  docs/protocols.md from what the two found'
+	@echo 'make bench        measure, beside what Kiln replaces; bench-quick: in two minutes'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'
@@ -245,7 +256,7 @@ help:
 
 force:
 .PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke sanitized \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid protocols-page \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid protocols-page bench bench-quick \
         install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

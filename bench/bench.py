@@ -20,7 +20,6 @@ import page
 from baking import KILN, ROOT, Failure, choose_python, get_facts, output_of
 from workload import FILES, SIDES, Workload, list_parents
 
-RESULTS = ROOT / "bench" / "results"
 SAMPLED = 100  # imports through a scanned inittab of 100,000 modules
 
 
@@ -90,7 +89,11 @@ def measure_imports(workload, counts, runs):
             say(f"importing {count:,} modules, {names} names")
             programs = list(list_programs(workload, count, names))
             samples = take_turns(programs, runs if count <= 10_000 else max(3, runs // 2))
-            found += [describe(program, samples[program]) for program in programs]
+            for program in programs:
+                if (count, names) != page.PLOTTED:
+                    for sample in samples[program]:
+                        del sample["places"]
+                found.append(describe(program, samples[program]))
     return found
 
 
@@ -145,10 +148,20 @@ def measure_table(workload, counts):
     return found
 
 
+def format_json(result):
+    """A line for each thing measured."""
+    def format_value(value):
+        if isinstance(value, list):
+            return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        return json.dumps(value)
+    return "{\n " + ",\n ".join(f'"{key}": {format_value(value)}' for key, value in result.items()) + "\n}\n"
+
+
 def describe_machine():
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
-    return {"system": platform.platform(), "processor": model.group(1) if model else platform.machine(),
+    kernel = ".".join(platform.release().split(".")[:2])
+    return {"system": f"{platform.system()} {kernel}", "processor": model.group(1) if model else platform.machine(),
             "cores": os.cpu_count(), "compiler": output_of("cc", "--version").split("\n")[0],
             "linker": output_of("ld.lld", "--version").strip()}
 
@@ -169,10 +182,13 @@ def main():
               "start": measure_start(workload, [count for count in counts if count >= 1000], runs),
               "lookup": measure_lookup(workload, 10_000, runs),
               "table": measure_table(workload, [10_000, 100_000] if options.quick else [10_000, 100_000, 1_000_000])}
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"python-{facts['version']}{'-quick' if options.quick else ''}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    page.RESULTS.mkdir(exist_ok=True)
+    path = page.RESULTS / f"python-{facts['version']}{'-quick' if options.quick else ''}.json"
+    path.write_text(format_json(result))
     say(f"{path.relative_to(ROOT)} written")
+    if not options.quick:
+        page.write()
+        say(f"{page.PAGE.relative_to(ROOT)} and its plots written")
     print(page.format_summary(result))
 
 

@@ -1,9 +1,19 @@
-"""docs/benchmarks.md and its plots, from what bench.py has kept in bench/results/."""
+"""docs/benchmarks.md and its plots, from what bench.py has kept in bench/results/.
+
+Run by `make bench`, and by itself after a change of the page: `python3 bench/page.py`.
+"""
 
 import json
 import statistics
 
+from baking import ROOT
+
+RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOTS = ROOT / "docs" / "benchmarks"
+
 MICRO = 1e3  # nanoseconds
+PLOTTED = (10_000, "flat")  # the count and names of which the times on the way are plotted
 
 
 def get_median(samples, key):
@@ -59,19 +69,204 @@ def list_goals(result):
     return [goal for goal in goals if goal[2] is not None]
 
 
+def list_counts(result):
+    return sorted({row["count"] for row in result["imports"]})
+
+
+def describe_run(result):
+    machine = result["machine"]
+    return (f"Python {result['python']}, Kiln {result['kiln']}, {machine['processor']}, {machine['cores']} cores; "
+            f"medians of {result['runs']} processes")
+
+
 def format_summary(result):
-    lines = [f"Python {result['python']}, Kiln {result['kiln']}, {result['machine']['processor']}, "
-             f"{result['machine']['cores']} cores; medians of {result['runs']} processes", ""]
+    lines = [describe_run(result), ""]
     for what, goal, value in list_goals(result):
         lines.append(f"  {what:<56}{value:>9.2f}   {goal}")
-    lines += ["", "  microseconds an import" + " " * 18 + "".join(
-        f"{count:>10,}" for count in sorted({row["count"] for row in result["imports"]}))]
+    counts = list_counts(result)
+    lines += ["", f"  {'microseconds an import':<46}" + "".join(f"{count:>10,}" for count in counts)]
+    for title, names, values in list_import_rows(result):
+        lines.append(f"    {title:<36}{names:<8}" + "".join(
+            f"{'':>10}" if value is None else f"{value:>10.2f}" for value in values))
+    return "\n".join(lines)
+
+
+def list_import_rows(result):
+    """(side, names, microseconds an import at each count)."""
     titles = {row["side"]: row["title"] for row in result["imports"]}
     for names in ("flat", "dotted"):
         for side, title in titles.items():
-            values = [get_import_time(result, side, count, names)
-                      for count in sorted({row["count"] for row in result["imports"]})]
+            values = [get_import_time(result, side, count, names) for count in list_counts(result)]
             if any(value is not None for value in values):
-                lines.append(f"    {title[:30]:<30} {names:<7}" + "".join(
-                    f"{'':>10}" if value is None else f"{value:>10.2f}" for value in values))
-    return "\n".join(lines)
+                yield title, names, values
+
+
+# --- The page -----------------------------------------------------------------------------------
+
+def make_table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def format_number(value, digits=2):
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def format_spread(samples, key, scale):
+    values = [sample[key] / scale for sample in samples]
+    return f"{statistics.median(values):.1f} ({min(values):.1f} .. {max(values):.1f})"
+
+
+def write_start(result):
+    rows = []
+    for row in result["start"]:
+        rows.append([row["title"], row["libpython"], f"{row['count']:,}",
+                     format_spread(row["samples"], "process_nanoseconds", 1e6),
+                     format_spread(row["samples"], "peak_kilobytes", 1e3)])
+    return make_table(["linked in, none imported", "libpython", "modules", "milliseconds", "peak memory, MB"], rows)
+
+
+def write_import_memory(result):
+    rows = []
+    for count in list_counts(result):
+        for row in result["imports"]:
+            if row["count"] == count and row["names"] == "flat" and row["samples"][0]["imported"] == count:
+                rows.append([row["title"], f"{count:,}", format_spread(row["samples"], "process_nanoseconds", 1e6),
+                             format_spread(row["samples"], "peak_kilobytes", 1e3)])
+    return make_table(["all imported", "modules", "milliseconds, whole process", "peak memory, MB"], rows)
+
+
+def write_result(result):
+    """The lines of the page for one Python."""
+    version = result["python"]
+    lines = [f"## Python {version}", "", describe_run(result) + f"; {result['machine']['system']}, "
+             f"{result['machine']['compiler']}, {result['machine']['linker']}.", ""]
+    lines += make_table(["what", "wanted", "measured"],
+                        [[what, goal, format_number(value)] for what, goal, value in list_goals(result)])
+    lines += ["", f"![time of an import against its position](benchmarks/position-{version}.svg)",
+              f"![time of an import against the number of modules](benchmarks/imports-{version}.svg)",
+              f"![start-up and memory against the number of modules](benchmarks/start-{version}.svg)",
+              "", "### Importing all modules, microseconds an import", ""]
+    lines += make_table(["side", "names", *(f"{count:,}" for count in list_counts(result))],
+                        [[title, names, *map(format_number, values)]
+                         for title, names, values in list_import_rows(result)])
+    lines += ["", "### Starting, and importing all: time and memory", "", "Median (fastest .. slowest).", ""]
+    lines += write_start(result) + [""] + write_import_memory(result)
+    lookup = result["lookup"]
+    lines += ["", "### Looking a name up", ""]
+    instructions = lookup["instructions_of_hit_and_miss"]
+    lines += make_table(["10,000 names, in an order that no cache foresees", "nanoseconds"],
+                        [[word, format_number(get_median(lookup["samples"], f"{word}_nanoseconds"))]
+                         for word in ("hit", "miss")])
+    if instructions is not None:
+        lines += ["", f"Instructions, the mean of hit and miss: {instructions:.0f}."]
+    lines += ["", "### Making the table", ""]
+    lines += make_table(["names", "milliseconds", "bytes a module besides its name"],
+                        [[f"{row['count']:,}", format_number(row["nanoseconds"] / 1e6, 0),
+                          format_number((row["bytes"] - row["bytes_of_names"]) / row["count"])]
+                         for row in result["table"]])
+    return lines + [""]
+
+
+HEAD = """# Benchmarks
+
+Kiln beside what it replaces. Made by `make bench` (a few minutes; `make bench-quick` is a part of it), from
+`bench/results/`; nothing on this page is written by hand. Every figure is a median over fresh processes, the sides
+taking turns in one run; ratios hold better than times, as machines differ.
+
+The modules are as small as a module of any use can be: multi-phase, one method, one exec slot. The sides:
+
+- **floor**: create and execute each module in a C loop, nothing else: no import can be faster.
+- **CPython's inittab**: `PyImport_ExtendInittab()`; scanned at each import. With 100,000 modules every
+  1,000th is imported, as all would take minutes.
+- **inittab, Kiln_HashInittab()**: the same, one call later.
+- **unordered_map**: filled at start-up, behind a finder in Python and a loader in C++, as large monorepos do.
+- **shared libraries on sys.path**: the path finder and `dlopen`, up to 1,000 files.
+- **Kiln_LookupSymbols()**: no table, the dynamic symbol table of the executable.
+- **Kiln**: the table; with its fast path off, importlib's own code calls Kiln's finder and loader.
+"""
+
+
+def draw_plots(result):
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "kiln", "svg.fonttype": "none", "font.size": 9,
+                                "axes.spines.top": False, "axes.spines.right": False})
+    PLOTS.mkdir(exist_ok=True)
+    version = result["python"]
+    draw_positions(result, PLOTS / f"position-{version}.svg")
+    draw_counts(result, PLOTS / f"imports-{version}.svg")
+    draw_start(result, PLOTS / f"start-{version}.svg")
+
+
+def save(figure, path):
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+
+
+def new_figure(columns=1):
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(7.5, 3.8))
+    return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+
+
+def draw_positions(result, path):
+    """The plot of the discussion: how long each import took, first to last."""
+    figure, (axes,) = new_figure()
+    for row in result["imports"]:
+        if (row["count"], row["names"]) != PLOTTED:
+            continue
+        steps = []
+        for sample in row["samples"]:
+            before = [(0, 0), *map(tuple, sample["places"])]
+            steps.append([(n2, (t2 - t1) / (n2 - n1) / MICRO)
+                          for (n1, t1), (n2, t2) in zip(before, before[1:])])
+        places = [n for n, _ in steps[0]]
+        axes.plot(places, [statistics.median(s[i][1] for s in steps) for i in range(len(places))],
+                  label=row["title"], linewidth=1.2)
+    axes.set(yscale="log", xlabel="position of the module, of 10,000", ylabel="microseconds an import")
+    axes.legend(frameon=False, fontsize=7)
+    save(figure, path)
+
+
+def draw_counts(result, path):
+    figure, (axes,) = new_figure()
+    counts = list_counts(result)
+    for title, names, values in list_import_rows(result):
+        if names == "flat":
+            points = [(count, value) for count, value in zip(counts, values) if value is not None]
+            axes.plot(*zip(*points), label=title, marker="o", markersize=3, linewidth=1.2)
+    axes.set(xscale="log", yscale="log", xlabel="modules linked in, all imported", ylabel="microseconds an import")
+    axes.legend(frameon=False, fontsize=7)
+    save(figure, path)
+
+
+def draw_start(result, path):
+    figure, (time, memory) = new_figure(2)
+    static = [row for row in result["start"] if row["libpython"] == result["start"][0]["libpython"]]
+    for title in dict.fromkeys(row["title"] for row in static):
+        rows = [row for row in static if row["title"] == title]
+        counts = [row["count"] for row in rows]
+        time.plot(counts, [get_median(row["samples"], "process_nanoseconds") / 1e6 for row in rows],
+                  label=title, marker="o", markersize=3, linewidth=1.2)
+        memory.plot(counts, [get_median(row["samples"], "peak_kilobytes") / 1e3 for row in rows],
+                    label=title, marker="o", markersize=3, linewidth=1.2)
+    time.set(xscale="log", ylim=(0, None), xlabel="modules linked in, none imported", ylabel="milliseconds, whole process")
+    memory.set(xscale="log", ylim=(0, None), xlabel="modules linked in, none imported", ylabel="peak memory, MB")
+    time.legend(frameon=False, fontsize=7)
+    save(figure, path)
+
+
+def write():
+    """Make the page and its plots of all results of whole runs."""
+    lines = [HEAD]
+    for path in sorted(RESULTS.glob("python-*.json")):
+        result = json.loads(path.read_text())
+        if not result["quick"]:
+            lines += write_result(result)
+            draw_plots(result)
+    PAGE.write_text("\n".join(lines).rstrip("\n") + "\n")
+
+
+if __name__ == "__main__":
+    write()

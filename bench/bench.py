@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import page
+import real
 from baking import KILN, ROOT, Failure, choose_python, get_facts, output_of
 from workload import FILES, SIDES, Workload, list_parents
 
@@ -133,7 +134,7 @@ def measure_lookup(workload, count, runs):
     return {"count": count, "samples": samples, "instructions_of_hit_and_miss": instructions}
 
 
-def measure_table(workload, counts):
+def measure_table(counts):
     """Making a table: the time, and the bytes a module takes in it."""
     found = []
     for count in counts:
@@ -181,7 +182,10 @@ def main():
               "imports": measure_imports(workload, counts, runs),
               "start": measure_start(workload, [count for count in counts if count >= 1000], runs),
               "lookup": measure_lookup(workload, 10_000, runs),
-              "table": measure_table(workload, [10_000, 100_000] if options.quick else [10_000, 100_000, 1_000_000])}
+              "table": measure_table([10_000, 100_000] if options.quick else [10_000, 100_000, 1_000_000])}
+    if not options.quick:
+        say("importing and running real packages")
+        result["real"] = real.measure_packages(facts["executable"], runs)
     page.RESULTS.mkdir(exist_ok=True)
     path = page.RESULTS / f"python-{facts['version']}{'-quick' if options.quick else ''}.json"
     path.write_text(format_json(result))

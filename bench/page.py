@@ -112,17 +112,20 @@ def format_number(value, digits=2):
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def format_spread(samples, key, scale):
-    values = [sample[key] / scale for sample in samples]
+def format_spread(values):
     return f"{statistics.median(values):.1f} ({min(values):.1f} .. {max(values):.1f})"
+
+
+def format_samples(samples, key, scale):
+    return format_spread([sample[key] / scale for sample in samples])
 
 
 def write_start(result):
     rows = []
     for row in result["start"]:
         rows.append([row["title"], row["libpython"], f"{row['count']:,}",
-                     format_spread(row["samples"], "process_nanoseconds", 1e6),
-                     format_spread(row["samples"], "peak_kilobytes", 1e3)])
+                     format_samples(row["samples"], "process_nanoseconds", 1e6),
+                     format_samples(row["samples"], "peak_kilobytes", 1e3)])
     return make_table(["linked in, none imported", "libpython", "modules", "milliseconds", "peak memory, MB"], rows)
 
 
@@ -131,8 +134,8 @@ def write_import_memory(result):
     for count in list_counts(result):
         for row in result["imports"]:
             if row["count"] == count and row["names"] == "flat" and row["samples"][0]["imported"] == count:
-                rows.append([row["title"], f"{count:,}", format_spread(row["samples"], "process_nanoseconds", 1e6),
-                             format_spread(row["samples"], "peak_kilobytes", 1e3)])
+                rows.append([row["title"], f"{count:,}", format_samples(row["samples"], "process_nanoseconds", 1e6),
+                             format_samples(row["samples"], "peak_kilobytes", 1e3)])
     return make_table(["all imported", "modules", "milliseconds, whole process", "peak memory, MB"], rows)
 
 
@@ -165,7 +168,18 @@ def write_result(result):
                         [[f"{row['count']:,}", format_number(row["nanoseconds"] / 1e6, 0),
                           format_number((row["bytes"] - row["bytes_of_names"]) / row["count"])]
                          for row in result["table"]])
+    if result.get("real"):
+        lines += ["", "### Real packages", "", ", ".join(result["real"]["packages"])
+                  + ". Milliseconds, median (fastest .. slowest); with a cold cache the files of the packages and the"
+                  " executable come from the disk.", ""]
+        lines += make_table(["what", "extensions", "page cache", ".so files", "baked", "ratio"],
+                            [format_real(row) for row in result["real"]["rows"]])
     return lines + [""]
+
+
+def format_real(row):
+    return [row["what"], str(row["modules"]), row["cache"], format_spread(row["files"]), format_spread(row["baked"]),
+            format_number(statistics.median(row["files"]) / statistics.median(row["baked"]))]
 
 
 HEAD = """# Benchmarks

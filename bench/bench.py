@@ -56,8 +56,8 @@ def list_programs(workload, count, names):
         path = workload.build(side, count, names)
         step = max(1, count // SAMPLED) if side.key == "inittab" and count > 10_000 else 1
         if side.table:
-            yield Program("kiln", "Kiln, fast path off", path, count, names, {**base, "KILN_FAST": "0"}, step, parents)
-            yield Program("kiln-fast", "Kiln", path, count, names, {**base, "KILN_FAST": "1"}, step, parents)
+            yield Program("kiln", "Kiln, fast path off", path, count, names, {**base, "KILN_BENCH_SLOW": "1"}, step, parents)
+            yield Program("kiln-fast", "Kiln", path, count, names, base, step, parents)
         else:
             yield Program(side.key, side.title, path, count, names, base, step, parents)
     if names == "flat" and count <= 1000:

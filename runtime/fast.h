@@ -96,6 +96,7 @@ struct kiln_module_lock {
     struct kiln_fast *fast;
     PyObject *name;
     PyObject *shared;    /* importlib's lock, once somebody has asked for it; or NULL */
+    bool making;         /* somebody is asking for it just now, with the import lock */
     unsigned long owner; /* the thread */
 };
 

@@ -44,7 +44,7 @@ static PyObject *
 lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     struct kiln_module_lock *self = (struct kiln_module_lock *)object;
-    if (self->import == NULL) {
+    if (self->import == NULL || self->making) {
         Py_RETURN_NONE;
     }
     if (self->shared != NULL) {
@@ -56,10 +56,11 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     Py_INCREF(object);
     Py_INCREF(fast);
     Py_INCREF(name);
-    /* Without the stand-in, it makes a new lock. */
-    PyObject *lock = PyDict_DelItem(fast->locks, name) < 0
-                         ? NULL
-                         : PyObject_CallMethod(fast->bootstrap, "_get_module_lock", "O", name);
+    /* It calls the stand-in again, is told that there is no lock, and puts a new one in its place. At
+     * no moment the name is without an entry, which would let another thread import it, too. */
+    self->making = true;
+    PyObject *lock = PyObject_CallMethod(fast->bootstrap, "_get_module_lock", "O", name);
+    self->making = false;
     if (lock != NULL && self->import != NULL && take_for_owner(self, lock) < 0) {
         Py_CLEAR(lock);
     }
@@ -101,6 +102,7 @@ kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import)
     Py_INCREF(name);
     lock->name = name;
     lock->shared = NULL;
+    lock->making = false;
     lock->owner = PyThread_get_thread_ident();
     lock->import = import;
     if (PyDict_SetItem(fast->locks, name, (PyObject *)lock) < 0) {

@@ -1,5 +1,6 @@
 """Importing baked modules: what a program sees of them, next to the same modules as shared libraries."""
 
+import json
 import re
 
 import pytest

@@ -144,9 +144,6 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *not_pic)
                 if (reason != NULL && shared) {
                     kiln_say(ctx, KILN_NOTE, "using the shared libpython; %s", reason);
                 }
-                kiln_say(ctx, KILN_DETAIL, "linking %s with %s and %s by %s, %s",
-                         bake->options->output, library, bake->pie ? "-pie" : "-no-pie",
-                         bake->driver, bake->linker);
                 return 0;
             }
             reason =
@@ -223,6 +220,14 @@ recall(const char *path, struct kiln_bake *bake)
     return known;
 }
 
+static void
+say_choice(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    kiln_say(ctx, KILN_DETAIL, "linking %s with %s and %s by %s, %s", bake->options->output,
+             bake->shared_libpython ? bake->python.shared_library : bake->python.static_library,
+             bake->pie ? "-pie" : "-no-pie", bake->driver, bake->linker);
+}
+
 int
 kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
@@ -232,9 +237,13 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     const char *not_pic = find_not_pic(bake);
     const char *memory = get_memory(ctx, bake, not_pic);
     if (recall(memory, bake)) {
+        say_choice(ctx, bake);
         return 0;
     }
     int result = choose(ctx, bake, not_pic);
+    if (result == 0) {
+        say_choice(ctx, bake);
+    }
     /* A static library that does not link for want of another will be tried again. */
     bool settled = !bake->shared_libpython || bake->python.static_library == NULL ||
                    bake->options->libpython == KILN_LIBPYTHON_SHARED;

@@ -71,8 +71,8 @@ def judge(cases, notes):
     if ran:
         return PASSED
     reasons = sorted({case.reason for case in cases}) or ["not run"]
-    marks = [notes.setdefault(reason, len(notes) + 1) for reason in reasons]
-    return "–" + "".join(f"<sup>{mark}</sup>" for mark in marks)
+    marks = sorted(notes.setdefault(reason, len(notes) + 1) for reason in reasons)
+    return "–" + f"<sup>{','.join(map(str, marks))}</sup>"
 
 
 def main():

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from matrix import VERSIONS, get_minor
 
 KINDS = ["static", "shared"]
+FILES = ["test_protocols", "test_frameworks"]  # in the order of their rows
 PASSED, FAILED = "yes", "**no**"
 ABOUT = """# Init protocols
 
@@ -54,6 +55,8 @@ def read(directories):
 def collect(runs):
     """{row: {(minor version, kind): [Case]}}. A test that was skipped early has not said its row; another run has."""
     rows_of_tests = {case.test: case.row for _, cases in runs for case in cases if case.row}
+    # Several processes of pytest end in any order; within a file the order is that of the tests.
+    rows_of_tests = dict(sorted(rows_of_tests.items(), key=lambda item: FILES.index(item[0][0].rpartition(".")[2])))
     table = {row: {} for row in rows_of_tests.values()}
     for facts, cases in runs:
         for case in cases:

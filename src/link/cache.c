@@ -26,7 +26,7 @@
 
 #include "base/file.h"
 
-static const char MAGIC[8] = "KILNOBJ1";
+static const char MAGIC[8] = {'K', 'I', 'L', 'N', 'O', 'B', 'J', '1'};
 
 struct footer {
     char magic[8];

@@ -268,3 +268,17 @@ kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip)
     }
     return NULL;
 }
+
+const char *
+kiln_process_get_last_line(struct kiln_ctx *ctx, struct kiln_span text)
+{
+    size_t end = text.len;
+    while (end > 0 && text.ptr[end - 1] == '\n') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && text.ptr[start - 1] != '\n') {
+        start--;
+    }
+    return kiln_arena_strndup(&ctx->arena, (const char *)text.ptr + start, end - start);
+}

@@ -32,6 +32,10 @@ int kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process);
  * captured standard error. WHAT names the step for the message: "cannot combine the objects". */
 int kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const char *what);
 
+/* The last line of TEXT that is not empty, in the context's arena: what a tool that failed has to say
+ * in the end. */
+const char *kiln_process_get_last_line(struct kiln_ctx *ctx, struct kiln_span text);
+
 /* The absolute path of NAME as execvp() would find it, directories whose real path is SKIP left out
  * (NULL: none); NULL, unsaid, if there is none. */
 const char *kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip);

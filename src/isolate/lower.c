@@ -14,21 +14,6 @@ push(struct kiln_ctx *ctx, struct kiln_process *process, const char *arg)
     kiln_strings_push(&ctx->arena, &process->argv, arg);
 }
 
-/* TEXT's last line that is not empty. */
-static const char *
-get_last_line(struct kiln_ctx *ctx, struct kiln_span text)
-{
-    size_t end = text.len;
-    while (end > 0 && text.ptr[end - 1] == '\n') {
-        end--;
-    }
-    size_t start = end;
-    while (start > 0 && text.ptr[start - 1] != '\n') {
-        start--;
-    }
-    return kiln_arena_strndup(&ctx->arena, (const char *)text.ptr + start, end - start);
-}
-
 static int
 lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objects,
           const char *name, const char *out)
@@ -83,7 +68,7 @@ find_rust_lld(struct kiln_ctx *ctx)
     const char *machine = KILN_ELF_MACHINE == EM_X86_64 ? "x86_64" : "aarch64";
     const char *path =
         kiln_arena_printf(&ctx->arena, "%s/lib/rustlib/%s-unknown-linux-gnu/bin/rust-lld",
-                          get_last_line(ctx, process.out), machine);
+                          kiln_process_get_last_line(ctx, process.out), machine);
     return kiln_process_find(ctx, path, NULL);
 }
 
@@ -132,7 +117,7 @@ lower_llvm(struct kiln_ctx *ctx, const struct kiln_strings *objects, const char 
             return result;
         }
         tried = kiln_arena_printf(&ctx->arena, "%s says: %s", llds.items[i],
-                                  get_last_line(ctx, lld.err));
+                                  kiln_process_get_last_line(ctx, lld.err));
     }
     return kiln_fail(ctx, KILN_ERR_TOOL,
                      "%s: LLVM bitcode (-flto) that cannot be lowered; rebuild it without -flto, "

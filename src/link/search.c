@@ -251,21 +251,6 @@ add_file(const struct search *search, const char *given)
     return 0;
 }
 
-/* What a Python program that failed has to say, without its traceback. */
-static const char *
-last_line(struct kiln_ctx *ctx, struct kiln_span text)
-{
-    size_t end = text.len;
-    while (end > 0 && text.ptr[end - 1] == '\n') {
-        end--;
-    }
-    size_t start = end;
-    while (start > 0 && text.ptr[start - 1] != '\n') {
-        start--;
-    }
-    return kiln_arena_strndup(&ctx->arena, (const char *)text.ptr + start, end - start);
-}
-
 static int
 search_root(const struct search *search, const char *root)
 {
@@ -296,7 +281,7 @@ add_wheel(const struct search *search, const char *path)
     if (result == 0 && unzip.status != 0) {
         result = kiln_fail(ctx, KILN_ERR_INPUT,
                            "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
-                           last_line(ctx, unzip.err));
+                           kiln_process_get_last_line(ctx, unzip.err));
     }
     return result < 0 ? result : search_root(search, dir);
 }

@@ -42,6 +42,7 @@ struct request {
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
     bool running;          /* it is running */
+    bool audited;          /* audit hooks have been told */
     bool builtin;          /* the module is of CPython's inittab: it names it and checks it */
     bool checked;          /* or we do, in its place */
 };
@@ -167,6 +168,15 @@ check_result(PyObject *result, const char *name)
     return result;
 }
 
+/* ORIGIN is None for what has no file, of which there is nothing to tell. */
+static int
+audit_load_from(PyObject *name, PyObject *origin)
+{
+    return origin == Py_None
+               ? 0
+               : PySys_Audit("import", "OOOOO", name, origin, Py_None, Py_None, Py_None);
+}
+
 int
 kiln_audit_load(PyObject *spec)
 {
@@ -176,8 +186,8 @@ kiln_audit_load(PyObject *spec)
     if (name == NULL) {
         PyErr_Clear(); /* any object with a name is good for a spec */
     }
-    else if (origin != Py_None) {
-        result = PySys_Audit("import", "OOOOO", name, origin, Py_None, Py_None, Py_None);
+    else {
+        result = audit_load_from(name, origin);
     }
     Py_XDECREF(name);
     Py_XDECREF(origin);
@@ -221,7 +231,7 @@ call_initfunc(struct request *request)
     request->called = true;
     request->running = true;
     PyObject *result = NULL;
-    if (request->builtin || kiln_audit_load(request->spec) == 0) {
+    if (request->builtin || request->audited || kiln_audit_load(request->spec) == 0) {
         kiln_context_begin(&context, request->builtin ? NULL : request->name);
         result = request->initfunc();
         kiln_context_end(&context);
@@ -481,7 +491,7 @@ create_by_first_result(struct request *request, PyObject *create_builtin, PyObje
  * Unless CPython has a module for that name already, or may want to call the function in another
  * interpreter than this one. */
 PyObject *
-kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name,
+kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
                    const struct kiln_target *target, bool is_main_interpreter)
 {
     if ((target->flags & KILN_MODULE_EXPORT) != 0) {
@@ -492,7 +502,8 @@ kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name,
         return kiln_create_module(create_builtin, spec, request.initfunc);
     }
     request.name = PyUnicode_AsUTF8(name);
-    if (request.name == NULL) {
+    request.audited = origin != NULL;
+    if (request.name == NULL || (request.audited && audit_load_from(name, origin) < 0)) {
         return NULL;
     }
     begin_request(&request);

@@ -10,117 +10,10 @@
  * Lib/importlib/_bootstrap.py.
  *
  * Here is the import from outside. Who may take this path is decided in fast_check.c; the module's
- * lock is in module_lock.c, its spec in fast_python.c, creating and executing it in fast_load.c; and
- * all that there is once an interpreter in fast_install.c. */
+ * lock is in module_lock.c, other finders in fast_find.c, the module's spec in fast_python.c,
+ * creating and executing it in fast_load.c; and all that there is once an interpreter in
+ * fast_install.c. */
 #include "fast.h"
-
-/* --- Finders before ours -------------------------------------------------------------------------
- */
-
-static PyObject *
-call_find_spec(struct kiln_fast *fast, struct kiln_import *import, PyObject *finder)
-{
-    PyObject *path = import->path == NULL ? Py_None : import->path;
-    PyObject *find_spec = PyObject_GetAttr(finder, fast->names[KILN_NAME_FIND_SPEC]);
-    if (find_spec != NULL) {
-        PyObject *spec = PyObject_CallFunctionObjArgs(find_spec, import->name, path, Py_None, NULL);
-        Py_DECREF(find_spec);
-        return spec;
-    }
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        return NULL;
-    }
-    PyErr_Clear();
-    /* Up to 3.11. */
-    if (!PyObject_HasAttrString(fast->bootstrap, "_find_spec_legacy")) {
-        Py_RETURN_NONE;
-    }
-    return PyObject_CallMethod(fast->bootstrap, "_find_spec_legacy", "OOO", finder, import->name,
-                               path);
-}
-
-static PyObject *
-ask_finder(struct kiln_fast *fast, struct kiln_import *import, PyObject *finder)
-{
-    PyObject *result = PyObject_CallFunctionObjArgs(fast->acquire_lock, NULL);
-    if (result == NULL) {
-        return NULL;
-    }
-    Py_DECREF(result);
-    PyObject *spec = call_find_spec(fast, import, finder);
-    struct kiln_error error;
-    kiln_error_save(&error);
-    result = PyObject_CallFunctionObjArgs(fast->release_lock, NULL);
-    if (result == NULL) {
-        kiln_error_drop(&error);
-        Py_CLEAR(spec);
-        return NULL;
-    }
-    Py_DECREF(result);
-    kiln_error_restore(&error);
-    return spec;
-}
-
-/* The spec of the first of IMPORT->finders that has one; None if none has. */
-static PyObject *
-ask_finders(struct kiln_fast *fast, struct kiln_import *import)
-{
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(import->finders); i++) {
-        PyObject *spec = ask_finder(fast, import, PyList_GET_ITEM(import->finders, i));
-        if (spec != Py_None) {
-            return spec;
-        }
-        Py_DECREF(spec);
-    }
-    Py_RETURN_NONE;
-}
-
-/* SPEC, which is taken, unless the module has been imported while finders were asked. */
-static PyObject *
-prefer_present_spec(struct kiln_fast *fast, struct kiln_import *import, PyObject *spec)
-{
-    PyObject *module = PyDict_GetItemWithError(import->modules, import->name);
-    if (module == NULL) {
-        if (PyErr_Occurred()) {
-            Py_CLEAR(spec);
-        }
-        return spec;
-    }
-    Py_INCREF(module);
-    PyObject *present = PyObject_GetAttr(module, fast->names[KILN_NAME_SPEC]);
-    Py_DECREF(module);
-    if (present == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        Py_CLEAR(spec);
-        return NULL;
-    }
-    PyErr_Clear();
-    if (present == NULL || present == Py_None) {
-        Py_XDECREF(present);
-        return spec;
-    }
-    Py_DECREF(spec);
-    return present;
-}
-
-/* Ask the finders before ours: 1 with the spec that importlib's code is to load; 0 if the module is
- * ours; -1 with an exception. */
-static int
-ask_others(struct kiln_fast *fast, struct kiln_import *import)
-{
-    PyObject *spec = ask_finders(fast, import);
-    if (spec == Py_None) {
-        Py_CLEAR(spec);
-        int present = PyDict_Contains(import->modules, import->name);
-        if (present <= 0) {
-            return present;
-        }
-        PyObject *path = import->path == NULL ? Py_None : import->path;
-        spec = PyObject_CallMethodObjArgs(fast->finder, fast->names[KILN_NAME_FIND_SPEC],
-                                          import->name, path, NULL);
-    }
-    import->spec = spec == NULL ? NULL : prefer_present_spec(fast, import, spec);
-    return import->spec == NULL ? -1 : 1;
-}
 
 /* --- The import ----------------------------------------------------------------------------------
  */
@@ -159,7 +52,7 @@ load_as_child(struct kiln_fast *fast, struct kiln_import *import, bool by_import
 static PyObject *
 run_locked(struct kiln_fast *fast, struct kiln_import *import)
 {
-    int by_importlib = import->finders == NULL ? 0 : ask_others(fast, import);
+    int by_importlib = import->finders == NULL ? 0 : kiln_fast_ask_others(fast, import);
     if (by_importlib < 0) {
         return NULL;
     }

@@ -33,7 +33,8 @@ struct kiln_fast {
     PyObject_HEAD
     PyObject *bootstrap; /* importlib._bootstrap */
     PyObject *original;  /* its _find_and_load() */
-    PyObject *locks;     /* its _module_locks */
+    PyObject *original_find_spec;
+    PyObject *locks; /* its _module_locks */
     PyObject *sys_dict;
     PyObject *finder, *loader;
     PyObject *create_builtin, *acquire_lock, *release_lock; /* of _imp */
@@ -86,6 +87,16 @@ PyObject *kiln_fast_find_and_load(PyObject *fast, PyObject *const *args, Py_ssiz
                                   PyObject *keywords);
 /* What those of fast_python.c call with the lock of the module to load. */
 PyObject *kiln_fast_continue(PyObject *fast, PyObject *lock);
+
+/* --- fast_find.c: the finders of sys.meta_path ---------------------------------------------------
+ */
+
+/* Ask the finders before ours: 1 with the spec that importlib's code is to load; 0 if the module is
+ * ours; -1 with an exception. */
+int kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import);
+/* A method, for importlib._bootstrap._find_spec. */
+PyObject *
+kiln_fast_find_spec(PyObject *fast, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords);
 
 /* --- module_lock.c: importlib's lock of a module, made only when somebody waits for it -----------
  */

@@ -31,6 +31,7 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
 #endif
     Py_VISIT(self->bootstrap);
     Py_VISIT(self->original);
+    Py_VISIT(self->original_find_spec);
     Py_VISIT(self->locks);
     Py_VISIT(self->sys_dict);
     Py_VISIT(self->finder);
@@ -52,6 +53,7 @@ fast_clear(PyObject *object)
     struct kiln_fast *self = (struct kiln_fast *)object;
     Py_CLEAR(self->bootstrap);
     Py_CLEAR(self->original);
+    Py_CLEAR(self->original_find_spec);
     Py_CLEAR(self->locks);
     Py_CLEAR(self->sys_dict);
     Py_CLEAR(self->finder);
@@ -88,6 +90,8 @@ fast_dealloc(PyObject *self)
 static PyMethodDef fast_methods[] = {
     {"_find_and_load", (PyCFunction)(void (*)(void))kiln_fast_find_and_load,
      METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("Find and load a module: importlib's, or quicker.")},
+    {"_find_spec", (PyCFunction)(void (*)(void))kiln_fast_find_spec, METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("Find a module's spec: what importlib's does, or quicker.")},
     {"_continue", kiln_fast_continue, METH_O, PyDoc_STR("The inner half of _find_and_load().")},
     {0},
 };
@@ -231,28 +235,45 @@ is_wanted(PyObject *original)
            !is_flag_set("verbose");
 }
 
+/* Put the method NAME of FAST into the place of the function BOOTSTRAP.NAME, which goes to *ORIGINAL.
+ */
+static int
+replace(PyObject *bootstrap, const char *name, struct kiln_fast *fast, PyObject **original)
+{
+    *original = PyObject_GetAttrString(bootstrap, name);
+    PyObject *method = *original == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, name);
+    int result = method == NULL ? -1 : PyObject_SetAttrString(bootstrap, name, method);
+    Py_XDECREF(method);
+    return result;
+}
+
+static int
+install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
+{
+    struct kiln_fast *fast = make_fast(bootstrap, finder, loader);
+    if (fast == NULL) {
+        return -1;
+    }
+    int result = 0;
+    /* Otherwise it is a CPython that we do not know. */
+    if (fast->load_new != NULL && PyDict_CheckExact(fast->locks)) {
+        result = replace(bootstrap, "_find_spec", fast, &fast->original_find_spec);
+        if (result == 0) {
+            result = replace(bootstrap, "_find_and_load", fast, &fast->original);
+        }
+    }
+    Py_DECREF(fast);
+    return result;
+}
+
 int
 kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
 {
     PyObject *original = PyObject_GetAttrString(bootstrap, "_find_and_load");
-    if (original == NULL || !is_wanted(original)) {
-        Py_XDECREF(original);
-        return original == NULL ? -1 : 0;
-    }
-    struct kiln_fast *fast = make_fast(bootstrap, finder, loader);
-    if (fast == NULL) {
-        Py_DECREF(original);
+    if (original == NULL) {
         return -1;
     }
-    fast->original = original;
-    if (fast->load_new == NULL || !PyDict_CheckExact(fast->locks)) {
-        Py_DECREF(fast); /* a CPython that we do not know */
-        return 0;
-    }
-    PyObject *function = PyObject_GetAttrString((PyObject *)fast, "_find_and_load");
-    int result =
-        function == NULL ? -1 : PyObject_SetAttrString(bootstrap, "_find_and_load", function);
-    Py_XDECREF(function);
-    Py_DECREF(fast);
-    return result;
+    bool wanted = is_wanted(original);
+    Py_DECREF(original);
+    return wanted ? install(bootstrap, finder, loader) : 0;
 }

@@ -51,7 +51,11 @@ describe(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 static PyObject *
 create(struct kiln_fast *fast, struct kiln_import *import)
 {
-    PyObject *module = kiln_create_target(fast->create_builtin, import->spec, import->name,
+    PyObject *origin = import->origin;
+    if (origin == NULL && !kiln_fast_is_package(import)) {
+        origin = Py_None;
+    }
+    PyObject *module = kiln_create_target(fast->create_builtin, import->spec, import->name, origin,
                                           &import->target, fast->is_main);
     if (module == Py_None) {
         Py_DECREF(module);
@@ -170,6 +174,19 @@ set_lazy_attributes(struct kiln_fast *fast, struct kiln_import *import, PyObject
     return warn(fast, message);
 }
 
+/* PARENT.CHILD = MODULE. Of a plain module that is an item of its dict, unless the type has a data
+ * descriptor of the name: those are __dict__ and its like. PyObject_SetAttr() would look each name
+ * up in the type first, which fills CPython's cache of types' attributes with names that are in
+ * none, and intern it, which costs as much as the rest: a lookup in the largest dict there is. */
+static int
+set_child(PyObject *parent, PyObject *child, PyObject *module)
+{
+    bool is_plain = PyModule_CheckExact(parent) && PyUnicode_GET_LENGTH(child) > 0 &&
+                    PyUnicode_READ_CHAR(child, 0) != '_';
+    return is_plain ? PyDict_SetItem(PyModule_GetDict(parent), child, module)
+                    : PyObject_SetAttr(parent, child, module);
+}
+
 int
 kiln_fast_bind(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
@@ -184,7 +201,7 @@ kiln_fast_bind(struct kiln_fast *fast, struct kiln_import *import, PyObject *mod
         return -1;
     }
     Py_INCREF(parent);
-    int result = PyObject_SetAttr(parent, import->child, module);
+    int result = set_child(parent, import->child, module);
     Py_DECREF(parent);
     if (result < 0) {
         if (!KILN_WARNS_OF_UNBOUND_MODULE || !PyErr_ExceptionMatches(PyExc_AttributeError)) {

@@ -154,9 +154,11 @@ PyObject *kiln_encode_hook_name(const char *short_name);
 
 /* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
 void kiln_fail_with_cause(const char *format, const char *name);
-/* The same as kiln_create_module() for a module of the table, and quicker. NAME is SPEC's. */
-PyObject *kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name,
-                             const struct kiln_target *target, bool is_main_interpreter);
+/* The same as kiln_create_module() for a module of the table, and quicker. NAME is SPEC's, and so is
+ * ORIGIN, unless it is NULL for not known. */
+PyObject *
+kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
+                   const struct kiln_target *target, bool is_main_interpreter);
 
 /* --- created.c -----------------------------------------------------------------------------------
  */

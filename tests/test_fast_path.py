@@ -435,6 +435,88 @@ answer = [pkg.one.__name__, calls, state("pkg.one"), pkg.one.__spec__._initializ
 """)
 
 
+# --- Modules that are not baked -----------------------------------------------------------------
+
+@pytest.fixture
+def pure(site):
+    (site / "pure.py").touch()
+    (site / "pkg" / "pure.py").touch()
+
+
+def test_finders_are_asked_about_other_modules_in_order_with_the_import_lock(pure, both):
+    calls = both(FINDERS + """
+sys.meta_path[:0] = [Finder("a"), Finder("b")]
+sys.meta_path.append(Finder("late", ["nowhere"]))
+import pure, pkg.pure, nowhere
+answer = calls + [nowhere.mine]
+""")
+    assert [call[:3] for call in calls[:-1]] == [
+        ["a", "pure", None], ["b", "pure", None], ["a", "pkg.pure", 1], ["b", "pkg.pure", 1],
+        ["a", "nowhere", None], ["b", "nowhere", None], ["late", "nowhere", None]]
+
+
+def test_import_lock_is_taken_without_python_code(pure, ask):
+    code = """
+calls = []
+sys.setprofile(lambda frame, event, arg: calls.append(frame.f_code.co_name) if event == "call" else None)
+import pure
+sys.setprofile(None)
+answer = ["__enter__" in calls and calls.count("_find_spec"), "_find_and_load" in calls]
+"""
+    assert ask(code) == [0, True] and ask(code, fast=False) == [1, True]
+
+
+@pytest.mark.parametrize("state", [
+    "sys.meta_path = None", "sys.meta_path = []", "sys.meta_path = tuple(sys.meta_path)", "del sys.meta_path",
+    "sys.modules = dict(sys.modules)", "sys.meta_path.insert(0, 3)",
+    "sys.meta_path.insert(0, type('F', (), {'find_spec': property(lambda self: 1 / 0)})())",
+    "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda *args: 1 / 0})())",
+    "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda *args: 3})())",
+    "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda self, *args: sys.meta_path.remove(self)})())",
+])
+def test_unusual_finders_make_no_difference_to_other_modules(state, pure, both):
+    both(f"""
+import warnings, pkg
+warnings.simplefilter("error")
+{state}
+result = [attempt(importlib.import_module, name) for name in ("pure", "pkg.pure", "nowhere")]
+answer = [r if isinstance(r, list) else r.__name__ for r in result] + [_bootstrap._imp.lock_held()]
+""")
+
+
+def test_finder_that_has_imported_the_module_meanwhile_is_given_that(pure, both):
+    assert both(FINDERS + """
+class Importing(Finder):
+    def find_spec(self, name, path, target=None):
+        if name == "pure" and name not in sys.modules:
+            module = sys.modules[name] = type(sys)(name)
+            module.__spec__ = importlib.util.spec_from_loader(name, Finder("meanwhile"))
+        return super().find_spec(name, path, target)
+sys.meta_path.insert(0, Importing("itself", ["pure"]))
+import pure
+answer = pure.mine
+""") == "meanwhile"
+
+
+def test_reloading_asks_with_the_module_as_target(pure, both):
+    assert both(FINDERS + """
+import pure, flat
+sys.meta_path.insert(0, Finder("a"))
+Finder.find_spec = lambda self, name, path, target=None: calls.append([name, target is sys.modules[name]])
+importlib.reload(pure), importlib.reload(flat)
+answer = calls
+""") == [["pure", True], ["flat", True]]
+
+
+def test_specs_are_found_without_an_import(pure, both):
+    assert both("""
+import importlib.util
+names = ["pure", "pkg.pure", "flat", "pkg.one", "nowhere", "pkg.nowhere"]
+specs = [importlib.util.find_spec(name) for name in names]
+answer = [[spec and spec.name for spec in specs], [name for name in names if name in sys.modules]]
+""") == [["pure", "pkg.pure", "flat", "pkg.one", None, None], []]
+
+
 # --- Locks --------------------------------------------------------------------------------------
 
 WAITING = """

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 
+import building
 import page
 import real
 from baking import KILN, ROOT, Failure, choose_python, get_facts, output_of
-from workload import FILES, SIDES, Workload, list_parents
+from workload import FILES, PLAIN, SIDES, Workload, list_parents
 
 SAMPLED = 100  # imports through a scanned inittab of 100,000 modules
 
@@ -41,6 +42,10 @@ class Program:
         start = time.perf_counter_ns()
         said = output_of(*argv, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL)
         return {**json.loads(said), "process_nanoseconds": time.perf_counter_ns() - start}
+
+    def count_instructions(self, count=None):
+        argv = [self.path, self.count if count is None else count, self.step, *self.parents]
+        return count_instructions(*argv, env={**os.environ, **self.environment})
 
 
 def list_programs(workload, count, names):
@@ -113,14 +118,34 @@ def measure_start(workload, counts, runs):
     return found
 
 
-def count_instructions(program, rounds):
+def count_instructions(*argv, env=None):
     """Instructions of one process, by valgrind; None without it."""
     if shutil.which("valgrind") is None:
         return None
     with tempfile.NamedTemporaryFile() as file:
-        said = subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}", program, str(rounds)],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True).stderr
+        said = subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}", *map(str, argv)],
+                              env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True).stderr
     return int(re.search(r"Collected : (\d+)", said).group(1))
+
+
+def measure_pure_imports(workload, count, runs):
+    """Importing COUNT modules of Python in a program without Kiln and in one with, where as many are linked in."""
+    say(f"importing {count:,} modules that are not baked")
+    env = {"KILN_BENCH_PYTHON": workload.python, "KILN_BENCH_PATH": str(workload.make_pure(count))}
+    kiln = next(side for side in SIDES if side.table)
+    programs = [Program("plain", PLAIN.title, workload.build(PLAIN, count, "pure"), count, "pure", env)]
+    path = workload.build(kiln, count, "pure")
+    programs += [Program("kiln", "Kiln, fast path off", path, count, "pure", {**env, "KILN_BENCH_SLOW": "1"}),
+                 Program("kiln-fast", "Kiln", path, count, "pure", env)]
+    samples = take_turns(programs, 3 * runs)
+    found = []
+    for program in programs:
+        whole = program.count_instructions()
+        instructions = None if whole is None else (whole - program.count_instructions(0)) / count
+        for sample in samples[program]:
+            del sample["places"]
+        found.append(describe(program, samples[program], instructions=instructions))
+    return found
 
 
 def measure_lookup(workload, count, runs):
@@ -183,6 +208,11 @@ def main():
               "start": measure_start(workload, [count for count in counts if count >= 1000], runs),
               "lookup": measure_lookup(workload, 10_000, runs),
               "table": measure_table([10_000, 100_000] if options.quick else [10_000, 100_000, 1_000_000])}
+    result["pure"] = measure_pure_imports(workload, 1000, runs)
+    result["build"] = []
+    for count in [1000] if options.quick else [1000, 10_000]:
+        say(f"building executables of {count:,} extensions")
+        result["build"].append(building.measure(facts["executable"], count, 3))
     if not options.quick:
         say("importing and running real packages")
         result["real"] = real.measure_packages(facts["executable"], runs)

@@ -6,6 +6,7 @@ Run by `make bench`, and by itself after a change of the page: `python3 bench/pa
 import json
 import statistics
 
+import building
 from baking import ROOT
 
 RESULTS = ROOT / "bench" / "results"
@@ -66,6 +67,13 @@ def list_goals(result):
                   (table["bytes"] - table["bytes_of_names"]) / table["count"]))
     goals.append(("lookup that misses, nanoseconds", "at most 25",
                   get_median(result["lookup"]["samples"], "miss_nanoseconds")))
+    for row in result["build"]:
+        for side, title, goal in (("tools", "nm and objcopy a file", "at least 10 at 10,000"),
+                                  ("files", "final link alone", "at least 0.5 at 10,000")):
+            goals.append((f"build of {row['count']:,} extensions, {title} / Kiln", goal,
+                          ratio(building.get_median(row, side), building.get_median(row, "kiln"))))
+    pure = {row["side"]: get_median(row["samples"], "nanoseconds") for row in result["pure"]}
+    goals.append(("import of 1,000 pure modules, with Kiln / without", "at most 1.00", ratio(pure["kiln-fast"], pure["plain"])))
     return [goal for goal in goals if goal[2] is not None]
 
 
@@ -168,6 +176,14 @@ def write_result(result):
                         [[f"{row['count']:,}", format_number(row["nanoseconds"] / 1e6, 0),
                           format_number((row["bytes"] - row["bytes_of_names"]) / row["count"])]
                          for row in result["table"]])
+    lines += ["", "### Building", "", "From fat `.so` files to the executable. Median (fastest .. slowest).", ""]
+    lines += make_table(["what", "extensions", "seconds", "seconds of processor", "ratio to the final link"],
+                        [format_build(row, side) for row in result["build"] for side in building.TITLES])
+    lines += ["", "### Importing what is not baked", "", "1,000 small modules of Python, their `.pyc` files written before;"
+              " each program has the same libpython, and 1,000 modules linked in. Median (fastest .. slowest).", ""]
+    lines += make_table(["side", "microseconds an import", "instructions an import"],
+                        [[row["title"], format_samples(row["samples"], "nanoseconds", row["count"] * MICRO),
+                          format_number(row["instructions"], 0)] for row in result["pure"]])
     if result.get("real"):
         lines += ["", "### Real packages", "", ", ".join(result["real"]["packages"])
                   + ". Milliseconds, median (fastest .. slowest); with a cold cache the files of the packages and the"
@@ -180,6 +196,12 @@ def write_result(result):
 def format_real(row):
     return [row["what"], str(row["modules"]), row["cache"], format_spread(row["files"]), format_spread(row["baked"]),
             format_number(statistics.median(row["files"]) / statistics.median(row["baked"]))]
+
+
+def format_build(row, side):
+    seconds, processor = ([sample[key] for sample in row["samples"][side]] for key in ("seconds", "processor"))
+    return [building.TITLES[side], f"{row['count']:,}", format_spread(seconds), format_spread(processor),
+            format_number(building.get_median(row, side) / building.get_median(row, "files"))]
 
 
 HEAD = """# Benchmarks

@@ -38,6 +38,10 @@ def dotted_name(index):
     return f"{parent_name(index)}.{flat_name(index)}"
 
 
+def pure_name(index):
+    return f"pure{index:06d}"
+
+
 def parent_name(index):
     return f"pack{index // MODULES_IN_PACKAGE:04d}"
 
@@ -69,6 +73,10 @@ SIDES = [
 ]
 # Not linked in: each module is a shared library, which CPython's path finder finds and opens.
 FILES = Side("files", "shared libraries on sys.path", ["files.c", "import.c"], names=("flat",))
+PLAIN = Side("plain", "CPython alone", ["plain.c", "import.c"], names=("pure",))
+
+# How the modules are called. Those of Python are imported beside as many that are linked in and are not.
+NAMES = {"flat": flat_name, "dotted": dotted_name, "pure": pure_name}
 
 
 class Workload:
@@ -118,16 +126,15 @@ class Workload:
         return self.compile(output_of(KILN, "table", input=lines), language="assembler")
 
     def build(self, side, count, names="flat", kind=None):
-        """The program of SIDE with COUNT modules under flat or dotted NAMES, with a static or shared
-        libpython (a shared one makes it a PIE)."""
-        name = flat_name if names == "flat" else dotted_name
+        """The program of SIDE that imports COUNT modules under NAMES, with a static or shared libpython
+        (a shared one makes it a PIE)."""
         kind = kind or self.bakery.libpythons[0]
         objects = [self.compile(SOURCES / source, "-O2", *side.defines,
                                 language="c++" if source.endswith(".cc") else "c") for source in side.sources]
-        objects += [self.compile(SOURCES / "driver.c", "-O2"), self.compile_names(count, name),
+        objects += [self.compile(SOURCES / "driver.c", "-O2"), self.compile_names(count, NAMES[names]),
                     *self.compile_modules(count)]
         if side.table:
-            objects.append(self.compile_table(count, name))
+            objects.append(self.compile_table(count, dotted_name if names == "dotted" else flat_name))
         output = self.directory / f"{side.key}-{count}-{names}-{kind}"
         response = output.with_suffix(".rsp")
         response.write_text("\n".join(map(str, objects)))
@@ -150,6 +157,15 @@ class Workload:
         for parent in list_parents(count):
             (root / parent).mkdir(parents=True, exist_ok=True)
             (root / parent / "__init__.py").touch()
+        return root
+
+    def make_pure(self, count):
+        """A directory with COUNT small modules of Python, compiled."""
+        root = self.directory / f"pure-{count}"
+        root.mkdir(exist_ok=True)
+        for index in range(count):
+            (root / f"{pure_name(index)}.py").write_text(f"NUMBER = {index}\n\ndef answer():\n    return NUMBER\n")
+        output_of(self.python, "-m", "compileall", "-q", root)
         return root
 
     def make_files(self, count):

@@ -1,0 +1,14 @@
+/* CPython alone: for modules that are not linked in. */
+#include "side.h"
+
+int
+side_prepare(void)
+{
+    return 0;
+}
+
+int
+side_install(void)
+{
+    return 0;
+}

@@ -52,8 +52,8 @@ enum Kiln_InstallResult {
  *
  * Call it before Py_Initialize(), Py_InitializeFromConfig() or Py_Main(), from one thread, after
  * what PyImport_AppendInittab() may have to do. TABLE is borrowed and must live on to the end of
- * the process. Calling it again is harmless, replaces the table, and is needed after Py_Finalize(),
- * with which CPython before 3.12 forgets its inittab.
+ * the process. Calling it again is harmless, replaces the table, and is needed after Py_RunMain() and
+ * Py_Main(), at the end of which CPython forgets its inittab. (Py_Finalize() keeps it.)
  *
  * How: PyImport_Inittab is pointed at a copy that has one more entry, `_kiln`, through which all
  * modules are created (see Kiln_CreateModuleFromInitfunc()), and in which the init function of
@@ -169,7 +169,7 @@ typedef Kiln_InitFunction (*Kiln_LookupFunction)(const char *fullname, unsigned 
  * and before the inittab; NULL: nobody any more. There is one callback a process; this replaces it.
  *
  * It brings the importer into the inittab if Kiln_Install() has not: then a call before Python is
- * initialised is all that a program without a table needs, and is needed again after Py_Finalize().
+ * initialised is all that a program without a table needs, and is needed again after Py_RunMain().
  * With the importer there, it can be called at any time and by any thread; another thread may
  * still be in the callback that was replaced. The callback and ARG must live on.
  * What Python imports before its first finder is there (sys, builtins, posix and the like) is not
@@ -203,7 +203,7 @@ KILN_API int Kiln_SetLookup(Kiln_LookupFunction callback, void *arg);
  * its beginning, 64 bytes at most. Symbols longer than 4,000 bytes are not found.
  *
  * Call it before Python is initialised; it brings the importer along as Kiln_SetLookup() does, and
- * is needed again after Py_Finalize(). PREFIX is copied. Calling it again replaces PREFIX and FLAGS.
+ * is needed again after Py_RunMain(). PREFIX is copied. Calling it again replaces PREFIX and FLAGS.
  *
  * Returns KILN_INSTALL_OK, KILN_INSTALL_LATE, KILN_INSTALL_MEMORY or, if PREFIX or FLAGS cannot be,
  * KILN_INSTALL_PREFIX, and then nothing has changed. Needs no GIL and sets no exception. */
@@ -215,7 +215,7 @@ KILN_API int Kiln_LookupSymbols(const char *prefix, unsigned flags);
  *
  * Call it before Python is initialised, best after the calls that fill the inittab; what is added
  * between it and the initialisation is found, too, see docs/interfaces.md for what it costs. It
- * brings the importer along as Kiln_SetLookup() does, and is needed again after Py_Finalize().
+ * brings the importer along as Kiln_SetLookup() does, and is needed again after Py_RunMain().
  *
  * The inittab is replaced by the few entries that CPython needs to start, and a hash table has all.
  * In every interpreter, _imp.is_builtin() and _imp.create_builtin() ask it, and

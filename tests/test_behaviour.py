@@ -7,6 +7,8 @@ import pytest
 
 from runner import PURE, Runner
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 
 @pytest.fixture(params=["absent", "beside"])
 def ours(request, baked, shared):

@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT, all_modules, require_libpython
 from runner import Runner
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 # What becomes of importing NAMES, in a line each.
 TRY = """
 import importlib, sys

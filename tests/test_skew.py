@@ -10,6 +10,8 @@ import pytest
 from conftest import run
 from extensions import extension, suffix
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 
 def write_metadata(root, directory, name, version, files=()):
     info = root / directory

@@ -26,8 +26,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Other interpreters may compare names with it while it is written. That is harmless: it ends in
- * NUL whatever happens, and what they look for is in another entry. */
+/* Threads that do not wait for this one compare names with it meanwhile, see set_slot_name(). */
 char kiln_slot_name[KILN_SLOT_NAME_SIZE] = KILN_MODULE_NAME;
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -57,6 +56,18 @@ find_slot_owner(const struct request *request)
     return request;
 }
 
+/* CPython compares names with it in other threads at any time, without any lock. While it is written
+ * it is the empty name, which nobody looks for, so that it is never one that is mixed of two. That
+ * it is NAME for a moment, to them as well, is harmless: they find _kiln, which refuses to be created
+ * under another name. It ends in NUL whatever happens. */
+static void
+set_slot_name(const char *name)
+{
+    __atomic_store_n(&kiln_slot_name[0], '\0', __ATOMIC_SEQ_CST);
+    strcpy(kiln_slot_name + 1, name + 1);
+    __atomic_store_n(&kiln_slot_name[0], name[0], __ATOMIC_SEQ_CST);
+}
+
 /* Never wait for the mutex with the GIL held, nor for the GIL with the mutex: its owner may need
  * the first, and a thread that waits for the second when Python is finalised never comes back. */
 static void
@@ -77,7 +88,7 @@ take_slot(struct request *request)
         lock_slot();
     }
     request->has_slot = true;
-    strcpy(kiln_slot_name, request->name);
+    set_slot_name(request->name);
 }
 
 static void
@@ -88,7 +99,7 @@ give_slot(struct request *request)
     }
     request->has_slot = false;
     const struct request *owner = find_slot_owner(request->outer);
-    strcpy(kiln_slot_name, owner == NULL ? KILN_MODULE_NAME : owner->name);
+    set_slot_name(owner == NULL ? KILN_MODULE_NAME : owner->name);
     if (owner == NULL) {
         pthread_mutex_unlock(&slot_mutex);
     }
@@ -99,7 +110,7 @@ static void
 free_slot_in_child(void)
 {
     if (find_slot_owner(current_request) == NULL) {
-        strcpy(kiln_slot_name, KILN_MODULE_NAME);
+        set_slot_name(KILN_MODULE_NAME);
         pthread_mutex_init(&slot_mutex, NULL);
     }
 }

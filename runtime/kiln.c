@@ -43,6 +43,29 @@ add_object(PyObject *module, const char *name, PyObject *object)
     return object == NULL ? -1 : PyObject_SetAttrString(module, name, object);
 }
 
+/* Other interpreters and threads have the name of a module that one is creating in the inittab for a
+ * moment, and find this one under it: for them there is no built-in module of that name. */
+static PyObject *
+module_create(PyObject *spec, PyModuleDef *Py_UNUSED(def))
+{
+    PyObject *name = PyObject_GetAttrString(spec, "name");
+    PyObject *module = NULL;
+    if (name != NULL && PyUnicode_Check(name) &&
+        PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0)
+    {
+        module = PyModule_NewObject(name);
+    }
+    else if (name != NULL) {
+        PyObject *message = PyUnicode_FromFormat("no built-in module named %R", name);
+        if (message != NULL) {
+            PyErr_SetImportError(message, name, NULL);
+            Py_DECREF(message);
+        }
+    }
+    Py_XDECREF(name);
+    return module;
+}
+
 static int
 module_exec(PyObject *module)
 {
@@ -98,6 +121,7 @@ module_free(void *module)
 }
 
 static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_create, KILN_SLOT_FUNCTION(module_create)},
     {Py_mod_exec, KILN_SLOT_FUNCTION(module_exec)},
     KILN_SLOT_INTERPRETERS KILN_SLOT_GIL{0, NULL},
 };

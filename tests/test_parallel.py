@@ -1,0 +1,54 @@
+"""Interpreters that do not wait for one another: what belongs to the process is theirs at the same time."""
+
+import pytest
+
+PARALLEL = """
+import importlib, sys, threading, types, pkg
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+def in_interpreters(*codes, own=None):
+    '''Run each of CODES in an interpreter of its own, while OWN runs in this one. What went wrong.'''
+    ids, wrong = [interpreters.create() for _ in codes], []
+    def run(id, code):
+        try:
+            failed = interpreters.run_string(id, "import sys, importlib\\n" + code)
+        except Exception as error: # 3.12
+            failed = types.SimpleNamespace(formatted=str(error))
+        if failed is not None: wrong.append(failed.formatted)
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(ids, codes)]
+    for thread in threads: thread.start()
+    while own is not None and any(thread.is_alive() for thread in threads): own()
+    for thread in threads: thread.join()
+    for id in ids: interpreters.destroy(id)
+    return wrong
+"""
+
+
+@pytest.fixture
+def parallel(baked, bakery):
+    """A function that runs Python code in `baked`, with in_interpreters() at hand."""
+    if bakery.version < (3, 12):
+        pytest.skip("this Python has no interpreters with a GIL of their own")
+    return lambda code, **env: baked(PARALLEL + code, **env)
+
+
+def test_name_that_another_interpreter_is_creating_is_no_built_in_module(parallel):
+    """It is in the inittab for that moment."""
+    assert parallel("""
+def again():
+    importlib.import_module("pkg.multi")
+    del sys.modules["pkg.multi"]
+answer = in_interpreters('''
+import _imp, types
+spec = types.SimpleNamespace(name="pkg.multi")
+for _ in range(150000):
+    try:
+        module = _imp.create_builtin(spec)
+    except ImportError as error:
+        assert error.name == "pkg.multi", error
+    else:
+        assert module is None, module
+''', own=again)
+""", KILN_FAST="0") == []

@@ -8,6 +8,8 @@
  * of the wanted name gets the whole name. */
 #include "runtime.h"
 
+#include "mutex.h"
+
 #include <string.h>
 
 /* CPython's own variable, for objects that call its PyModule_Create2() because they were linked
@@ -17,6 +19,16 @@ extern const char *_Py_PackageContext __attribute__((weak));
 const char *_PyImport_SwapPackageContext(const char *name) __attribute__((weak));
 
 static _Thread_local struct kiln_context *current_context;
+
+/* For the name in a definition, which is one for all interpreters: it is the whole name for as long
+ * as a module is made of it. */
+static struct kiln_mutex name_mutex = KILN_MUTEX_INITIALIZER;
+
+void
+kiln_context_survive_fork(void)
+{
+    kiln_mutex_survive_fork(&name_mutex);
+}
 
 static const char *
 swap_cpythons(const char *name)
@@ -80,8 +92,9 @@ create(struct PyModuleDef *def, int module_api_version)
                                            : (PyModule_Create2)(def, module_api_version);
 }
 
-PyObject *
-kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
+/* With the name mutex. */
+static PyObject *
+create_named(struct PyModuleDef *def, int module_api_version)
 {
     struct kiln_context *context = current_context;
     const char *dot = context == NULL || context->name == NULL ? NULL : strrchr(context->name, '.');
@@ -96,5 +109,14 @@ kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
     swap_cpythons(NULL);
     PyObject *module = create(def, module_api_version);
     def->m_name = own_name;
+    return module;
+}
+
+PyObject *
+kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
+{
+    kiln_mutex_lock(&name_mutex);
+    PyObject *module = create_named(def, module_api_version);
+    kiln_mutex_unlock(&name_mutex);
     return module;
 }

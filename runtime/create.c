@@ -23,12 +23,14 @@
  * package whose name is none.) */
 #include "runtime.h"
 
+#include "mutex.h"
+
 #include <pthread.h>
 #include <string.h>
 
 /* Threads that do not wait for this one compare names with it meanwhile, see set_slot_name(). */
 char kiln_slot_name[KILN_SLOT_NAME_SIZE] = KILN_MODULE_NAME;
-static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct kiln_mutex slot_mutex = KILN_MUTEX_INITIALIZER;
 
 /* One module being created by one thread. */
 struct request {
@@ -68,25 +70,10 @@ set_slot_name(const char *name)
     __atomic_store_n(&kiln_slot_name[0], name[0], __ATOMIC_SEQ_CST);
 }
 
-/* Never wait for the mutex with the GIL held, nor for the GIL with the mutex: its owner may need
- * the first, and a thread that waits for the second when Python is finalised never comes back. */
-static void
-lock_slot(void)
-{
-    while (pthread_mutex_trylock(&slot_mutex) != 0) {
-        Py_BEGIN_ALLOW_THREADS
-        pthread_mutex_lock(&slot_mutex);
-        pthread_mutex_unlock(&slot_mutex);
-        Py_END_ALLOW_THREADS
-    }
-}
-
 static void
 take_slot(struct request *request)
 {
-    if (find_slot_owner(request->outer) == NULL) {
-        lock_slot();
-    }
+    kiln_mutex_lock(&slot_mutex);
     request->has_slot = true;
     set_slot_name(request->name);
 }
@@ -100,19 +87,17 @@ give_slot(struct request *request)
     request->has_slot = false;
     const struct request *owner = find_slot_owner(request->outer);
     set_slot_name(owner == NULL ? KILN_MODULE_NAME : owner->name);
-    if (owner == NULL) {
-        pthread_mutex_unlock(&slot_mutex);
-    }
+    kiln_mutex_unlock(&slot_mutex);
 }
 
 /* The thread that forked is the only one in the child. */
 static void
 free_slot_in_child(void)
 {
-    if (find_slot_owner(current_request) == NULL) {
+    if (kiln_mutex_survive_fork(&slot_mutex)) {
         set_slot_name(KILN_MODULE_NAME);
-        pthread_mutex_init(&slot_mutex, NULL);
     }
+    kiln_context_survive_fork();
 }
 
 int
@@ -377,7 +362,7 @@ is_in_inittab(const char *name, size_t len)
         return true;
     }
     for (const struct _inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
-        if (entry->name[0] == name[0] && entry->name != kiln_slot_name &&
+        if (entry->name != kiln_slot_name && entry->name[0] == name[0] &&
             strcmp(entry->name, name) == 0) {
             return true;
         }

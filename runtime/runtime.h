@@ -185,6 +185,8 @@ void kiln_context_end(struct kiln_context *context);
 /* Whether MODULE, which the init function has returned, missed the name of CONTEXT: nothing that
  * hands it out is linked in. */
 bool kiln_context_was_missed(const struct kiln_context *context, PyObject *module);
+/* In a forked child. */
+void kiln_context_survive_fork(void);
 
 /* --- finder.c, loader.c: one of each an interpreter, made with their types by _kiln --------------
  */

@@ -39,7 +39,7 @@ class Runner:
 
     def run(self, *argv, check=True, cwd=None, **env):
         # What is set for the tests themselves reaches the runtime: KILN_..., and options of sanitizers.
-        passed = {key: value for key, value in os.environ.items() if key.startswith(("KILN_", "ASAN_", "UBSAN_"))}
+        passed = {key: value for key, value in os.environ.items() if key.startswith(("KILN_", "ASAN_", "UBSAN_", "TSAN_"))}
         env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **passed, **env}
         return run(self.program, *argv, env=env, check=check, cwd=cwd)
 

@@ -52,3 +52,37 @@ for _ in range(150000):
         assert module is None, module
 ''', own=again)
 """, KILN_FAST="0") == []
+
+
+def test_single_phase_module_is_refused_by_all_interpreters_at_once_and_keeps_its_name(parallel):
+    """Its definition is the process's, and has the whole name while the module is made."""
+    code = '''
+for _ in range(3000):
+    try:
+        importlib.import_module("pkg.static")
+    except ImportError as error:
+        assert error.name in (None, "pkg.static"), error
+    else:
+        raise AssertionError("not refused")
+'''
+    assert parallel(f"""
+def again():
+    assert importlib.import_module("pkg.static").__name__ == "pkg.static"
+    del sys.modules["pkg.static"]
+answer = in_interpreters({code!r}, {code!r}, own=again)
+""") == []
+
+
+def test_modules_are_imported_in_interpreters_that_come_and_go(parallel):
+    code = '''
+for _ in range(20):
+    for name in ("pkg.multi", "flat", "extpkg", "first._speedups", "second._speedups", "pkg.größe", "kiln"):
+        module = importlib.import_module(name)
+        assert module.__name__ == name, (module, name)
+        del sys.modules[name]
+'''
+    assert parallel(f"""
+answer = []
+for _ in range(8):
+    answer += in_interpreters({code!r}, {code!r}, {code!r}, own=lambda: importlib.import_module("pkg.zero"))
+""") == []

@@ -20,7 +20,8 @@
  * those that do not fit; and those that the inittab has as well, as CPython would find the built-in
  * module in its cache. Their init functions are called here, which makes no difference for
  * multi-phase modules; single-phase ones are not cached then. (They can have an ASCII name in a
- * package whose name is none.) */
+ * package whose name is none.) In a free-threaded build it does: there CPython turns the GIL on for
+ * modules that do not declare that they need none, and so they are refused. */
 #include "runtime.h"
 
 #include "mutex.h"
@@ -246,6 +247,24 @@ call_initfunc(struct request *request)
     return result;
 }
 
+#if KILN_HAS_STRICT_INTERPRETERS
+static PyModuleDef_Slot unfit_slots[] = {
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+    KILN_SLOT_GIL{0, NULL},
+};
+static PyModuleDef unfit = {PyModuleDef_HEAD_INIT, .m_name = "unfit", .m_slots = unfit_slots};
+#endif
+
+int
+kiln_create_prepare(void)
+{
+#if KILN_HAS_STRICT_INTERPRETERS
+    return PyModuleDef_Init(&unfit) == NULL ? -1 : 0;
+#else
+    return 0;
+#endif
+}
+
 /* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
  * interpreter admits only modules that declare themselves fit. _imp.create_builtin() leaves that
  * check out in 3.12, and there is no other way to ask than by a module that declares itself unfit.
@@ -254,11 +273,6 @@ static PyObject *
 check_admission(PyObject *result, PyObject *spec)
 {
 #if KILN_HAS_STRICT_INTERPRETERS
-    static PyModuleDef_Slot slots[] = {
-        {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
-        {0, NULL},
-    };
-    static PyModuleDef unfit = {PyModuleDef_HEAD_INIT, .m_name = "unfit", .m_slots = slots};
     if (result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type) &&
         PyInterpreterState_Get() != PyInterpreterState_Main())
     {
@@ -339,6 +353,44 @@ create_by_result(struct request *request, PyObject *name, PyObject *result)
     return result;
 }
 
+/* Whether RESULT, of an init function, declares that it needs no GIL. */
+static bool
+needs_no_gil(PyObject *result)
+{
+#ifdef Py_MOD_GIL_NOT_USED
+    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
+        const PyModuleDef_Slot *slot = ((PyModuleDef *)result)->m_slots;
+        for (; slot != NULL && slot->slot != 0; slot++) {
+            if (slot->slot == Py_mod_gil) {
+                return slot->value == Py_MOD_GIL_NOT_USED;
+            }
+        }
+    }
+#else
+    (void)result;
+#endif
+    return false;
+}
+
+/* RESULT, or NULL with an exception if CPython would have turned the GIL on for it. */
+static PyObject *
+check_gil(const struct request *request, PyObject *result, PyObject *name)
+{
+    bool multi_phase = result != NULL && PyObject_TypeCheck(result, &PyModuleDef_Type);
+    if (!KILN_GIL_IS_OPTIONAL || result == NULL || needs_no_gil(result) ||
+        (!multi_phase && request->hook_name != NULL)) /* refused in any case */
+    {
+        return result;
+    }
+    if (!multi_phase) {
+        Py_DECREF(result);
+    }
+    return fail_import(name,
+                       "cannot create module %U in a free-threaded Python: it does not declare "
+                       "that it needs no GIL (Py_mod_gil), and under this name CPython cannot "
+                       "be asked to turn the GIL on");
+}
+
 static PyObject *
 create_by_call(struct request *request, PyObject *name)
 {
@@ -347,7 +399,8 @@ create_by_call(struct request *request, PyObject *name)
         return NULL;
     }
     request->hook_name = hook_name == NULL ? NULL : PyBytes_AsString(hook_name);
-    PyObject *result = check_admission(call_initfunc(request), request->spec);
+    PyObject *result = check_gil(request, call_initfunc(request), name);
+    result = check_admission(result, request->spec);
     PyObject *module = result == NULL ? NULL : create_by_result(request, name, result);
     Py_XDECREF(hook_name);
     return module;
@@ -436,11 +489,13 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
 
 /* Where the last entry of a name counts, CPython finds one behind the slot before it finds the slot,
  * and goes through all of them for that. That is spared to 3.14, the first that has many such
- * entries (by PyInitConfig_AddModule()). */
+ * entries (by PyInitConfig_AddModule()), where there is a GIL anyway. */
 static PyObject *
 create_listed(struct request *request, PyObject *create_builtin, PyObject *name)
 {
-    if (!KILN_HAS_INIT_CONFIG || PyThreadState_Get()->interp != PyInterpreterState_Main()) {
+    if (!KILN_HAS_INIT_CONFIG || KILN_GIL_IS_OPTIONAL ||
+        PyThreadState_Get()->interp != PyInterpreterState_Main())
+    {
         return create_by_slot(request, create_builtin, name);
     }
     request->checked = true;

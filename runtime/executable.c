@@ -160,8 +160,9 @@ set_path(const char *name, const wchar_t *path)
 static bool
 has_flag(const char *flag)
 {
-    PyObject *flags = PySys_GetObject("flags");
+    PyObject *flags = kiln_get_sys("flags");
     PyObject *value = flags == NULL ? NULL : PyObject_GetAttrString(flags, flag);
+    Py_XDECREF(flags);
     bool result = value != NULL && PyObject_IsTrue(value) == 1;
     Py_XDECREF(value);
     PyErr_Clear();
@@ -186,9 +187,10 @@ set_executable(void)
     if (set_path("executable", kiln_process.executable) < 0 || set_prefix() < 0) {
         return -1;
     }
-    return PySys_GetObject("_base_executable") == NULL
-               ? 0
-               : set_path("_base_executable", kiln_process.base_executable);
+    PyObject *base = kiln_get_sys("_base_executable");
+    bool has_base = base != NULL;
+    Py_XDECREF(base);
+    return has_base ? set_path("_base_executable", kiln_process.base_executable) : 0;
 }
 
 int
@@ -210,9 +212,10 @@ kiln_executable_set_late(void)
     if (python == NULL) {
         return -1;
     }
-    PyObject *executable = PySys_GetObject("executable");
+    PyObject *executable = kiln_get_sys("executable");
     bool pending = executable != NULL && PyUnicode_Check(executable) &&
                    PyUnicode_Compare(executable, python) == 0;
+    Py_XDECREF(executable);
     Py_DECREF(python);
     return pending ? set_executable() : 0;
 }

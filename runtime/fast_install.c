@@ -207,8 +207,9 @@ make_fast(PyObject *bootstrap, PyObject *finder, PyObject *loader)
 static bool
 is_flag_set(const char *name)
 {
-    PyObject *flags = PySys_GetObject("flags");
+    PyObject *flags = kiln_get_sys("flags");
     PyObject *flag = flags == NULL ? NULL : PyObject_GetAttrString(flags, name);
+    Py_XDECREF(flags);
     bool result = flag != NULL && PyObject_IsTrue(flag) == 1;
     Py_XDECREF(flag);
     PyErr_Clear();

@@ -80,11 +80,10 @@ PyObject *
 kiln_get_first_string(PyObject *items)
 {
     if (PyList_CheckExact(items)) {
-        PyObject *item = PyList_GET_SIZE(items) > 0 ? PyList_GET_ITEM(items, 0) : NULL;
+        PyObject *item = kiln_get_item(items, 0);
         if (item != NULL && !PyUnicode_Check(item)) {
-            item = NULL;
+            Py_CLEAR(item);
         }
-        Py_XINCREF(item);
         return item;
     }
     PyObject *iterator = PyObject_GetIter(items);
@@ -160,9 +159,12 @@ place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *pat
     if (component == NULL) {
         return -1;
     }
-    PyObject *search_path = path == Py_None ? PySys_GetObject("path") : path;
+    PyObject *search_path = path == Py_None ? kiln_get_sys("path") : path;
     PyObject *locations =
         search_path == NULL ? PyList_New(0) : find_directories(search_path, component);
+    if (search_path != path) {
+        Py_XDECREF(search_path);
+    }
     Py_DECREF(component);
     if (locations == NULL) {
         return -1;

@@ -176,11 +176,18 @@ add_new(size_t known)
     return result;
 }
 
+/* The inittab is filled when the first interpreter starts, and the main one always is the first.
+ * Others start while there are threads that look into the hash table, and so change nothing. */
 int
 kiln_inittab_refresh(void)
 {
+    if (KILN_GET_INTERPRETER() != PyInterpreterState_Main()) {
+        return hashed.in_use;
+    }
     size_t known = count_known();
-    hashed.in_use = known > 0;
+    if (hashed.in_use != (known > 0)) {
+        hashed.in_use = known > 0;
+    }
     if (known == 0) {
         return 0;
     }

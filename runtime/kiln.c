@@ -24,17 +24,21 @@ kiln_get_bootstrap(void)
 static int
 add_finder(PyObject *finder)
 {
-    PyObject *finders = PySys_GetObject("meta_path");
+    PyObject *finders = kiln_get_sys("meta_path");
     if (finders == NULL || !PyList_Check(finders)) {
+        Py_XDECREF(finders);
         PyErr_SetString(PyExc_RuntimeError, "sys.meta_path must be a list");
         return -1;
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(finders); i++) {
-        if (kiln_finder_check(PyList_GET_ITEM(finders, i))) {
-            return 0;
-        }
+    PyObject *item;
+    bool found = false;
+    for (Py_ssize_t i = 0; !found && (item = kiln_get_item(finders, i)) != NULL; i++) {
+        found = kiln_finder_check(item);
+        Py_DECREF(item);
     }
-    return PyList_Insert(finders, 0, finder);
+    int result = found ? 0 : PyList_Insert(finders, 0, finder);
+    Py_DECREF(finders);
+    return result;
 }
 
 static int
@@ -70,6 +74,10 @@ static int
 module_exec(PyObject *module)
 {
     struct state *state = PyModule_GetState(module);
+    /* By the first interpreter, while there is no other. */
+    if (PyModuleDef_Init(&kiln_public_module_def) == NULL || kiln_create_prepare() < 0) {
+        return -1;
+    }
     PyObject *bootstrap = kiln_get_bootstrap();
     if (bootstrap != NULL && state->loader == NULL) {
         state->loader = kiln_loader_new(bootstrap);

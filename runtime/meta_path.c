@@ -6,8 +6,10 @@
 static Py_ssize_t
 find_next(PyObject *finders, PyObject *ours)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(finders); i++) {
-        if (PyList_GET_ITEM(finders, i) == ours) {
+    PyObject *item;
+    for (Py_ssize_t i = 0; (item = kiln_get_item(finders, i)) != NULL; i++) {
+        Py_DECREF(item);
+        if (item == ours) {
             return i + 1;
         }
     }
@@ -46,20 +48,19 @@ is_namespace(PyObject *spec)
 PyObject *
 kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path)
 {
-    PyObject *finders = PySys_GetObject("meta_path");
+    PyObject *finders = kiln_get_sys("meta_path");
     if (finders == NULL || !PyList_Check(finders)) {
+        Py_XDECREF(finders);
         return NULL;
     }
-    Py_INCREF(finders);
-    PyObject *spec = NULL;
+    PyObject *spec = NULL, *finder;
     for (Py_ssize_t i = find_next(finders, ours);
-         spec == NULL && !PyErr_Occurred() && i < PyList_GET_SIZE(finders); i++)
+         spec == NULL && !PyErr_Occurred() && (finder = kiln_get_item(finders, i)) != NULL; i++)
     {
-        PyObject *finder = PySequence_GetItem(finders, i);
-        if (finder != NULL && !kiln_finder_check(finder)) {
+        if (!kiln_finder_check(finder)) {
             spec = ask(finder, name, path);
         }
-        Py_XDECREF(finder);
+        Py_DECREF(finder);
         if (spec != NULL && is_namespace(spec)) {
             Py_CLEAR(spec);
         }

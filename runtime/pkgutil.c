@@ -285,8 +285,9 @@ ask_finders_after(PyObject *finder, PyObject *finders, PyObject *name, PyObject 
 PyObject *
 kiln_find_pkgutil(PyObject *finder, PyObject *name, PyObject *path)
 {
-    PyObject *meta_path = PySys_GetObject("meta_path");
+    PyObject *meta_path = kiln_get_sys("meta_path");
     PyObject *finders = meta_path == NULL ? PyList_New(0) : PySequence_List(meta_path);
+    Py_XDECREF(meta_path);
     PyObject *spec = finders == NULL ? NULL : ask_finders_after(finder, finders, name, path);
     Py_XDECREF(finders);
     if (spec != NULL && spec != Py_None && watch_loader(spec) < 0) {

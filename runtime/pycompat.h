@@ -70,12 +70,18 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
 #define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
 
-/* Threads of an interpreter take turns, which the fast path relies on. */
+/* Threads of an interpreter take turns, which the fast path relies on. Where they do not, CPython
+ * turns the GIL on for each module that does not declare that it needs none; but only if the module
+ * is created by CPython's own loaders, and nothing public does the same. (Tests set it for a Python
+ * with a GIL.) */
+#ifndef KILN_GIL_IS_OPTIONAL
 #ifdef Py_GIL_DISABLED
-#define KILN_HAS_FAST_PATH 0
+#define KILN_GIL_IS_OPTIONAL 1
 #else
-#define KILN_HAS_FAST_PATH 1
+#define KILN_GIL_IS_OPTIONAL 0
 #endif
+#endif
+#define KILN_HAS_FAST_PATH (!KILN_GIL_IS_OPTIONAL)
 
 /* importlib warns when a module cannot be made an attribute of its parent (bpo-39307). */
 #define KILN_WARNS_OF_UNBOUND_MODULE (PY_VERSION_HEX >= 0x03090000)
@@ -93,6 +99,50 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 #define KILN_VECTORCALL      _PyObject_Vectorcall
 #define KILN_GET_INTERPRETER _PyInterpreterState_Get
 #endif
+
+/* sys.NAME, a new reference; NULL, without an exception, if there is none. Others may set it to
+ * something else at any time, and then what was there is gone. */
+static inline PyObject *
+kiln_get_sys(const char *name)
+{
+    PyObject *value = NULL;
+#if PY_VERSION_HEX >= 0x030f0000
+    if (PySys_GetOptionalAttrString(name, &value) < 0) {
+        PyErr_Clear();
+    }
+#else
+#ifdef Py_GIL_DISABLED
+    PyObject *key = PyUnicode_FromString("sys");
+    PyObject *sys = key == NULL ? NULL : PyImport_GetModule(key);
+    if (sys == NULL || PyObject_GetOptionalAttrString(sys, name, &value) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(sys);
+    Py_XDECREF(key);
+#endif
+    if (value == NULL) {
+        value = PySys_GetObject(name);
+        Py_XINCREF(value);
+    }
+#endif
+    return value;
+}
+
+/* Item INDEX of LIST, a new reference; NULL, without an exception, if it is not that long any more. */
+static inline PyObject *
+kiln_get_item(PyObject *list, Py_ssize_t index)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyObject *item = PyList_GetItemRef(list, index);
+    if (item == NULL) {
+        PyErr_Clear();
+    }
+#else
+    PyObject *item = index < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, index) : NULL;
+    Py_XINCREF(item);
+#endif
+    return item;
+}
 
 /* An exception put aside, or none. */
 struct kiln_error {

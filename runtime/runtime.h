@@ -71,8 +71,8 @@ struct kiln_builtin {
     bool stays;  /* CPython looks after it: it is in its sight, among the first */
     bool listed; /* CPython has it in its sight, behind the slot */
 };
-/* Called when an interpreter starts: whether this run of Python has the hash table, which is brought
- * up to date; -1 with an exception. */
+/* Called when an interpreter starts: whether this run of Python has the hash table, which the main
+ * one brings up to date; -1 with an exception. */
 int kiln_inittab_refresh(void);
 /* The built-in module NAME (LEN bytes), if it is in the hash table. */
 bool kiln_find_builtin(const char *name, size_t len, struct kiln_builtin *found);
@@ -131,6 +131,8 @@ enum { KILN_SLOT_NAME_SIZE = 4001 };
 extern char kiln_slot_name[];
 /* The slot's init function. */
 PyObject *kiln_slot_init(void);
+/* Called in the first interpreter, before there are others. 0, or -1 with an exception. */
+int kiln_create_prepare(void);
 /* Keep the slot usable in a child that was forked while another thread was creating a module. */
 int kiln_slot_survive_fork(void);
 

@@ -84,7 +84,7 @@ struct look {
     Py_ssize_t count;
     /* For top-level modules; "" and NULL: not known. */
     char standard_library[PATH_MAX]; /* as a prefix */
-    PyObject *importer_cache;        /* sys.path_importer_cache */
+    PyObject *importer_cache;        /* sys.path_importer_cache, which is ours to give back */
 };
 
 /* Modules of the standard library are never baked, and it has no metadata of others. Python has
@@ -92,9 +92,9 @@ struct look {
 static void
 find_what_to_skip(struct look *look)
 {
-    look->importer_cache = PySys_GetObject("path_importer_cache");
+    look->importer_cache = kiln_get_sys("path_importer_cache");
     if (look->importer_cache != NULL && !PyDict_Check(look->importer_cache)) {
-        look->importer_cache = NULL;
+        Py_CLEAR(look->importer_cache);
     }
     PyObject *name = PyUnicode_FromString("os");
     PyObject *os = name == NULL ? NULL : PyImport_GetModule(name);
@@ -236,10 +236,13 @@ run_look(struct look *look)
 struct kiln_answer *
 kiln_skew_look(const struct kiln_asked *asked)
 {
-    PyObject *path = asked->path == Py_None ? PySys_GetObject("path") : asked->path;
+    PyObject *path = asked->path == Py_None ? kiln_get_sys("path") : asked->path;
     struct look look = {.asked = asked};
     /* A copy, as other threads may change it. */
     look.entries = path == NULL ? PyTuple_New(0) : PySequence_Tuple(path);
+    if (path != asked->path) {
+        Py_XDECREF(path);
+    }
     if (look.entries == NULL) {
         return NULL;
     }
@@ -248,6 +251,7 @@ kiln_skew_look(const struct kiln_asked *asked)
         find_what_to_skip(&look);
     }
     struct kiln_answer *answer = run_look(&look);
+    Py_XDECREF(look.importer_cache);
     Py_DECREF(look.entries);
     return answer;
 }

@@ -17,6 +17,9 @@ static PyModuleDef_Slot slots[] = {
 #ifdef Py_mod_multiple_interpreters
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, NULL}};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "anything", "The doc.", 0, methods, slots, 0, 0, 0};
 PyMODINIT_FUNC INIT(void) { return PyModuleDef_Init(&def); }
@@ -97,7 +100,12 @@ API = r"""
 static PyObject *null_init(void) { return NULL; }
 static int executed;
 static int exec(PyObject *m) { return PyModule_AddIntConstant(m, "executed", ++executed); }
-static PyModuleDef_Slot made_slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+static PyModuleDef_Slot made_slots[] = {
+    {Py_mod_exec, exec},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL}};
 static struct PyModuleDef made_def = {PyModuleDef_HEAD_INIT, "made", NULL, 0, NULL, made_slots, 0, 0, 0};
 static PyObject *made_init(void) { return PyModuleDef_Init(&made_def); }
 static struct PyModuleDef single_def = {PyModuleDef_HEAD_INIT, "single", NULL, -1, NULL, NULL, 0, 0, 0};

@@ -2,6 +2,9 @@
 
 import pytest
 
+from runner import Runner
+from sources import GOOD
+
 PARALLEL = """
 import importlib, sys, threading, types, pkg
 try:
@@ -86,3 +89,23 @@ answer = []
 for _ in range(8):
     answer += in_interpreters({code!r}, {code!r}, {code!r}, own=lambda: importlib.import_module("pkg.zero"))
 """) == []
+
+
+def test_hashed_inittab_is_read_by_interpreters_while_others_start(parallel, bakery, shared, tmp_path):
+    """It is filled before there is a second one."""
+    main = r"""
+#include <Python.h>
+#include <kiln/kiln.h>
+static PyModuleDef_Slot slots[] = {{Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED}, {0, NULL}};
+static PyModuleDef def = {PyModuleDef_HEAD_INIT, "late", NULL, 0, NULL, slots, 0, 0, 0};
+static PyObject *init(void) { return PyModuleDef_Init(&def); }
+int main(int argc, char **argv) {
+    if (Kiln_HashInittab() < 0 || PyImport_AppendInittab("late", init) < 0) return 2;
+    return Kiln_Main(argc, argv);
+}
+"""
+    code = "\nfor _ in range(500):\n    import late, _symtable\n    del sys.modules['late'], sys.modules['_symtable']\n"
+    answer = Runner(bakery.bake(tmp_path / "app", {"pkg.multi": GOOD["pkg.multi"]}, main=main), shared.site)(PARALLEL + f"""
+answer = in_interpreters({code!r}, {code!r}, own=lambda: interpreters.destroy(interpreters.create()))
+""")
+    assert answer == []

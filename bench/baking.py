@@ -21,6 +21,7 @@ FACTS = textwrap.dedent("""
         "version": platform.python_version(),
         "implementation": platform.python_implementation(),
         "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
+        "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         "suffixes": importlib.machinery.EXTENSION_SUFFIXES,
         "purelib": sysconfig.get_path("purelib"),
         "platlib": sysconfig.get_path("platlib"),

@@ -18,15 +18,15 @@ import time
 import measure
 from baking import BUILD, ROOT, Bakery, Failure, get_facts
 
-# A new minor version of CPython is a row here.
-VERSIONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
+# A new minor version of CPython is a row here, or two: with a t at its end it is the build without a GIL.
+VERSIONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t", "3.15", "3.15t"]
 HERE = pathlib.Path(__file__).resolve().parent
 # These are the same with every Python, or run with packages of their own.
 SAME_EVERYWHERE = {"test_examples", "test_isolate", "test_kiln_cc", "test_kiln_pip", "test_packages", "test_table"}
 
 
 def get_minor(facts):
-    return ".".join(facts["version"].split(".")[:2])
+    return ".".join(facts["version"].split(".")[:2]) + ("t" if facts.get("free_threaded") else "")
 
 
 def list_candidates():
@@ -102,8 +102,8 @@ def try_python(facts, options):
             said += "; " + bake_packages(facts["executable"], options.requirements, directory)
         except Failure as failure:
             good, said = False, f"{said}; packages: {failure} (see {directory})"
-    debug = " debug" if facts["debug"] else ""
-    return good, f"{facts['version']}{debug} {facts['executable']}: {said}; {time.monotonic() - started:.0f} s"
+    kind = " free-threaded" * bool(facts.get("free_threaded")) + " debug" * facts["debug"]
+    return good, f"{facts['version']}{kind} {facts['executable']}: {said}; {time.monotonic() - started:.0f} s"
 
 
 def parse():

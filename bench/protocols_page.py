@@ -94,7 +94,7 @@ def main():
     for reason, number in notes.items():
         print(f"<sup>{number}</sup> {reason}  ")
     print("\nInterpreters: " + ", ".join(
-        facts["version"] + (" debug" if facts["debug"] else "") for facts, _ in runs) + ".")
+        facts["version"] + " free-threaded" * bool(facts.get("free_threaded")) + " debug" * facts["debug"] for facts, _ in runs) + ".")
 
 
 if __name__ == "__main__":

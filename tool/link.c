@@ -18,6 +18,9 @@ static const char USAGE[] =
     "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
     "that\n"
     "                       looks itself up; may be given several times\n"
+    "  --strip              without debug information and symbols; backtraces then have addresses\n"
+    "                       only\n"
+    "  --split-debug        the debug information into OUT.debug, where debuggers find it\n"
     "  --report FILE        write what was done to each extension, as JSON\n"
     "  --quiet, --verbose   say less, say more\n"
     "\n"
@@ -55,7 +58,7 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, REPORT };
+    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, REPORT, STRIP, SPLIT_DEBUG };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},
@@ -63,6 +66,8 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         {"linker", required_argument, NULL, LINKER},
         {"export", required_argument, NULL, EXPORT},
         {"report", required_argument, NULL, REPORT},
+        {"strip", no_argument, NULL, STRIP},
+        {"split-debug", no_argument, NULL, SPLIT_DEBUG},
         KILN_COMMON_OPTIONS,
         {0},
     };
@@ -85,6 +90,12 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case REPORT:
             link.report = optarg;
+            break;
+        case STRIP:
+            link.strip = true;
+            break;
+        case SPLIT_DEBUG:
+            link.split_debug = true;
             break;
         case LINKER:
             result = set_linker(ctx, &link, optarg);

@@ -97,6 +97,12 @@ int kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Link it all and put the result into place. */
 int kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
+/* The name of the file that --split-debug writes beside OUTPUT. */
+const char *kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output);
+/* Move the debug information of the program at PATH, which stays in its place, into a file beside it;
+ * with --strip, the symbols as well. */
+int kiln_bake_split_debug(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
+
 /* Say and write what was done to each module, if somebody wants to know. */
 int kiln_bake_report(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 

@@ -16,6 +16,8 @@ struct kiln_link_options {
     const char *linker; /* "bfd", "gold", "lld", "mold"; NULL: lld if present, else bfd */
     enum kiln_libpython libpython; /* the one asked for */
     struct kiln_strings exports;   /* symbols of modules that stay visible under their own names */
+    bool strip;                    /* no debug information, and no symbols but the dynamic ones */
+    bool split_debug;              /* the debug information goes to a file beside the output */
     const char *report;            /* where a report goes, as JSON; NULL: nowhere */
     struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
 };

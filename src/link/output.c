@@ -153,6 +153,12 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
         kiln_strings_push(arena, &args, first[i]);
     }
+    if (bake->options->split_debug) {
+        kiln_strings_push(arena, &args, "-Wl,--build-id=sha1");
+    }
+    else if (bake->options->strip) {
+        kiln_strings_push(arena, &args, "-Wl,--strip-all");
+    }
     if (strcmp(bake->linker, "lld") == 0) {
         /* Sections found by __start_ and __stop_ symbols are used, whatever --gc-sections says. */
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
@@ -192,6 +198,12 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     return result;
 }
 
+static int
+move_file(struct kiln_ctx *ctx, const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? 0 : kiln_fail_errno(ctx, "%s: cannot write", to);
+}
+
 /* Link in a private directory beside OUTPUT: on the same file system, so that the result can be
  * renamed, and away from it, so that what a linker that dies leaves goes with the directory. */
 static int
@@ -203,8 +215,16 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     }
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
     int result = run_linker(ctx, bake, aside);
-    if (result == 0 && rename(aside, output) < 0) {
-        result = kiln_fail_errno(ctx, "%s: cannot write", output);
+    if (result == 0 && bake->options->split_debug) {
+        /* First: a debugger passes over a file that does not fit the program. */
+        result = kiln_bake_split_debug(ctx, bake, aside);
+        if (result == 0) {
+            result = move_file(ctx, kiln_bake_get_debug_path(ctx, aside),
+                               kiln_bake_get_debug_path(ctx, output));
+        }
+    }
+    if (result == 0) {
+        result = move_file(ctx, aside, output);
     }
     kiln_file_remove_tree(dir);
     return result;

@@ -205,6 +205,9 @@ put_all(struct kiln_ctx *ctx, FILE *stream, const struct report *report)
     put_text(stream, "python_version", bake->python.version);
     put_text(stream, "libpython", bake->shared_libpython ? "shared" : "static");
     put_text(stream, "linker", bake->linker);
+    put_text(stream, "debug",
+             bake->options->split_debug ? kiln_bake_get_debug_path(ctx, bake->options->output)
+                                        : NULL);
     fputs(",\n \"modules\": [", stream);
     for (size_t i = 0; i < bake->modules.count; i++) {
         put_module(ctx, stream, report, i);

@@ -48,39 +48,6 @@ push_dirs(struct kiln_ctx *ctx, const char *dirs, struct kiln_strings *out)
     }
 }
 
-/* DT_RUNPATH, or else DT_RPATH (gABI: the latter is ignored if there is the former). */
-static void
-read_rpaths(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
-{
-    size_t index = kiln_elf_find_type(elf, SHT_DYNAMIC);
-    if (index == 0) {
-        return;
-    }
-    GElf_Shdr header;
-    kiln_elf_get_section(elf, index, &header);
-    struct kiln_span entries = kiln_elf_get_contents(elf, index);
-    struct kiln_span strings = header.sh_link < elf->section_count
-                                   ? kiln_elf_get_contents(elf, header.sh_link)
-                                   : kiln_span_of(NULL, 0);
-    const char *rpath = NULL, *runpath = NULL;
-    uint64_t tag, value;
-    for (uint64_t at = 0; kiln_span_get_u64(entries, at, &tag) && tag != DT_NULL &&
-                          kiln_span_get_u64(entries, at + 8, &value);
-         at += 16)
-    {
-        if (tag == DT_RUNPATH) {
-            runpath = kiln_span_get_string(strings, value);
-        }
-        else if (tag == DT_RPATH) {
-            rpath = kiln_span_get_string(strings, value);
-        }
-    }
-    runpath = runpath == NULL ? rpath : runpath;
-    if (runpath != NULL) {
-        push_dirs(ctx, runpath, out);
-    }
-}
-
 int
 kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found)
 {
@@ -91,12 +58,14 @@ kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat 
     }
     struct kiln_file file;
     struct kiln_elf elf;
+    struct kiln_elf_dynamic dynamic;
     int result = kiln_file_map(ctx, path, &file);
     if (result == 0 && kiln_elf_classify(file.bytes) == KILN_OBJECT_SHARED) {
         result = kiln_elf_init(ctx, file.bytes, path, &elf);
         if (result == 0) {
             read_inits(ctx, &elf, &fat->inits);
-            read_rpaths(ctx, &elf, &fat->rpaths);
+            kiln_elf_read_dynamic(ctx, &elf, &dynamic);
+            fat->rpaths = dynamic.rpaths;
             *found = fat->inits.count > 0;
         }
         kiln_elf_release(&elf);

@@ -69,6 +69,15 @@ size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, GElf_Rela *out);
 
+/* What a shared object says to the dynamic loader. In the context's arena. */
+struct kiln_elf_dynamic {
+    const char *soname;         /* NULL: it has none */
+    struct kiln_strings needed; /* the libraries it needs, by name */
+    struct kiln_strings rpaths; /* DT_RUNPATH, or else DT_RPATH; unexpanded ($ORIGIN) */
+};
+void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
+                           struct kiln_elf_dynamic *out);
+
 /* What an input of a link is, told by its first bytes and sections. */
 enum kiln_object_kind {
     KILN_OBJECT_RELOCATABLE, /* ET_REL with machine code; gcc's fat LTO objects too */

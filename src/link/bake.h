@@ -82,6 +82,11 @@ kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, 
  * NULL. */
 const char *
 kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name);
+/* The shared libraries of MODULE's link that it would find so; they are added to ALL. */
+struct kiln_strings kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
+                                            struct kiln_strings *all);
+/* A name that the dynamic loader knows libraries by must not be that of two different ones. */
+int kiln_bake_check_sonames(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* What a module needs from a library of its own package must not be another one's, too. */
 int kiln_bake_check_helpers(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Choose compiler driver and linker. */

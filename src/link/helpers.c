@@ -83,9 +83,9 @@ add_exports(struct kiln_ctx *ctx, const char *library, struct exports *out)
     return result;
 }
 
-/* The libraries of MODULE that are in its package; they are added to ALL. */
-static struct kiln_strings
-list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module, struct kiln_strings *all)
+struct kiln_strings
+kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
+                        struct kiln_strings *all)
 {
     struct kiln_strings helpers = {0};
     for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.shared.count; i++) {
@@ -151,7 +151,7 @@ kiln_bake_check_helpers(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     struct exports exports = {0};
     int result = 0;
     for (size_t i = 0; i < count; i++) {
-        helpers[i] = list_helpers(ctx, &bake->modules.items[i], &all);
+        helpers[i] = kiln_baked_list_helpers(ctx, &bake->modules.items[i], &all);
     }
     for (size_t i = 0; result == 0 && all.count > 1 && i < all.count; i++) {
         result = add_exports(ctx, all.items[i], &exports);

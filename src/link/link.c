@@ -72,7 +72,10 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
 
     /* Modules have one scope from here on. What was each one's own is by now, but for the libraries
      * that some bring along. */
-    result = kiln_bake_check_helpers(ctx, bake);
+    result = kiln_bake_check_sonames(ctx, bake);
+    if (result == 0) {
+        result = kiln_bake_check_helpers(ctx, bake);
+    }
     if (result < 0) {
         return result;
     }

@@ -1,0 +1,59 @@
+/* The dynamic section: what a shared object says to the dynamic loader of its name and of the
+ * libraries it needs. */
+#include "elf/elf.h"
+
+static void
+push_dirs(struct kiln_ctx *ctx, const char *dirs, struct kiln_strings *out)
+{
+    for (size_t len; *dirs != '\0'; dirs += len + (dirs[len] == ':')) {
+        len = strcspn(dirs, ":");
+        if (len > 0) {
+            kiln_strings_add(&ctx->arena, out, kiln_arena_strndup(&ctx->arena, dirs, len));
+        }
+    }
+}
+
+void
+kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
+                      struct kiln_elf_dynamic *out)
+{
+    *out = (struct kiln_elf_dynamic){0};
+    size_t index = kiln_elf_find_type(elf, SHT_DYNAMIC);
+    if (index == 0) {
+        return;
+    }
+    GElf_Shdr header;
+    kiln_elf_get_section(elf, index, &header);
+    struct kiln_span entries = kiln_elf_get_contents(elf, index);
+    struct kiln_span strings = header.sh_link < elf->section_count
+                                   ? kiln_elf_get_contents(elf, header.sh_link)
+                                   : kiln_span_of(NULL, 0);
+    const char *rpath = NULL, *runpath = NULL;
+    uint64_t tag, value;
+    for (uint64_t at = 0; kiln_span_get_u64(entries, at, &tag) && tag != DT_NULL &&
+                          kiln_span_get_u64(entries, at + 8, &value);
+         at += 16)
+    {
+        const char *text = kiln_span_get_string(strings, value);
+        if (text == NULL) {
+            continue;
+        }
+        if (tag == DT_RUNPATH) {
+            runpath = text;
+        }
+        else if (tag == DT_RPATH) {
+            rpath = text;
+        }
+        else if (tag == DT_SONAME) {
+            out->soname = kiln_arena_strdup(&ctx->arena, text);
+        }
+        else if (tag == DT_NEEDED) {
+            kiln_strings_push(&ctx->arena, &out->needed, kiln_arena_strdup(&ctx->arena, text));
+        }
+    }
+    /* gABI: the latter is ignored if there is the former. */
+    runpath = runpath == NULL ? rpath : runpath;
+    if (runpath != NULL) {
+        push_dirs(ctx, runpath, &out->rpaths);
+    }
+}

@@ -9,8 +9,9 @@ import types
 
 from conftest import run
 
-FIELDS = {1: "driver", 2: "output", 3: "inits", 4: "args", 5: "rpaths", 6: "shared", 7: "failure"}
-LISTS = ("inits", "args", "rpaths", "shared")
+FIELDS = {1: "driver", 2: "output", 3: "inits", 4: "args", 5: "rpaths", 6: "shared", 7: "failure",
+          8: "archives", 9: "combine"}
+LISTS = ("inits", "args", "rpaths", "shared", "archives", "combine")
 
 
 def has_section(path):
@@ -33,8 +34,13 @@ def read(path):
     data = section.read_bytes()
     section.unlink()
     magic, version, record_size, object_size, frame_size, _ = struct.unpack_from("<8sIIQQQ", data)
-    assert (magic, version) == (b"KILNFAT\0", 1)
-    assert len(data) == 40 + record_size + frame_size
+    assert magic == b"KILNFAT\0" and version in (1, 2)
+    parts_size = 0
+    if version == 2:
+        _, parts_size, _ = struct.unpack_from("<QQQ", data, 40)
+        data = data[:40] + data[64:]
+    assert len(data) == 40 + record_size + frame_size + parts_size
+    data = data[:len(data) - parts_size]
     fat = types.SimpleNamespace(driver=None, output=None, failure=None, **{name: [] for name in LISTS})
     record = data[40:40 + record_size]
     while record:

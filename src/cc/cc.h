@@ -124,11 +124,12 @@ int kiln_trace_parse(struct kiln_ctx *ctx, struct kiln_span text, struct kiln_tr
 int kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
                    const struct kiln_command_line *line, struct kiln_trace *out);
 
-/* Sort TRACE into what is combined (see struct kiln_combine) and the shared objects, each named
- * once. Members of thin archives become files; members of one archive that share a name are copied
+/* Sort TRACE into what is combined (see struct kiln_combine), with its origins, and the shared
+ * objects, each named once. Members of thin archives become files; members of one archive that share a name are copied
  * out, since a name does not tell them apart. */
-int kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace,
-                    struct kiln_strings *inputs, struct kiln_strings *shared);
+int
+kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kiln_strings *inputs,
+                struct kiln_strings *origins, struct kiln_strings *shared);
 
 /* -- The extension -- */
 

@@ -22,12 +22,16 @@ make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
         return result;
     }
     /* Objects are combined; shared objects and some flags are for the final link to repeat. */
-    result = kiln_trace_sort(ctx, &trace, &combine.inputs, &fat->shared);
+    result = kiln_trace_sort(ctx, &trace, &combine.inputs, &combine.origins, &fat->shared);
     if (result < 0) {
         return result;
     }
     kiln_record_args(ctx, &cc->line, fat);
     combine.inits = fat->inits;
+    /* With the inputs beside it, a library among them can be taken out again. */
+    combine.archives = &fat->archives;
+    combine.parts = &fat->parts;
+    fat->combine = combine.flags;
     return kiln_combine(ctx, &combine, path);
 }
 
@@ -75,6 +79,7 @@ kiln_fatten(struct kiln_cc *cc, const char *reason)
                            kiln_file_map(ctx, path, &object) < 0))
     {
         fat.failure = join_problems(cc);
+        fat.parts = kiln_span_of(NULL, 0);
     }
     result = write_section(ctx, &fat, object.bytes);
     kiln_file_release(&object);

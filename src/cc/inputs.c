@@ -24,7 +24,7 @@ struct archive {
 struct sorter {
     struct kiln_ctx *ctx;
     const struct kiln_trace *trace;
-    struct kiln_strings *inputs, *shared;
+    struct kiln_strings *inputs, *origins, *shared;
     struct archives {
         struct archive *items;
         size_t count, capacity;
@@ -61,7 +61,6 @@ get_archive(struct sorter *sorter, const char *path, struct archive **out)
             return 0;
         }
     }
-    static const char thin[] = "!<thin>\n";
     struct kiln_ctx *ctx = sorter->ctx;
     struct kiln_file file;
     int result = kiln_file_map(ctx, path, &file);
@@ -70,8 +69,11 @@ get_archive(struct sorter *sorter, const char *path, struct archive **out)
     }
     struct archive *archive = KILN_ARENA_PUSH(&ctx->arena, &sorter->archives);
     *archive = (struct archive){.path = path};
-    archive->is_thin = kiln_span_starts_with(file.bytes, thin, strlen(thin));
-    if (!archive->is_thin) {
+    archive->is_thin = kiln_ar_is_thin(file.bytes);
+    if (archive->is_thin) {
+        result = kiln_ar_list_thin(ctx, file.bytes, path, &archive->names);
+    }
+    else {
         struct listing listing = {ctx, &archive->names};
         result = kiln_ar_visit(ctx, file.bytes, path, list_member, &listing);
     }
@@ -82,6 +84,19 @@ get_archive(struct sorter *sorter, const char *path, struct archive **out)
     kiln_file_release(&file);
     *out = archive;
     return result;
+}
+
+/* Take PATH as an input; MEMBER of ARCHIVE is what it is (NULL: of none). */
+static void
+push_input(struct sorter *sorter, const char *path, const char *archive, const char *member)
+{
+    struct kiln_arena *arena = &sorter->ctx->arena;
+    kiln_strings_push(arena, sorter->inputs, path);
+    kiln_strings_push(arena, sorter->origins,
+                      archive == NULL ? ""
+                                      : kiln_arena_printf(arena, "%s(%s)",
+                                                          kiln_file_absolute(sorter->ctx, archive),
+                                                          kiln_file_basename(member)));
 }
 
 /* A thin archive's member is a file. lld gives its path from the archive's directory, gold and mold
@@ -99,7 +114,9 @@ push_thin_member(struct sorter *sorter, const struct kiln_trace_item *item)
         return kiln_fail_errno(ctx, "%s: member %s of a thin archive: cannot read", item->path,
                                item->member);
     }
-    kiln_strings_add(&ctx->arena, sorter->inputs, path);
+    if (!kiln_strings_contain(sorter->inputs, path)) {
+        push_input(sorter, path, item->path, item->member);
+    }
     return 0;
 }
 
@@ -138,7 +155,7 @@ count_in_trace(const struct kiln_trace *trace, const struct kiln_trace_item *ite
 
 struct copying {
     struct sorter *sorter;
-    const char *member;
+    const char *archive, *member;
 };
 
 static int
@@ -156,7 +173,7 @@ copy_member(void *arg, const char *member, struct kiln_span contents)
     const char *path =
         kiln_arena_printf(&ctx->arena, "%s/%zu-%s", tmpdir, copying->sorter->inputs->count,
                           kiln_file_basename(member));
-    kiln_strings_push(&ctx->arena, copying->sorter->inputs, path);
+    push_input(copying->sorter, path, copying->archive, member);
     return kiln_file_write(ctx, path, contents);
 }
 
@@ -166,7 +183,7 @@ copy_members(struct sorter *sorter, const struct kiln_trace_item *item)
     struct kiln_file file;
     int result = kiln_file_map(sorter->ctx, item->path, &file);
     if (result == 0) {
-        struct copying copying = {sorter, item->member};
+        struct copying copying = {sorter, item->path, item->member};
         result = kiln_ar_visit(sorter->ctx, file.bytes, item->path, copy_member, &copying);
     }
     kiln_file_release(&file);
@@ -192,14 +209,14 @@ sort_member(struct sorter *sorter, const struct kiln_trace_item *item)
     }
     size_t count = count_in_archive(archive, item->member);
     if (count <= 1) {
-        kiln_strings_push(arena, sorter->inputs,
-                          kiln_arena_printf(arena, "%s(%s)", item->path, item->member));
+        push_input(sorter, kiln_arena_printf(arena, "%s(%s)", item->path, item->member), item->path,
+                   item->member);
         return 0;
     }
     if (count_in_trace(sorter->trace, item) >= count) {
         return copy_members(sorter, item);
     }
-    kiln_strings_push(arena, sorter->inputs, item->path);
+    push_input(sorter, item->path, NULL, NULL);
     archive->is_whole = true;
     return 0;
 }
@@ -214,6 +231,48 @@ sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
                          "%s: a linker script with a layout of its own, which cannot be kept in a "
                          "link with other extensions",
                          path);
+    }
+    return 0;
+}
+
+static int
+compare_file(const void *key, const void *element)
+{
+    return strcmp(key, *(const char *const *)element);
+}
+
+static bool
+has_name(const struct archive *archive, const char *name)
+{
+    return archive->names.count > 0 && bsearch(name, archive->names.items, archive->names.count,
+                                               sizeof(const char *), compare_file) != NULL;
+}
+
+/* GNU ld lists a member of a thin archive as the file that it is, after the archive. The archive that
+ * PATH came from; NULL: none. */
+static const struct archive *
+find_thin(const struct sorter *sorter, const char *path)
+{
+    for (size_t i = sorter->archives.count; i > 0; i--) {
+        const struct archive *archive = &sorter->archives.items[i - 1];
+        const char *dir = kiln_file_dirname(sorter->ctx, archive->path);
+        size_t len = strlen(dir);
+        bool is_below = strncmp(path, dir, len) == 0 && path[len] == '/';
+        if (archive->is_thin &&
+            (has_name(archive, path) || (is_below && has_name(archive, path + len + 1))))
+        {
+            return archive;
+        }
+    }
+    return NULL;
+}
+
+static int
+sort_object(struct sorter *sorter, const char *path)
+{
+    if (!kiln_strings_contain(sorter->inputs, path)) {
+        const struct archive *thin = find_thin(sorter, path);
+        push_input(sorter, path, thin == NULL ? NULL : thin->path, path);
     }
     return 0;
 }
@@ -234,12 +293,16 @@ sort_item(struct sorter *sorter, const struct kiln_trace_item *item)
     case KILN_OBJECT_RELOCATABLE:
     case KILN_OBJECT_GCC_LTO:
     case KILN_OBJECT_LLVM_BITCODE:
-        kiln_strings_add(&ctx->arena, sorter->inputs, item->path);
+        result = sort_object(sorter, item->path);
         break;
     case KILN_OBJECT_SHARED:
         kiln_strings_add(&ctx->arena, sorter->shared, kiln_file_absolute(ctx, item->path));
         break;
     case KILN_OBJECT_ARCHIVE: /* opened; its members are items of their own */
+        if (kiln_ar_is_thin(file.bytes)) {
+            struct archive *archive;
+            result = get_archive(sorter, item->path, &archive);
+        }
         break;
     case KILN_OBJECT_OTHER:
         result = sort_other(sorter, item->path, file.bytes);
@@ -251,9 +314,10 @@ sort_item(struct sorter *sorter, const struct kiln_trace_item *item)
 
 int
 kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kiln_strings *inputs,
-                struct kiln_strings *shared)
+                struct kiln_strings *origins, struct kiln_strings *shared)
 {
-    struct sorter sorter = {.ctx = ctx, .trace = trace, .inputs = inputs, .shared = shared};
+    struct sorter sorter = {
+        .ctx = ctx, .trace = trace, .inputs = inputs, .origins = origins, .shared = shared};
     for (size_t i = 0; i < trace->count; i++) {
         int result = sort_item(&sorter, &trace->items[i]);
         if (result < 0) {

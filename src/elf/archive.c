@@ -11,6 +11,7 @@ struct archive {
     const char *name;
     struct kiln_span bytes;
     struct kiln_span names; /* contents of the member "//" */
+    bool is_thin;           /* the contents of its members are elsewhere */
 };
 
 struct member {
@@ -128,6 +129,9 @@ read_member(struct archive *archive, uint64_t *offset, struct member *out)
     if (header.ptr[58] != '`' || header.ptr[59] != '\n' || !parse_number(size, &len)) {
         return fail(archive, *offset, "no header of a member");
     }
+    bool is_table = kiln_span_starts_with(name, "/ ", 2) || kiln_span_starts_with(name, "// ", 3) ||
+                    kiln_span_starts_with(name, "/SYM64/ ", 8);
+    len = archive->is_thin && !is_table ? 0 : len;
     *out = (struct member){.offset = *offset};
     if (!kiln_span_slice(archive->bytes, *offset + HEADER_SIZE, len, &out->contents)) {
         return fail(archive, *offset, "the file ends inside a member");
@@ -143,25 +147,62 @@ read_member(struct archive *archive, uint64_t *offset, struct member *out)
     return 0;
 }
 
+static int
+visit_members(struct archive *archive,
+              int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg)
+{
+    int result = 0;
+    for (uint64_t offset = 8; result == 0 && offset < archive->bytes.len;) {
+        struct member member = {0};
+        result = read_member(archive, &offset, &member);
+        if (result == 0 && !member.is_index) {
+            result = visit(arg, member.name, member.contents);
+        }
+    }
+    return result;
+}
+
 int
 kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
               int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg)
 {
     struct archive archive = {.ctx = ctx, .name = name, .bytes = bytes};
-    if (kiln_span_starts_with(bytes, "!<thin>\n", 8)) {
+    if (kiln_ar_is_thin(bytes)) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: a thin archive; give the files it lists, or make it without T", name);
     }
     if (!kiln_span_starts_with(bytes, "!<arch>\n", 8)) {
         return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an archive", name);
     }
-    int result = 0;
-    for (uint64_t offset = 8; result == 0 && offset < bytes.len;) {
-        struct member member = {0};
-        result = read_member(&archive, &offset, &member);
-        if (result == 0 && !member.is_index) {
-            result = visit(arg, member.name, member.contents);
-        }
-    }
-    return result;
+    return visit_members(&archive, visit, arg);
+}
+
+bool
+kiln_ar_is_thin(struct kiln_span bytes)
+{
+    return kiln_span_starts_with(bytes, "!<thin>\n", 8);
+}
+
+struct listing {
+    struct kiln_ctx *ctx;
+    struct kiln_strings *names;
+};
+
+static int
+list_name(void *arg, const char *member, struct kiln_span contents)
+{
+    struct listing *listing = arg;
+    (void)contents;
+    kiln_strings_push(&listing->ctx->arena, listing->names, member);
+    return 0;
+}
+
+int
+kiln_ar_list_thin(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                  struct kiln_strings *names)
+{
+    struct archive archive = {.ctx = ctx, .name = name, .bytes = bytes, .is_thin = true};
+    struct listing listing = {ctx, names};
+    return kiln_ar_is_thin(bytes) ? visit_members(&archive, list_name, &listing)
+                                  : kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not a thin archive", name);
 }

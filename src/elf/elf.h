@@ -102,6 +102,12 @@ int
 kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
               int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg);
 
+/* A thin archive has the paths of its members, from its own directory if they are not absolute; these
+ * go to NAMES, in the context's arena. */
+bool kiln_ar_is_thin(struct kiln_span bytes);
+int kiln_ar_list_thin(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                      struct kiln_strings *names);
+
 /* Write an archive of MEMBERS, in their order, at PATH: for links that take it whole, as it has no
  * index. Members start at multiples of 8 in the file; the zeros between them count as theirs. */
 struct kiln_ar_member {

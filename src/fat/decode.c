@@ -21,6 +21,17 @@ kiln_fat_is_plausible(uint64_t object_size, uint64_t frame_size)
     return object_size <= always || object_size / ratio <= frame_size;
 }
 
+/* The second frame and what the header says of it. */
+static bool
+parse_parts(struct kiln_span bytes, struct kiln_fat_section *out)
+{
+    uint64_t frame_size;
+    return kiln_span_get_u64(bytes, 40, &out->parts_size) &&
+           kiln_span_get_u64(bytes, 48, &frame_size) &&
+           kiln_span_get_u64(bytes, 56, &out->parts_checksum) && frame_size <= bytes.len &&
+           kiln_span_slice(bytes, bytes.len - frame_size, frame_size, &out->parts_frame);
+}
+
 int
 kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                        struct kiln_fat_section *out)
@@ -45,15 +56,20 @@ kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char 
     }
     if (!kiln_span_get_u32(bytes, 12, &record_size) ||
         !kiln_span_get_u64(bytes, 16, &object_size) || !kiln_span_get_u64(bytes, 24, &frame_size) ||
-        !kiln_span_get_u64(bytes, 32, &checksum) ||
-        !kiln_span_slice(bytes, KILN_FAT_HEADER_SIZE, bytes.len - KILN_FAT_HEADER_SIZE, &body))
+        !kiln_span_get_u64(bytes, 32, &checksum) || bytes.len < KILN_FAT_HEADER_SIZE)
     {
         return fail(ctx, name, "cut short");
     }
     *out = (struct kiln_fat_section){.name = name, .object_size = object_size};
-    if (!kiln_span_slice(body, 0, record_size, &out->record) ||
-        !kiln_span_slice(body, record_size, frame_size, &out->frame) ||
-        out->record.len + out->frame.len != body.len)
+    uint64_t more = version == 1 ? 0 : KILN_FAT_PARTS_HEADER_SIZE - KILN_FAT_HEADER_SIZE;
+    if (version > 1 && !parse_parts(bytes, out)) {
+        return fail(ctx, name, "cut short");
+    }
+    if (!kiln_span_slice(bytes, KILN_FAT_HEADER_SIZE,
+                         bytes.len - KILN_FAT_HEADER_SIZE - out->parts_frame.len, &body) ||
+        !kiln_span_slice(body, more, record_size, &out->record) ||
+        !kiln_span_slice(body, more + record_size, frame_size, &out->frame) ||
+        more + out->record.len + out->frame.len != body.len)
     {
         return fail(ctx, name, "the sizes in its header are not those of its parts");
     }
@@ -91,6 +107,12 @@ find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_s
     case KILN_FAT_SHARED:
         *list = &fat->shared;
         break;
+    case KILN_FAT_ARCHIVE:
+        *list = &fat->archives;
+        break;
+    case KILN_FAT_COMBINE:
+        *list = &fat->combine;
+        break;
     }
 }
 
@@ -98,7 +120,13 @@ int
 kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,
                       struct kiln_fat *fat)
 {
-    *fat = (struct kiln_fat){.object_size = section->object_size, .frame = section->frame};
+    *fat = (struct kiln_fat){
+        .object_size = section->object_size,
+        .frame = section->frame,
+        .parts_size = section->parts_size,
+        .parts_frame = section->parts_frame,
+        .parts_checksum = section->parts_checksum,
+    };
     uint32_t tag, len;
     for (uint64_t at = 0; at < section->record.len; at += 8 + (uint64_t)len) {
         struct kiln_span text;
@@ -155,5 +183,43 @@ kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char
                     ZSTD_isError(got) ? ZSTD_getErrorName(got) : "its object is cut short");
     }
     *object = kiln_span_of(bytes, size);
+    return 0;
+}
+
+int
+kiln_fat_decompress_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char *name,
+                          struct kiln_span object, struct kiln_arena *arena,
+                          struct kiln_span *parts)
+{
+    *parts = kiln_span_of(NULL, 0);
+    struct kiln_span frame = fat->parts_frame;
+    uint64_t size = fat->parts_size;
+    if (frame.len == 0) {
+        return 0;
+    }
+    if (XXH3_64bits(frame.ptr, frame.len) != fat->parts_checksum) {
+        return fail(ctx, name, "wrong checksum of its parts");
+    }
+    /* With the object as the prefix, little is left of what is in both. */
+    if (ZSTD_getFrameContentSize(frame.ptr, frame.len) != size || size == 0 ||
+        !kiln_fat_is_plausible(size, frame.len + object.len))
+    {
+        return fail(ctx, name, "the size of its parts is wrong");
+    }
+    uint8_t *bytes = kiln_arena_alloc(arena, size);
+    ZSTD_DCtx *stream = ZSTD_createDCtx();
+    size_t got = stream == NULL ? 0 : ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, 31);
+    if (stream != NULL && !ZSTD_isError(got)) {
+        got = ZSTD_DCtx_refPrefix(stream, object.ptr, object.len);
+    }
+    if (stream != NULL && !ZSTD_isError(got)) {
+        got = ZSTD_decompressDCtx(stream, bytes, size, frame.ptr, frame.len);
+    }
+    ZSTD_freeDCtx(stream);
+    if (ZSTD_isError(got) || got != size) {
+        return fail(ctx, name,
+                    ZSTD_isError(got) ? ZSTD_getErrorName(got) : "its parts are cut short");
+    }
+    *parts = kiln_span_of(bytes, size);
     return 0;
 }

@@ -24,6 +24,14 @@ struct kiln_fat {
     const char *failure;        /* why there is no object, for a person; NULL if there is one */
     uint64_t object_size;       /* bytes of the relocatable, uncompressed; 0 with a failure */
     struct kiln_span frame;     /* the relocatable, compressed: bytes of the file that was read */
+
+    /* If members of archives were linked, what it takes to combine it again without some of them. */
+    struct kiln_strings archives; /* paths, in the order of the parts' numbers */
+    struct kiln_strings combine;  /* the flags of struct kiln_combine */
+    struct kiln_span parts;       /* see isolate/parts.h; only for kiln_fat_write() */
+    struct kiln_span parts_frame; /* the same as it was read: compressed, */
+    uint64_t parts_size;          /* bytes uncompressed, */
+    uint64_t parts_checksum;      /* and XXH3-64 of the frame */
 };
 
 /* Give the shared object at PATH a `.kiln` section with FAT and OBJECT (empty if FAT->failure), in
@@ -42,5 +50,10 @@ int kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name
  * whose bytes are still there, into ARENA. *object is empty if there is none. */
 int kiln_fat_decompress(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char *name,
                         struct kiln_arena *arena, struct kiln_span *object);
+/* The same for the parts; OBJECT is what kiln_fat_decompress() gave. *parts is empty if there are
+ * none. */
+int kiln_fat_decompress_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, const char *name,
+                              struct kiln_span object, struct kiln_arena *arena,
+                              struct kiln_span *parts);
 
 #endif

@@ -5,10 +5,19 @@
  *     12  u32  bytes of the record
  *     16  u64  bytes of the object, uncompressed; 0: there is none
  *     24  u64  bytes of the zstd frame; 0: there is none
- *     32  u64  XXH3-64 of all that follows
- *     40  the record: entries { u32 tag, u32 length, text without a NUL }
+ *     32  u64  XXH3-64 of all that follows, the second frame excepted
+ *     in version 2:
+ *     40  u64  bytes of the parts, uncompressed
+ *     48  u64  bytes of their zstd frame
+ *     56  u64  XXH3-64 of that frame
+ *     in both:
+ *         the record: entries { u32 tag, u32 length, text without a NUL }
  *         the frame
+ *     in version 2:
+ *         the frame of the parts, which has the uncompressed object as its prefix (dictionary)
  *
+ * Version 2 is written only if there are parts. They are the inputs of which the object was combined
+ * (isolate/parts.h), mostly the same bytes, and only read when a library is to be shared.
  * Lists are entries of one tag, in order. A reader passes over tags that it does not know; what it
  * must know raises the version. */
 #ifndef KILN_FAT_FORMAT_H
@@ -19,8 +28,9 @@
 #define KILN_FAT_MAGIC "KILNFAT" /* and its NUL */
 
 enum {
-    KILN_FAT_VERSION = 1,
+    KILN_FAT_VERSION = 2,
     KILN_FAT_HEADER_SIZE = 40,
+    KILN_FAT_PARTS_HEADER_SIZE = 64,
 };
 
 enum kiln_fat_tag {
@@ -31,6 +41,8 @@ enum kiln_fat_tag {
     KILN_FAT_RPATH = 5,
     KILN_FAT_SHARED = 6,
     KILN_FAT_FAILURE = 7,
+    KILN_FAT_ARCHIVE = 8,
+    KILN_FAT_COMBINE = 9,
 };
 
 /* The parts of a section, borrowed from its bytes. */
@@ -38,6 +50,8 @@ struct kiln_fat_section {
     const char *name; /* of the file, for messages */
     struct kiln_span record, frame;
     uint64_t object_size;
+    struct kiln_span parts_frame; /* empty: there are none */
+    uint64_t parts_size, parts_checksum;
 };
 
 /* Whether an object of OBJECT_SIZE bytes can come of a frame of FRAME_SIZE: keeps who reads a

@@ -202,6 +202,9 @@ combine(struct kiln_combining *run, const char *out_path)
     if (result == 0) {
         result = kiln_inputs_lower(run);
     }
+    if (result == 0 && run->in->parts != NULL) {
+        result = kiln_inputs_keep(run);
+    }
     if (result == 0) {
         result = kiln_inputs_prepare(run);
     }

@@ -21,7 +21,7 @@ static const struct field {
     FIELD(not_pic, TEXT),     FIELD(common_suffix, TEXT), FIELD(shared, LIST),
     FIELD(exported, LIST),    FIELD(undefined, LIST),     FIELD(size, NUMBER),
     FIELD(hidden, SIZE),      FIELD(constructors, SIZE),  FIELD(destructors, SIZE),
-    FIELD(asks_dladdr, FLAG),
+    FIELD(asks_dladdr, FLAG), FIELD(bound_suffix, TEXT),
 #undef FIELD
 };
 

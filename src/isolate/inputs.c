@@ -44,7 +44,7 @@ static void
 push(struct kiln_combining *run, const char *path, const char *name, enum kiln_object_kind kind)
 {
     *KILN_ARENA_PUSH(&run->ctx->arena, &run->inputs) =
-        (struct kiln_input){.path = path, .name = name, .kind = kind};
+        (struct kiln_input){.path = path, .name = name, .kind = kind, .origin = run->origin};
 }
 
 /* Take BYTES, the contents of PATH, as an input, unless they cannot be one. */
@@ -195,6 +195,7 @@ kiln_inputs_resolve(struct kiln_combining *run)
     struct resolving resolving = {.run = run};
     int result = 0;
     for (size_t i = 0; i < run->in->inputs.count; i++) {
+        run->origin = i < run->in->origins.count ? run->in->origins.items[i] : "";
         int failed = resolve(&resolving, run->in->inputs.items[i]);
         result = failed < 0 ? failed : result;
     }

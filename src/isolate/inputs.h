@@ -11,6 +11,7 @@ struct kiln_input {
     const char *path; /* the input itself, a member written out, or an altered copy */
     const char *name; /* what the user knows it as: "foo.o", "libx.a(foo.o)" */
     enum kiln_object_kind kind;
+    const char *origin; /* "libx.a(foo.o)"; "": of no archive, or not of that alone */
 };
 
 struct kiln_inputs {
@@ -25,6 +26,7 @@ struct kiln_combining {
     const char *tmpdir; /* of this run alone */
     size_t files;       /* made in it so far: their names are numbers */
     struct kiln_inputs inputs;
+    const char *origin;        /* of the input that is being resolved */
     struct kiln_strings inits; /* the init symbols to keep */
     struct kiln_strings found; /* those that objects define, then those that archives offer */
     bool needs_shim;           /* something among the inputs has constructors or destructors */
@@ -35,6 +37,9 @@ const char *kiln_combining_make_path(struct kiln_combining *run, const char *suf
 
 /* Fill run->inputs: every input of run->in as a file, members of archives written out. */
 int kiln_inputs_resolve(struct kiln_combining *run);
+
+/* Give run->in->archives and ->parts what has been resolved and lowered. */
+int kiln_inputs_keep(struct kiln_combining *run);
 
 /* Replace what holds LTO bytecode by machine code. */
 int kiln_inputs_lower(struct kiln_combining *run);

@@ -34,7 +34,7 @@ kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_is
 {
     *out = (struct kiln_isolated){0};
     struct kiln_elf elf;
-    int result = kiln_check_dotted_name(ctx, as->name);
+    int result = as->library != NULL ? 0 : kiln_check_dotted_name(ctx, as->name);
     if (result == 0) {
         result = edit(ctx, object, as, out, arena, bytes);
     }

@@ -11,11 +11,17 @@
 
 /* What goes into one extension, in the order of its link. */
 struct kiln_combine {
-    struct kiln_strings inputs; /* paths of object files and whole archives; an archive's member is
+    struct kiln_strings inputs;  /* paths of object files and whole archives; an archive's member is
                                  * "libx.a(member.o)" */
-    struct kiln_strings flags;  /* for ld -r, as recorded: --wrap=, --defsym=, -u, ... */
-    struct kiln_strings inits;  /* the init symbols to keep; empty: all that are defined */
-    const char *cc;             /* the driver that lowers gcc's LTO objects; NULL: "cc" */
+    struct kiln_strings flags;   /* for ld -r, as recorded: --wrap=, --defsym=, -u, ... */
+    struct kiln_strings inits;   /* the init symbols to keep; empty: all that are defined */
+    const char *cc;              /* the driver that lowers gcc's LTO objects; NULL: "cc" */
+    struct kiln_strings origins; /* for each of INPUTS, "libx.a(member.o)" if it is an archive's
+                                  * member, or ""; or empty */
+
+    /* Filled by kiln_combine(), unless NULL; if no input has an origin, left as they are. */
+    struct kiln_strings *archives; /* those of ORIGINS */
+    struct kiln_span *parts;       /* see parts.h; in the context's arena */
 };
 
 /* Join INPUTS into one relocatable at OUT_PATH. LTO inputs are lowered to machine code.
@@ -28,7 +34,8 @@ struct kiln_isolated {
     const char *symbol;        /* the exported init function, see kiln_isolate_symbol_name() */
     const char *init;          /* the init symbol it stands for: "PyInit__core" */
     const char *suffix;        /* what the name of every other defined symbol got: ".a_db", */
-    const char *common_suffix; /* but those that the distribution has one of: ".a_u"; NULL: none */
+    const char *common_suffix; /* but those that the distribution has one of: ".a_u"; NULL: none, */
+    const char *bound_suffix;  /* and those of a library that it shares: ".libx_da_l"; NULL: none */
     uint64_t size;             /* bytes of SHF_ALLOC sections */
     size_t constructors;       /* deferred ones */
     size_t destructors;
@@ -45,6 +52,18 @@ struct kiln_isolated {
  * both, as Python does from 3.15 on. */
 extern const char kiln_init_export_first[];
 
+/* A symbol that is, or refers to, a shared library's: its name in the object, and after isolating. If
+ * the object defines it, too (weakly), both are one. */
+struct kiln_binding {
+    const char *name, *target;
+};
+
+struct kiln_bindings {
+    struct kiln_binding *items; /* sorted by name, each once */
+    size_t count, capacity;
+    const char *suffix; /* the library's, that every target has */
+};
+
 /* What an object is to become. */
 struct kiln_isolation {
     const char *name; /* the dotted name */
@@ -56,6 +75,9 @@ struct kiln_isolation {
     const char *distribution;
     const struct kiln_strings *own;     /* symbols of these that the module has of its own all the
                                          * same; NULL: none */
+    const struct kiln_bindings *bound;  /* symbols of libraries that it shares; NULL: none */
+    const char *library;                /* not a module: a shared library, and this is its id, see
+                                         * kiln_isolate_library_id(); NULL: a module */
     const struct kiln_strings *exports; /* symbols that keep their names and stay visible; NULL:
                                          * none */
 };
@@ -85,6 +107,16 @@ int kiln_isolate_export(struct kiln_ctx *ctx, const char *path, const char *symb
  * digits. */
 const char *
 kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dotted_name);
+
+/* The object of a library that several modules share is combined with KILN_LIBRARY_INIT as its only
+ * init symbol, which kiln_isolate_make_library_start() puts into an object at OUT: a function that
+ * does nothing but run the library's constructors, once, if it has some. Its isolated symbol is
+ * "kiln_init_" and the id, its suffix "." and the id. No module has such an id. */
+#define KILN_LIBRARY_INIT "PyInit_kiln_library"
+int kiln_isolate_make_library_start(struct kiln_ctx *ctx, const char *out);
+const char *kiln_isolate_library_id(struct kiln_ctx *ctx, const char *name, size_t number);
+/* An object at OUT with which a module runs the constructors of the library with ID before its own. */
+int kiln_isolate_make_library_call(struct kiln_ctx *ctx, const char *id, const char *out);
 
 /* The init symbol that Python looks for: KIND ("PyInit", "PyModExport"), then "_" and the last
  * component of DOTTED_NAME, or, if that is not ASCII, "U_" and its Punycode with "_" for "-" (PEP

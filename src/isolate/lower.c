@@ -157,8 +157,8 @@ lower_kind(struct kiln_combining *run, enum kiln_object_kind kind)
         if (out == NULL) {
             out = kiln_combining_make_path(run, ".o");
             name = input->name;
-            *KILN_ARENA_PUSH(&run->ctx->arena, &rest) =
-                (struct kiln_input){.path = out, .name = name, .kind = KILN_OBJECT_RELOCATABLE};
+            *KILN_ARENA_PUSH(&run->ctx->arena, &rest) = (struct kiln_input){
+                .path = out, .name = name, .kind = KILN_OBJECT_RELOCATABLE, .origin = ""};
         }
         kiln_strings_push(&run->ctx->arena, &objects, input->path);
     }

@@ -9,6 +9,8 @@
  * which answers as for a shared object. */
 #include "isolate/plan.h"
 
+#include <stdlib.h>
+
 #include "isolate/inputs.h"
 
 /* What a reference is redirected to, if to anything: the runtime's function of the same contract.
@@ -43,6 +45,24 @@ kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_symbol *
            kiln_strings_contain(plan->as->exports, symbol->name);
 }
 
+static int
+compare_bindings(const void *a, const void *b)
+{
+    return strcmp(((const struct kiln_binding *)a)->name, ((const struct kiln_binding *)b)->name);
+}
+
+const char *
+kiln_plan_find_bound(const struct kiln_plan *plan, const char *name)
+{
+    const struct kiln_bindings *bound = plan->as->bound;
+    const struct kiln_binding key = {.name = name};
+    const struct kiln_binding *found =
+        bound == NULL || bound->count == 0
+            ? NULL
+            : bsearch(&key, bound->items, bound->count, sizeof key, compare_bindings);
+    return found == NULL ? NULL : found->target;
+}
+
 static const char *
 name_defined(struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
@@ -63,8 +83,11 @@ name_symbols(struct kiln_plan *plan)
         if (plan->symbol_names[i] != NULL || !kiln_plan_is_global(&symbol)) {
             continue;
         }
-        plan->symbol_names[i] =
-            kiln_elf_is_defined(&symbol) ? name_defined(plan, &symbol) : redirect(symbol.name);
+        plan->symbol_names[i] = kiln_plan_find_bound(plan, symbol.name);
+        if (plan->symbol_names[i] == NULL) {
+            plan->symbol_names[i] =
+                kiln_elf_is_defined(&symbol) ? name_defined(plan, &symbol) : redirect(symbol.name);
+        }
     }
 }
 
@@ -159,6 +182,11 @@ kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_e
     }
     out->symbol = kiln_isolate_symbol_name(ctx, out->init, dotted_name);
     plan->id = kiln_isolate_symbol_name(ctx, "PyInit_", dotted_name) + strlen("kiln_init_");
+    if (as->library != NULL) {
+        plan->id = as->library;
+        out->symbol = kiln_arena_printf(&ctx->arena, "kiln_init_%s", as->library);
+    }
+    out->bound_suffix = as->bound == NULL ? NULL : as->bound->suffix;
     plan->suffix = out->suffix = kiln_arena_printf(&ctx->arena, ".%s", plan->id);
     if (as->distribution != NULL) {
         /* An id never holds "_u", so that this is no module's suffix. */

@@ -49,6 +49,8 @@ kiln_verify(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_
 
 /* Whether the distribution, not the module, has one of SYMBOL, which is defined. */
 bool kiln_plan_is_common(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol);
+/* What NAME becomes if it is a shared library's; NULL: it is none's. */
+const char *kiln_plan_find_bound(const struct kiln_plan *plan, const char *name);
 /* Whether SYMBOL, which is defined, stays visible under its own name. */
 bool kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol);
 

@@ -103,11 +103,29 @@ write_function(FILE *stream, const char *text, const char *shim, const char *ini
     }
 }
 
+static const struct template *
+get_template(void)
+{
+    return KILN_ELF_MACHINE == EM_X86_64 ? &x86_64 : &aarch64;
+}
+
+static int
+assemble(struct kiln_ctx *ctx, const char *text, const char *out)
+{
+    struct kiln_process as = {.out_mode = KILN_STREAM_DROP,
+                              .err_mode = KILN_STREAM_CAPTURE,
+                              .input = kiln_span_of_string(text)};
+    kiln_strings_push(&ctx->arena, &as.argv, "as");
+    kiln_strings_push(&ctx->arena, &as.argv, "-o");
+    kiln_strings_push(&ctx->arena, &as.argv, out);
+    kiln_strings_push(&ctx->arena, &as.argv, "-");
+    return kiln_process_check(ctx, &as, "cannot assemble the start of the init functions");
+}
+
 int
 kiln_shim_make(struct kiln_combining *run, const char *out)
 {
     struct kiln_ctx *ctx = run->ctx;
-    const struct template *chosen = KILN_ELF_MACHINE == EM_X86_64 ? &x86_64 : &aarch64;
     char *text = NULL;
     size_t len = 0;
     FILE *stream = open_memstream(&text, &len);
@@ -116,20 +134,49 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
     }
     for (size_t i = 0; i < run->inits.count; i++) {
         const char *init = run->inits.items[i];
-        write_function(stream, chosen->function, kiln_shim_get_name(ctx, init), init);
+        write_function(stream, get_template()->function, kiln_shim_get_name(ctx, init), init);
     }
     fputs(record, stream);
-    fputs(chosen->end, stream);
+    fputs(get_template()->end, stream);
     fclose(stream);
-
-    struct kiln_process as = {.out_mode = KILN_STREAM_DROP,
-                              .err_mode = KILN_STREAM_CAPTURE,
-                              .input = kiln_span_of(text, len)};
-    kiln_strings_push(&ctx->arena, &as.argv, "as");
-    kiln_strings_push(&ctx->arena, &as.argv, "-o");
-    kiln_strings_push(&ctx->arena, &as.argv, out);
-    kiln_strings_push(&ctx->arena, &as.argv, "-");
-    int result = kiln_process_check(ctx, &as, "cannot assemble the start of the init functions");
+    int result = assemble(ctx, text, out);
     free(text);
     return result;
+}
+
+int
+kiln_isolate_make_library_start(struct kiln_ctx *ctx, const char *out)
+{
+    const char *text = kiln_arena_printf(
+        &ctx->arena,
+        "        .text\n"
+        "        .p2align 4\n"
+        "        .globl " KILN_LIBRARY_INIT "\n"
+        "        .type " KILN_LIBRARY_INIT ", %%function\n" KILN_LIBRARY_INIT ":\n"
+        "        %s\n"
+        "        ret\n"
+        "        .size " KILN_LIBRARY_INIT ", .-" KILN_LIBRARY_INIT "\n%s",
+        KILN_ELF_MACHINE == EM_X86_64 ? "endbr64" : "hint #34", get_template()->end);
+    return assemble(ctx, text, out);
+}
+
+int
+kiln_isolate_make_library_call(struct kiln_ctx *ctx, const char *id, const char *out)
+{
+    const char *text =
+        kiln_arena_printf(&ctx->arena,
+                          "        .section .init_array.00000, \"aw\", %%init_array\n"
+                          "        .p2align 3\n"
+                          "        .quad kiln_init_%s\n%s",
+                          id, get_template()->end);
+    return assemble(ctx, text, out);
+}
+
+const char *
+kiln_isolate_library_id(struct kiln_ctx *ctx, const char *name, size_t number)
+{
+    /* An id of a module never holds "_l", nor does this hold what else may follow one. */
+    const char *id = kiln_isolate_symbol_name(ctx, "PyInit_", name) + strlen("kiln_init_");
+    return number <= 1 ? kiln_arena_printf(&ctx->arena, "%s_l", id)
+                       : kiln_arena_printf(&ctx->arena, "%s_l%zu", id, number);
 }

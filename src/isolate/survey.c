@@ -99,6 +99,7 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
         size_t len = strlen(name), suffix = strlen(plan->suffix);
         bool is_own =
             new_name != NULL && len > suffix && strcmp(name + len - suffix, plan->suffix) == 0;
+        is_own = is_own || kiln_plan_find_bound(plan, symbol.name) != NULL;
         if (GELF_ST_BIND(symbol.sym.st_info) == STB_GLOBAL && !is_own && !is_from_linker(name)) {
             kiln_strings_push(&scratch, &names, name);
         }

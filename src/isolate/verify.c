@@ -92,6 +92,9 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
     bool is_common = isolated->common_suffix != NULL &&
                      GELF_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
                      ends_with(symbol->name, isolated->common_suffix);
+    is_common = is_common ||
+                (isolated->bound_suffix != NULL && GELF_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
+                 ends_with(symbol->name, isolated->bound_suffix));
     if (strcmp(symbol->name, isolated->symbol) != 0 && !ends_with(symbol->name, isolated->suffix) &&
         !is_common)
     {

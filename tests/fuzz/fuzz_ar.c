@@ -23,6 +23,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kiln_ctx ctx = {0};
     volatile size_t sum = 0;
     kiln_ar_visit(&ctx, kiln_span_of(data, size), "fuzz.a", read_member, (void *)(uintptr_t)&sum);
+    struct kiln_strings names = {0};
+    kiln_ar_list_thin(&ctx, kiln_span_of(data, size), "fuzz.a", &names);
+    for (size_t i = 0; i < names.count; i++) {
+        sum += strlen(names.items[i]);
+    }
     kiln_ctx_release(&ctx);
     return 0;
 }

@@ -6,9 +6,37 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "elf/elf.h"
 #include "fat/format.h"
+#include "isolate/parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The parts as they come out of the section, and any bytes as parts. */
+static void
+read_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object)
+{
+    struct kiln_span bytes;
+    struct kiln_part_list parts = {0};
+    if (kiln_fat_decompress_parts(ctx, fat, "input", object, &ctx->arena, &bytes) == 0) {
+        kiln_parts_parse(ctx, bytes, fat->archives.count, &parts);
+    }
+}
+
+static void
+split_parts(struct kiln_ctx *ctx, struct kiln_span bytes)
+{
+    struct kiln_part_list parts = {0};
+    struct kiln_elf elf;
+    volatile uint64_t sum = 0;
+    if (kiln_parts_parse(ctx, bytes, 3, &parts)) {
+        for (size_t i = 0; i < parts.count; i++) {
+            if (kiln_elf_init(ctx, parts.items[i].bytes, parts.items[i].name, &elf) == 0) {
+                sum += kiln_part_identify(&elf);
+            }
+        }
+    }
+}
 
 static void
 read_section(struct kiln_ctx *ctx, struct kiln_span bytes)
@@ -18,10 +46,12 @@ read_section(struct kiln_ctx *ctx, struct kiln_span bytes)
     struct kiln_span object;
     if (kiln_fat_parse_section(ctx, bytes, "input", &section) == 0 &&
         kiln_fat_parse_record(ctx, &section, &fat) == 0 &&
-        kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object) == 0 &&
-        object.len != fat.object_size)
+        kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object) == 0)
     {
-        abort();
+        if (object.len != fat.object_size) {
+            abort();
+        }
+        read_parts(ctx, &fat, object);
     }
 }
 
@@ -32,7 +62,9 @@ read_file(struct kiln_ctx *ctx, struct kiln_span bytes)
     struct kiln_span object;
     bool found;
     if (kiln_fat_read(ctx, bytes, "input", &fat, &found) == 0 && found) {
-        kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object);
+        if (kiln_fat_decompress(ctx, &fat, "input", &ctx->arena, &object) == 0) {
+            read_parts(ctx, &fat, object);
+        }
     }
 }
 
@@ -43,6 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kiln_span bytes = kiln_span_of(data, size);
     read_file(&ctx, bytes);
     read_section(&ctx, bytes);
+    split_parts(&ctx, bytes);
     if (size >= KILN_FAT_HEADER_SIZE) {
         uint8_t *copy = kiln_arena_alloc(&ctx.arena, size);
         memcpy(copy, data, size);

@@ -110,6 +110,61 @@ test_what_is_written_is_read_back(void **state)
     assert_true(kiln_span_equal(object, again));
 }
 
+/* Parts that are mostly the object. */
+static struct kiln_span
+make_parts(void)
+{
+    struct kiln_span object = make_object();
+    uint8_t *bytes = kiln_arena_alloc(&ctx.arena, object.len + 5);
+    memcpy(bytes, "parts", 5);
+    memcpy(bytes + 5, object.ptr, object.len);
+    return kiln_span_of(bytes, object.len + 5);
+}
+
+static void
+test_parts_are_written_and_read_back_and_cost_little(void **state)
+{
+    (void)state;
+    struct kiln_fat fat = make_fat(), got;
+    struct kiln_span object = make_object(), again, parts;
+    bool found;
+    kiln_strings_push(&ctx.arena, &fat.archives, "/build/libx.a");
+    kiln_strings_push(&ctx.arena, &fat.combine, "--undefined=x");
+    fat.parts = make_parts();
+    assert_int_equal(kiln_fat_write(&ctx, path, &fat, object), 0);
+    assert_int_equal(kiln_fat_read(&ctx, read_file(), path, &got, &found), 0);
+    assert_strings(&got.archives, &fat.archives);
+    assert_strings(&got.combine, &fat.combine);
+    assert_int_equal(got.parts_size, fat.parts.len);
+    assert_true(got.parts_frame.len < 200);
+    assert_int_equal(kiln_fat_decompress(&ctx, &got, path, &ctx.arena, &again), 0);
+    assert_true(kiln_span_equal(object, again));
+    assert_int_equal(kiln_fat_decompress_parts(&ctx, &got, path, object, &ctx.arena, &parts), 0);
+    assert_true(kiln_span_equal(parts, fat.parts));
+}
+
+static void
+test_damaged_parts_are_refused_and_the_object_is_not(void **state)
+{
+    (void)state;
+    struct kiln_fat fat = make_fat(), got;
+    struct kiln_fat_section section;
+    struct kiln_span object = make_object(), bytes, parts;
+    fat.parts = make_parts();
+    assert_int_equal(kiln_fat_encode(&ctx, &fat, object, &bytes), 0);
+    uint8_t *copy = kiln_arena_alloc(&ctx.arena, bytes.len);
+    memcpy(copy, bytes.ptr, bytes.len);
+    copy[bytes.len - 3] ^= 1;
+    bytes = kiln_span_of(copy, bytes.len);
+    assert_int_equal(kiln_fat_parse_section(&ctx, bytes, "bad.so", &section), 0);
+    assert_int_equal(kiln_fat_parse_record(&ctx, &section, &got), 0);
+    assert_int_equal(kiln_fat_decompress_parts(&ctx, &got, "bad.so", object, &ctx.arena, &parts),
+                     KILN_ERR_FORMAT);
+    assert_non_null(strstr(said, "wrong checksum of its parts"));
+    copy[50] ^= 1; /* the size of their frame */
+    assert_int_equal(kiln_fat_parse_section(&ctx, bytes, "bad.so", &section), KILN_ERR_FORMAT);
+}
+
 static void
 test_a_failure_stands_in_for_the_object(void **state)
 {
@@ -295,7 +350,7 @@ test_a_newer_version_asks_for_an_upgrade(void **state)
     struct kiln_span bytes;
     uint8_t *copy = encode(&bytes);
     copy[8] = KILN_FAT_VERSION + 1;
-    assert_damaged(bytes, "built by a newer kiln (format 2, this one reads up to 1): upgrade kiln");
+    assert_damaged(bytes, "built by a newer kiln (format 3, this one reads up to 2): upgrade kiln");
 }
 
 static void
@@ -340,6 +395,8 @@ main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_written_is_read_back),
+        TEST(test_parts_are_written_and_read_back_and_cost_little),
+        TEST(test_damaged_parts_are_refused_and_the_object_is_not),
         TEST(test_a_failure_stands_in_for_the_object),
         TEST(test_a_file_without_the_section_is_no_error),
         TEST(test_the_old_file_is_kept_to_the_byte),

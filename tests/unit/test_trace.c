@@ -143,15 +143,15 @@ test_a_line_that_names_no_file_is_an_error(void **state)
 
 /* -- Sorting -- */
 
-static struct kiln_strings inputs, shared;
+static struct kiln_strings inputs, origins, shared;
 
 static int
 sort(const char *text)
 {
     struct kiln_trace trace;
-    inputs = shared = (struct kiln_strings){0};
+    inputs = origins = shared = (struct kiln_strings){0};
     assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
-    return kiln_trace_sort(&ctx, &trace, &inputs, &shared);
+    return kiln_trace_sort(&ctx, &trace, &inputs, &origins, &shared);
 }
 
 static void

@@ -18,6 +18,10 @@ static const char USAGE[] =
     "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
     "that\n"
     "                       looks itself up; may be given several times\n"
+    "  --share NAME         one copy of a static library (libfoo.a, or foo) for all extensions "
+    "that\n"
+    "                       were linked with it, or of all libraries that a set of extensions\n"
+    "                       (a.b,a.c or a.*) has in common; may be given several times\n"
     "  --strip              without debug information and symbols; backtraces then have addresses\n"
     "                       only\n"
     "  --split-debug        the debug information into OUT.debug, where debuggers find it\n"
@@ -58,13 +62,14 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, REPORT, STRIP, SPLIT_DEBUG };
+    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, STRIP, SPLIT_DEBUG };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},
         {"libpython", required_argument, NULL, LIBPYTHON},
         {"linker", required_argument, NULL, LINKER},
         {"export", required_argument, NULL, EXPORT},
+        {"share", required_argument, NULL, SHARE},
         {"report", required_argument, NULL, REPORT},
         {"strip", no_argument, NULL, STRIP},
         {"split-debug", no_argument, NULL, SPLIT_DEBUG},
@@ -90,6 +95,9 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case REPORT:
             link.report = optarg;
+            break;
+        case SHARE:
+            kiln_strings_add(&ctx->arena, &link.shares, optarg);
             break;
         case STRIP:
             link.strip = true;

@@ -64,18 +64,24 @@ is_key(const struct pair *pair, const char *key)
     return strlen(key) == pair->key_len && strncmp(pair->key, key, pair->key_len) == 0;
 }
 
+/* What a module has several of. */
+struct lists {
+    struct kiln_strings libraries, shared;
+};
+
 static void
-end_module_json(struct kiln_strings *libraries)
+end_module_json(struct lists *lists)
 {
-    print_json_list("libraries", libraries);
+    print_json_list("libraries", &lists->libraries);
+    print_json_list("shared_libraries", &lists->shared);
     putchar('}');
-    libraries->count = 0;
+    lists->libraries.count = lists->shared.count = 0;
 }
 
 static void
 print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
 {
-    struct kiln_strings libraries = {0};
+    struct lists lists = {0};
     struct pair pair;
     uint64_t offset = 0;
     bool in_module = false;
@@ -83,21 +89,24 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
     while (next_pair(contents, &offset, &pair)) {
         if (is_key(&pair, "module")) {
             if (in_module) {
-                end_module_json(&libraries);
+                end_module_json(&lists);
             }
             fputs(in_module ? ",\n  {" : ", \"modules\": [\n  {", stdout);
             print_json_pair("", "name", 4, pair.value);
             in_module = true;
         }
         else if (is_key(&pair, "library")) {
-            kiln_strings_push(&ctx->arena, &libraries, pair.value);
+            kiln_strings_push(&ctx->arena, &lists.libraries, pair.value);
+        }
+        else if (is_key(&pair, "shares")) {
+            kiln_strings_push(&ctx->arena, &lists.shared, pair.value);
         }
         else {
             print_json_pair(", ", pair.key, pair.key_len, pair.value);
         }
     }
     if (in_module) {
-        end_module_json(&libraries);
+        end_module_json(&lists);
         puts("\n]}");
     }
     else {
@@ -142,6 +151,9 @@ print_manifest(struct kiln_span contents)
         else if (is_key(&pair, "library")) {
             printf("%-44s needs %s\n", "", pair.value);
         }
+        else if (is_key(&pair, "shares")) {
+            printf("%-44s shares %s\n", "", pair.value);
+        }
     }
 }
 
@@ -155,6 +167,7 @@ print_fat_json(const struct kiln_fat *fat)
     print_json_list("args", &fat->args);
     print_json_list("rpaths", &fat->rpaths);
     print_json_list("libraries", &fat->shared);
+    print_json_list("archives", &fat->archives);
     if (fat->failure != NULL) {
         print_json_pair(", ", "failure", 7, fat->failure);
     }
@@ -184,6 +197,7 @@ print_fat(const char *path, const struct kiln_fat *fat)
     print_list("argument", &fat->args);
     print_list("rpath", &fat->rpaths);
     print_list("library", &fat->shared);
+    print_list("archive", &fat->archives);
 }
 
 static int

@@ -11,6 +11,27 @@
 #include "link/python.h"
 #include "link/search.h"
 
+/* A module that shares libraries with others: it is combined without them. */
+struct kiln_sharing {
+    size_t shared; /* which of the bake's */
+    struct kiln_strings libraries;
+    const char *object;         /* path of its relocatable without them, combined anew */
+    struct kiln_bindings bound; /* what it uses of them */
+};
+
+/* Libraries of which several modules have one copy. */
+struct kiln_shared {
+    const char *id;                /* see kiln_isolate_library_id() */
+    const char *name;              /* "libfoo.a", or several, "libbar.a, libfoo.a" */
+    struct kiln_strings libraries; /* their files' names */
+    struct kiln_strings users;     /* modules */
+    size_t members;                /* objects that it is made of */
+    const char *object;            /* path of it, isolated */
+    struct kiln_isolated isolated;
+    struct kiln_bindings
+        bound; /* what it uses of the modules: inline functions that only they have */
+};
+
 /* One extension that was found; one that goes into the executable, if nothing is against it. */
 struct kiln_baked {
     const struct kiln_found *found;
@@ -19,6 +40,7 @@ struct kiln_baked {
     struct kiln_isolated isolated;
     const struct kiln_installed *origin; /* distributions; NULL: not known */
     struct kiln_strings own;             /* see struct kiln_isolation */
+    const struct kiln_sharing *sharing;  /* share; NULL: nothing is shared */
 };
 
 struct kiln_baked_list {
@@ -38,6 +60,11 @@ struct kiln_bake {
     struct kiln_found_list found;
 
     struct kiln_cache cache;
+
+    struct kiln_shared_list {
+        struct kiln_shared *items;
+        size_t count, capacity;
+    } shared; /* share */
 
     struct kiln_baked_list extensions; /* one for each of `found`, in their order */
     struct kiln_strings objects;       /* read: files with the isolated relocatables of those that
@@ -71,6 +98,10 @@ const char *kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_
 /* Whether extensions that were isolated are to be isolated anew, with some variables of their own:
  * these are in their `own` and in BAKE's conflicts. */
 bool kiln_bake_find_conflicts(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Whether the standard library has a module of this NAME, which Python prefers. */
+bool kiln_bake_is_reserved(const struct kiln_bake *bake, const char *name);
+/* Take the libraries that are to be shared out of the extensions that use them. */
+int kiln_bake_share(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Read everything found, once, and isolate the relocatables there are. */
 int kiln_bake_read(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Bake what can be baked, keep the rest as files. */

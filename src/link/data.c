@@ -11,25 +11,43 @@
 #include "link/manifest.h"
 #include "table/table.h"
 
-/* kiln_python: the interpreter to start as. */
+/* TEXT and a NUL, whatever characters it has. */
 static void
-emit_python(FILE *stream, const struct kiln_bake *bake)
+emit_bytes(FILE *stream, const char *text)
 {
-    fputs("\t.section .rodata.kiln_python,\"a\",%progbits\n"
-          "\t.globl kiln_python\n\t.hidden kiln_python\nkiln_python:\n\t.byte ",
-          stream);
-    for (const char *c = bake->python.executable; *c != '\0'; c++) {
+    fputs("\t.byte ", stream);
+    for (const char *c = text; *c != '\0'; c++) {
         fprintf(stream, "%u,", (unsigned)(unsigned char)*c);
     }
     fputs("0\n", stream);
 }
 
-/* kiln_texts: which module an address belongs to, for kiln_dladdr(). Only if some module asks. */
+/* kiln_python: the interpreter to start as. */
+static void
+emit_python(FILE *stream, const struct kiln_bake *bake)
+{
+    fputs("\t.section .rodata.kiln_python,\"a\",%progbits\n"
+          "\t.globl kiln_python\n\t.hidden kiln_python\nkiln_python:\n",
+          stream);
+    emit_bytes(stream, bake->python.executable);
+}
+
+static void
+emit_text(FILE *stream, const char *suffix, size_t number)
+{
+    fprintf(stream,
+            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
+            suffix, suffix, number);
+}
+
+/* kiln_texts: which module, or shared library, an address belongs to, for kiln_dladdr(). Only if
+ * some module asks. */
 static void
 emit_texts(FILE *stream, const struct kiln_bake *bake)
 {
+    size_t modules = bake->modules.count, shared = bake->shared.count;
     bool asked = false;
-    for (size_t i = 0; i < bake->modules.count; i++) {
+    for (size_t i = 0; i < modules; i++) {
         asked = asked || bake->modules.items[i].isolated.asks_dladdr;
     }
     if (!asked) {
@@ -38,16 +56,19 @@ emit_texts(FILE *stream, const struct kiln_bake *bake)
     fprintf(stream,
             "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign 4\n"
             "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n\t.long %zu\n",
-            bake->modules.count);
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        const char *suffix = bake->modules.items[i].isolated.suffix;
-        fprintf(
-            stream,
-            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
-            suffix, suffix, i);
+            modules + shared);
+    for (size_t i = 0; i < modules; i++) {
+        emit_text(stream, bake->modules.items[i].isolated.suffix, i);
     }
-    for (size_t i = 0; i < bake->modules.count; i++) {
+    for (size_t i = 0; i < shared; i++) {
+        emit_text(stream, bake->shared.items[i].isolated.suffix, modules + i);
+    }
+    for (size_t i = 0; i < modules; i++) {
         fprintf(stream, ".Ltext%zu:\n\t.asciz \"%s\"\n", i, bake->modules.items[i].found->name);
+    }
+    for (size_t i = 0; i < shared; i++) {
+        fprintf(stream, ".Ltext%zu:\n", modules + i);
+        emit_bytes(stream, bake->shared.items[i].name);
     }
 }
 

@@ -56,6 +56,12 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
 
+    /* A library that several are to have together becomes a thing of its own. */
+    result = kiln_bake_share(ctx, bake);
+    if (result < 0) {
+        return result;
+    }
+
     /* One look at each: what it holds, and, isolated, its relocatable, with one exported symbol and
      * nothing else that another module could meet. From here on these can be linked in any number
      * and order. */

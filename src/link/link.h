@@ -18,6 +18,7 @@ struct kiln_link_options {
     struct kiln_strings exports;   /* symbols of modules that stay visible under their own names */
     bool strip;                    /* no debug information, and no symbols but the dynamic ones */
     bool split_debug;              /* the debug information goes to a file beside the output */
+    struct kiln_strings shares;    /* libraries and sets of extensions, see kiln-link(1) */
     const char *report;            /* where a report goes, as JSON; NULL: nowhere */
     struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
 };

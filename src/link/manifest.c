@@ -44,6 +44,9 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     for (size_t i = 0; i < module->fat.shared.count; i++) {
         emit_string(stream, "library", module->fat.shared.items[i]);
     }
+    for (size_t i = 0; module->sharing != NULL && i < module->sharing->libraries.count; i++) {
+        emit_string(stream, "shares", module->sharing->libraries.items[i]);
+    }
 }
 
 void

@@ -38,9 +38,10 @@ struct making {
     size_t member_count;
 };
 
-static bool
-is_reserved(const struct kiln_python *python, const char *name)
+bool
+kiln_bake_is_reserved(const struct kiln_bake *bake, const char *name)
 {
+    const struct kiln_python *python = &bake->python;
     size_t len = strcspn(name, ".");
     for (size_t i = 0; i < python->reserved.count; i++) {
         const char *reserved = python->reserved.items[i];
@@ -49,6 +50,44 @@ is_reserved(const struct kiln_python *python, const char *name)
         }
     }
     return false;
+}
+
+/* What is said of MODULE holds with what it shares. */
+static void
+add_shared_facts(struct kiln_ctx *ctx, const struct kiln_isolated *shared,
+                 struct kiln_isolated *module)
+{
+    for (size_t i = 0; i < shared->undefined.count; i++) {
+        kiln_strings_add(&ctx->arena, &module->undefined, shared->undefined.items[i]);
+    }
+    module->asks_dladdr |= shared->asks_dladdr;
+    module->not_pic = module->not_pic == NULL ? shared->not_pic : module->not_pic;
+}
+
+/* Isolate what is left of EXTENSION without the libraries that it shares. */
+static int
+isolate_sharing(struct making *making, struct kiln_baked *extension,
+                const struct kiln_isolation *as)
+{
+    struct kiln_ctx *ctx = making->ctx;
+    const struct kiln_sharing *sharing = extension->sharing;
+    struct run *run = &making->reading->runs[making->number];
+    struct kiln_file file;
+    struct kiln_span bytes;
+    int result = kiln_file_map(ctx, sharing->object, &file);
+    if (result == 0) {
+        result = kiln_isolate(ctx, file.bytes, as, &extension->isolated, &making->scratch, &bytes);
+    }
+    if (result == 0) {
+        const char *path = kiln_arena_printf(&ctx->arena, "%s/m%zu-%zu.o", making->reading->tmpdir,
+                                             making->number, run->files.count);
+        add_shared_facts(ctx, &making->reading->bake->shared.items[sharing->shared].isolated,
+                         &extension->isolated);
+        kiln_strings_push(&ctx->arena, &run->files, path);
+        result = kiln_file_write(ctx, path, bytes);
+    }
+    kiln_file_release(&file);
+    return result;
 }
 
 /* Isolate the relocatable of EXTENSION, or find the result in the cache, and put it where the
@@ -64,8 +103,12 @@ isolate(struct making *making, struct kiln_baked *extension)
         .init = making->reading->bake->python.init,
         .distribution = kiln_baked_get_distribution(ctx, extension),
         .own = &extension->own,
+        .bound = extension->sharing == NULL ? NULL : &extension->sharing->bound,
         .exports = &making->reading->bake->options->exports,
     };
+    if (extension->sharing != NULL) {
+        return isolate_sharing(making, extension, &as);
+    }
     bool is_small = extension->fat.object_size < SMALL;
     struct kiln_cache_key key = {0};
     struct kiln_span object, bytes;
@@ -110,7 +153,7 @@ read_extension(struct making *making, struct kiln_baked *extension)
     struct kiln_ctx *ctx = making->ctx;
     const struct kiln_found *found = extension->found;
     extension->reason = found->reason;
-    if (extension->reason == NULL && is_reserved(&making->reading->bake->python, found->name)) {
+    if (extension->reason == NULL && kiln_bake_is_reserved(making->reading->bake, found->name)) {
         extension->reason = "the standard library has a module of this name, which Python prefers";
     }
     if (extension->reason != NULL) {
@@ -167,6 +210,9 @@ read_all(struct kiln_ctx *ctx, struct reading *reading)
     size_t run_count = (bake->extensions.count + RUN - 1) / RUN;
     reading->runs = kiln_arena_alloc(&ctx->arena, (run_count + 1) * sizeof *reading->runs);
     bake->objects.count = 0;
+    for (size_t i = 0; i < bake->shared.count; i++) { /* first: their inline functions are taken */
+        kiln_strings_push(&ctx->arena, &bake->objects, bake->shared.items[i].object);
+    }
     int result = kiln_parallel_run(ctx, "isolate", run_count, read_run, reading);
     for (size_t i = 0; i < run_count; i++) {
         if (reading->runs[i].archive != NULL) {

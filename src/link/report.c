@@ -137,6 +137,32 @@ put_shared(FILE *stream, const struct kiln_isolated *isolated)
     fputc(']', stream);
 }
 
+/* The libraries that MODULE has together with others. */
+static void
+put_sharing(FILE *stream, const struct kiln_baked *module)
+{
+    const struct kiln_strings none = {0};
+    put_list(stream, "shared_libraries",
+             module->sharing == NULL ? &none : &module->sharing->libraries);
+}
+
+static void
+put_shared_libraries(FILE *stream, const struct kiln_bake *bake)
+{
+    fputs("],\n \"shared_libraries\": [", stream);
+    for (size_t i = 0; i < bake->shared.count; i++) {
+        const struct kiln_shared *shared = &bake->shared.items[i];
+        fputs(i == 0 ? "{\"libraries\": " : ", {\"libraries\": ", stream);
+        kiln_json_strings(stream, &shared->libraries);
+        put_list(stream, "modules", &shared->users);
+        put_text(stream, "suffix", shared->isolated.suffix);
+        fprintf(stream,
+                ", \"members\": %zu, \"size\": %llu, \"constructors\": %zu, \"destructors\": %zu}",
+                shared->members, (unsigned long long)shared->isolated.size,
+                shared->isolated.constructors, shared->isolated.destructors);
+    }
+}
+
 static void
 put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size_t index)
 {
@@ -155,6 +181,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
     put_list(stream, "libraries", &module->fat.shared);
     put_list(stream, "exports", &isolated->exported);
     put_shared(stream, isolated);
+    put_sharing(stream, module);
     put_interposed(stream, report, &report->details[index].interposed);
     put_watched(stream, isolated);
     fputc('}', stream);
@@ -212,6 +239,7 @@ put_all(struct kiln_ctx *ctx, FILE *stream, const struct report *report)
     for (size_t i = 0; i < bake->modules.count; i++) {
         put_module(ctx, stream, report, i);
     }
+    put_shared_libraries(stream, bake);
     put_conflicts(stream, bake);
     put_files(stream, bake);
     fputs("]}\n", stream);
@@ -255,6 +283,21 @@ say_module(struct kiln_ctx *ctx, const struct report *report, size_t index)
         kiln_say(ctx, KILN_DETAIL,
                  "%s: uses its own %s, where the file would use that of %s if it has one", name,
                  interposed->items[i], kiln_globals_find(&report->globals, interposed->items[i]));
+    }
+}
+
+static void
+say_shared(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    for (size_t i = 0; i < bake->shared.count; i++) {
+        const struct kiln_shared *shared = &bake->shared.items[i];
+        const char *users = shared->users.items[0];
+        for (size_t k = 1; k < shared->users.count; k++) {
+            users = kiln_arena_printf(&ctx->arena, "%s, %s", users, shared->users.items[k]);
+        }
+        kiln_say(ctx, KILN_DETAIL, "%s: shared by %s; %zu members, %llu bytes, %zu constructors",
+                 shared->name, users, shared->members, (unsigned long long)shared->isolated.size,
+                 shared->isolated.constructors);
     }
 }
 
@@ -309,6 +352,7 @@ kiln_bake_report(struct kiln_ctx *ctx, const struct kiln_bake *bake)
         say_module(ctx, &report, i);
     }
     if (result == 0) {
+        say_shared(ctx, bake);
         say_watched(ctx, bake);
     }
     if (result == 0 && bake->options->report != NULL) {

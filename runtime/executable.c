@@ -156,19 +156,6 @@ set_path(const char *name, const wchar_t *path)
     return result;
 }
 
-/* Whether sys.flags has FLAG set. */
-static bool
-has_flag(const char *flag)
-{
-    PyObject *flags = kiln_get_sys("flags");
-    PyObject *value = flags == NULL ? NULL : PyObject_GetAttrString(flags, flag);
-    Py_XDECREF(flags);
-    bool result = value != NULL && PyObject_IsTrue(value) == 1;
-    Py_XDECREF(value);
-    PyErr_Clear();
-    return result;
-}
-
 /* CPython has set both before, as it knows nothing of the environment. */
 static int
 set_prefix(void)
@@ -196,7 +183,8 @@ set_executable(void)
 int
 kiln_executable_set_early(void)
 {
-    if (kiln_process.executable == NULL || (kiln_process.site_first && !has_flag("no_site"))) {
+    if (kiln_process.executable == NULL ||
+        (kiln_process.site_first && !kiln_is_flag_set("no_site"))) {
         return 0;
     }
     return set_executable();

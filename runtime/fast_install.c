@@ -203,24 +203,11 @@ make_fast(PyObject *bootstrap, PyObject *finder, PyObject *loader)
     return fast;
 }
 
-/* sys.flags.NAME */
-static bool
-is_flag_set(const char *name)
-{
-    PyObject *flags = kiln_get_sys("flags");
-    PyObject *flag = flags == NULL ? NULL : PyObject_GetAttrString(flags, name);
-    Py_XDECREF(flags);
-    bool result = flag != NULL && PyObject_IsTrue(flag) == 1;
-    Py_XDECREF(flag);
-    PyErr_Clear();
-    return result;
-}
-
 /* Python variables are ignored with -E and -I, and so is this one. */
 static void
 read_environment(void)
 {
-    const char *value = is_flag_set("ignore_environment") ? NULL : getenv("KILN_FAST");
+    const char *value = kiln_is_flag_set("ignore_environment") ? NULL : getenv("KILN_FAST");
     int undecided = UNDECIDED;
     __atomic_compare_exchange_n(&fast_path, &undecided,
                                 value != NULL && strcmp(value, "0") == 0 ? OFF : ON, false,
@@ -233,7 +220,7 @@ is_wanted(PyObject *original)
 {
     read_environment();
     return KILN_HAS_FAST_PATH && kiln_fast_is_on() && PyFunction_Check(original) &&
-           !is_flag_set("verbose");
+           !kiln_is_flag_set("verbose");
 }
 
 /* Put the method NAME of FAST into the place of the function BOOTSTRAP.NAME, which goes to *ORIGINAL.

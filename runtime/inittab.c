@@ -119,23 +119,13 @@ must_stay(const char *name)
     return name[len] != '\0' || len == 0 || len >= KILN_SLOT_NAME_SIZE;
 }
 
-static size_t
-count_entries(const struct _inittab *entries)
-{
-    size_t count = 0;
-    while (entries[count].name != NULL) {
-        count++;
-    }
-    return count;
-}
-
 /* How many entries of the inittab are in the hash table already: none if CPython has forgotten what
  * it was left with. */
 static size_t
 count_known(void)
 {
     size_t count = hashed.inittab_count + hashed.added_count;
-    if (count_entries(PyImport_Inittab) < count) {
+    if (kiln_count_inittab(PyImport_Inittab) < count) {
         return 0;
     }
     for (size_t i = 0; i < hashed.inittab_count; i++) {
@@ -154,7 +144,7 @@ add_new(size_t known)
 {
     const struct _inittab *added = PyImport_Inittab + known;
     size_t count = known == 0 ? 0 : hashed.count;
-    struct kiln_builtin *items = calloc(count + count_entries(added) + 1, sizeof *items);
+    struct kiln_builtin *items = calloc(count + kiln_count_inittab(added) + 1, sizeof *items);
     if (items == NULL) {
         return KILN_INSTALL_MEMORY;
     }
@@ -191,7 +181,7 @@ kiln_inittab_refresh(void)
     if (known == 0) {
         return 0;
     }
-    size_t added = count_entries(PyImport_Inittab + known);
+    size_t added = kiln_count_inittab(PyImport_Inittab + known);
     if (added > 0) {
         if (add_new(known) < 0) {
             PyErr_NoMemory();
@@ -234,7 +224,7 @@ Kiln_HashInittab(void)
         return result;
     }
     size_t known = count_known();
-    size_t count = count_entries(PyImport_Inittab) + (known == 0 ? 0 : hashed.count);
+    size_t count = kiln_count_inittab(PyImport_Inittab) + (known == 0 ? 0 : hashed.count);
     struct _inittab *entries = calloc(count + 2, sizeof *entries);
     if (entries == NULL || add_new(known) < 0) {
         free(entries);

@@ -63,8 +63,8 @@ init_first_module(void)
     return result;
 }
 
-static size_t
-count_entries(const struct _inittab *entries)
+size_t
+kiln_count_inittab(const struct _inittab *entries)
 {
     size_t count = 0;
     while (entries[count].name != NULL) {
@@ -122,7 +122,7 @@ kiln_install_importer(void)
         return KILN_INSTALL_MEMORY;
     }
     survives_fork = true;
-    size_t count = count_entries(PyImport_Inittab);
+    size_t count = kiln_count_inittab(PyImport_Inittab);
     struct _inittab *inittab = calloc(count + 2, sizeof *inittab);
     if (inittab == NULL) {
         return KILN_INSTALL_MEMORY;

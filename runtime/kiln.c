@@ -21,6 +21,18 @@ kiln_get_bootstrap(void)
 }
 
 /* Add FINDER to sys.meta_path, unless it has one of ours. */
+bool
+kiln_is_flag_set(const char *name)
+{
+    PyObject *flags = kiln_get_sys("flags");
+    PyObject *flag = flags == NULL ? NULL : PyObject_GetAttrString(flags, name);
+    Py_XDECREF(flags);
+    bool result = flag != NULL && PyObject_IsTrue(flag) == 1;
+    Py_XDECREF(flag);
+    PyErr_Clear();
+    return result;
+}
+
 static int
 add_finder(PyObject *finder)
 {

@@ -32,6 +32,8 @@ int kiln_install_importer(void);
 /* Make ENTRIES, which have the slot, the inittab. The caller keeps them, to the end of the process
  * or until it gives others. */
 void kiln_install_inittab(struct _inittab *entries);
+/* How many ENTRIES there are before the one without a name. */
+size_t kiln_count_inittab(const struct _inittab *entries);
 
 /* --- lookup.c: which names are baked modules -----------------------------------------------------
  */
@@ -84,25 +86,6 @@ int kiln_builtins_start(void);
 /* CPython's own _imp.create_builtin. BOOTSTRAP is importlib._bootstrap. New reference, or NULL with
  * an exception. */
 PyObject *kiln_get_create_builtin(PyObject *bootstrap);
-
-/* --- skew.c: whether a baked module fits to what is installed ------------------------------------
- */
-
-struct kiln_distribution; /* kiln/distributions.h */
-/* The record of the distribution that the baked module NAME came from; NULL: not known. */
-struct kiln_distribution *kiln_distribution_find(const char *name, size_t len);
-/* Whether FINDER is to find the baked module NAME (with FLAGS): 1; 0 if the version that is
- * installed is another, and *SPEC is what is to be found instead, a new reference; -1 with an
- * exception. PATH is what find_spec() was given. */
-int
-kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec);
-
-/* --- meta_path.c ---------------------------------------------------------------------------------
- */
-
-/* What the finders in sys.meta_path behind OURS find: a spec, a new reference, or NULL, with an
- * exception or without if they find nothing but part of a namespace package. */
-PyObject *kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path);
 
 /* --- skew.c: whether a baked module fits to what is installed ------------------------------------
  */
@@ -248,6 +231,8 @@ int kiln_module_ensure(void);
 /* sys.modules["_frozen_importlib"], which is importlib._bootstrap from the first import on. New
  * reference. */
 PyObject *kiln_get_bootstrap(void);
+/* Whether sys.flags.NAME is set. */
+bool kiln_is_flag_set(const char *name);
 
 /* --- venv.c: virtual environments ----------------------------------------------------------------
  */

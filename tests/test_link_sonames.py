@@ -19,13 +19,13 @@ def library(path, source, *more, soname=NAME):
     return path
 
 
-def package(root, name, python, function, built, *files):
+def package(root, name, python, function, built, *files, more=()):
     """The package NAME, whose extension calls FUNCTION of the library BUILT; FILES move into NAME.libs, where it
     finds them."""
     source = MULTI_PHASE.replace("#include <Python.h>", f"#include <Python.h>\nint {function}(void);").replace(
         "PyUnicode_FromString(VALUE)", f"PyLong_FromLong({function}())")
     extension(root / "site", f"{name}._native", python, source=source,
-              more=[built, f"-Wl,-rpath,$ORIGIN/../{name}.libs", "-Wl,--allow-shlib-undefined"])
+              more=[*more, built, f"-Wl,-rpath,$ORIGIN/../{name}.libs", "-Wl,--allow-shlib-undefined"])
     (root / "site" / f"{name}.libs").mkdir()
     for file in files:
         shutil.move(file, root / "site" / f"{name}.libs" / file.name)
@@ -101,3 +101,30 @@ def test_a_library_of_the_system_with_the_name_is_told(python, tmp_path):
     result = link(python, tmp_path)
     assert result.returncode == 0 and result.stderr.count("warning: ") == 1, result.stderr
     assert NAME in result.stderr and str(system) in result.stderr
+
+
+@pytest.mark.parametrize("repaired", [False, True], ids=["as installed", "repaired"])
+@pytest.mark.parametrize("how", ["by name", "by path"])
+def test_a_library_is_found_by_the_name_it_has_in_the_package(how, repaired, python, tmp_path):
+    """It was linked as libshelf.so, is called libshelf.so.1, and may have been given another name, as auditwheel
+    does; the build tree is gone."""
+    if repaired and not shutil.which("patchelf"):
+        pytest.skip("no patchelf")
+    for name in "one", "two":
+        build = tmp_path / "build" / name
+        library(build / f"lib{name}.so", f"int shelf_{name}(void) {{ return 7; }}", soname=f"lib{name}.so.1")
+        linked = build / f"lib{name}.so"
+        package(tmp_path, name, python, f"shelf_{name}", linked if how == "by path" else f"-l{name}",
+                more=[f"-L{build}"])
+        there = tmp_path / "site" / f"{name}.libs" / f"lib{name}.so.1"
+        shutil.move(linked, there)
+        if repaired:
+            other = there.with_name(f"lib{name}-01ab23cd.so.1")
+            there.rename(other)
+            extension_file, = (tmp_path / "site" / name).glob("_native.*")
+            run("patchelf", "--set-soname", other.name, other)
+            run("patchelf", "--replace-needed", there.name, other.name, extension_file)
+    shutil.rmtree(tmp_path / "build")
+    result = link(python, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert values(tmp_path / "app", tmp_path) == values(python, tmp_path) == [7, 7]

@@ -38,6 +38,8 @@ struct kiln_baked {
     const char *reason; /* why it cannot be baked; NULL: it can, and the rest is filled */
     struct kiln_fat fat;
     struct kiln_isolated isolated;
+    struct kiln_strings
+        needed; /* read: DT_NEEDED of the file, if it is linked against any library */
     const struct kiln_installed *origin; /* distributions; NULL: not known */
     struct kiln_strings own;             /* see struct kiln_isolation */
     const struct kiln_sharing *sharing;  /* share; NULL: nothing is shared */
@@ -109,8 +111,8 @@ int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* RPATH of MODULE with $ORIGIN as the place of its file; NULL if it does not begin with that. */
 const char *
 kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath);
-/* The shared library called NAME that MODULE would find by $ORIGIN: its path, links resolved, or
- * NULL. */
+/* The shared library that MODULE was linked against as NAME ("libfoo.so") and would find by $ORIGIN,
+ * perhaps under another name: its path, links resolved, or NULL. */
 const char *
 kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name);
 /* The shared libraries of MODULE's link that it would find so; they are added to ALL. */

@@ -38,8 +38,9 @@ kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, 
     return NULL;
 }
 
-const char *
-kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
+/* The file NAME in the directories that MODULE says $ORIGIN of. */
+static const char *
+find_file(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
 {
     for (size_t i = 0; i < module->fat.rpaths.count; i++) {
         const char *dir = kiln_baked_expand_origin(ctx, module, module->fat.rpaths.items[i]);
@@ -52,6 +53,36 @@ kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, co
         }
     }
     return NULL;
+}
+
+/* Whether NEEDED is what became of a library linked as NAME: "libfoo.so" may have the DT_SONAME
+ * "libfoo.so.1", and `auditwheel repair` makes that "libfoo-0123abcd.so.1". */
+static bool
+is_renamed(const char *needed, const char *name)
+{
+    const char *end = strstr(name, ".so");
+    size_t len = end == NULL ? strlen(name) : (size_t)(end - name);
+    if (strncmp(needed, name, len) != 0) {
+        return false;
+    }
+    needed += len;
+    if (*needed == '-') {
+        size_t digits = strspn(needed + 1, "0123456789abcdef");
+        needed += digits == 8 ? 9 : 0;
+    }
+    return strncmp(needed, ".so", 3) == 0 && (needed[3] == '\0' || needed[3] == '.');
+}
+
+const char *
+kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
+{
+    const char *path = find_file(ctx, module, name);
+    for (size_t i = 0; path == NULL && i < module->needed.count; i++) {
+        if (is_renamed(module->needed.items[i], name)) {
+            path = find_file(ctx, module, module->needed.items[i]);
+        }
+    }
+    return path;
 }
 
 static int

@@ -147,6 +147,24 @@ isolate(struct making *making, struct kiln_baked *extension)
     return result;
 }
 
+/* What the file, as it is installed, says of its libraries: their names, and where they are, may have
+ * been changed since it was linked. */
+static void
+read_needed(struct kiln_ctx *ctx, struct kiln_span bytes, struct kiln_baked *extension)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    struct kiln_elf_dynamic dynamic;
+    if (extension->fat.shared.count > 0 &&
+        kiln_elf_init(&silent, bytes, extension->found->path, &elf) == 0)
+    {
+        kiln_elf_read_dynamic(ctx, &elf, &dynamic);
+        extension->needed = dynamic.needed;
+        extension->fat.rpaths = dynamic.rpaths;
+    }
+    kiln_ctx_release(&silent);
+}
+
 static int
 read_extension(struct making *making, struct kiln_baked *extension)
 {
@@ -169,6 +187,7 @@ read_extension(struct making *making, struct kiln_baked *extension)
         extension->reason =
             !is_fat ? "it was built without Kiln (see `kiln help pip`)" : extension->fat.failure;
         if (extension->reason == NULL) {
+            read_needed(ctx, file.bytes, extension);
             result = isolate(making, extension);
         }
         if (extension->reason == NULL && result == 0) {

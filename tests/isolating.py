@@ -4,11 +4,45 @@ A source defines `void *PyInit_m(void)`, whose value, a number as a pointer, mai
 in the first module and 2 in the second. `void note(long)` reports a number at any time.
 """
 
+import os
+import platform
 import shutil
+
+import pytest
 
 from conftest import ROOT, run
 
-LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")]
+# KILN_TEST_TARGET: a machine to compile for by its cross toolchain, and to be played by qemu-user.
+TARGET = os.environ.get("KILN_TEST_TARGET", "")
+MACHINE = TARGET.partition("-")[0] or platform.machine()
+PLAYER = [f"qemu-{MACHINE}", "-L", f"/usr/{TARGET}"] if TARGET else []
+
+
+def tool(name):
+    """The program of the name that works for the machine under test; a list, to be called."""
+    if not TARGET or name.startswith("rustc"):
+        return [name]
+    return [name, f"--target={TARGET}"] if name.startswith("clang") else [f"{TARGET}-{name}"]
+
+
+def has_linker(name):
+    # These two link for every machine.
+    return shutil.which(f"ld.{name}" if name in ("lld", "mold") else tool(f"ld.{name}")[0]) is not None
+
+
+LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if has_linker(name)]
+
+
+def run_for_target(*argv, **kwargs):
+    """Run a program that was made for the machine under test."""
+    if TARGET:
+        # The leak sanitizer stops other threads as a debugger does, which qemu-user does not play.
+        kwargs.setdefault("env", {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    return run(*PLAYER, *argv, **kwargs)
+
+
+only_x86 = pytest.mark.skipif(MACHINE != "x86_64", reason="this is of x86-64")
+only_native = pytest.mark.skipif(TARGET != "", reason="under qemu-user it cannot be done")
 
 MAIN = r"""
 #include <stdio.h>
@@ -45,7 +79,7 @@ class Workshop:
         cc = cc or ("g++" if name.endswith(".cc") else "gcc")
         out = self.dir / (out or f"{name}.o")
         out.parent.mkdir(parents=True, exist_ok=True)
-        run(cc, "-c", "-fPIC", "-O1", *flags, "-o", out, name, cwd=self.dir)
+        run(*tool(cc), "-c", "-fPIC", "-O1", *flags, "-o", out, name, cwd=self.dir)
         return out
 
     def isolate(self, name, *inputs, check=True, cwd=None, **kwargs):
@@ -74,11 +108,21 @@ class Workshop:
         exe = self.dir / f"prog-{linker}"
         if linker == "lld":
             flags = (*flags, "-Wl,-z,nostart-stop-gc")
-        run(driver, f"-fuse-ld={linker}", "-o", exe, main, *objects, self.dir / "constructors.o",
+        run(*tool(driver), *self.find_linker(linker), "-o", exe, main, *objects, self.dir / "constructors.o",
             "-Wl,-export-dynamic", "-Wl,-z,noexecstack", "-pthread", *flags)
         return exe
+
+    def find_linker(self, linker):
+        """The arguments by which a compiler finds a linker: a cross gcc looks for its own only."""
+        directory = self.dir / "linkers"
+        if TARGET and linker in ("lld", "mold") and not directory.exists():
+            directory.mkdir()
+            for name in ("lld", "mold"):
+                if has_linker(name):
+                    (directory / f"ld.{name}").symlink_to(shutil.which(f"ld.{name}"))
+        return [*([f"-B{directory}"] if directory.exists() else []), f"-fuse-ld={linker}"]
 
     @staticmethod
     def numbers(exe, *args):
         """What the executable reports, main()'s -1 included."""
-        return [int(word) for word in run(exe, *args).stdout.split()]
+        return [int(word) for word in run_for_target(exe, *args).stdout.split()]

@@ -8,14 +8,19 @@ import subprocess
 import pytest
 
 from conftest import run, small_disk
-from isolating import LINKERS, Workshop
+from isolating import LINKERS, MACHINE, TARGET, Workshop, only_native, only_x86, run_for_target, tool
 
 INIT = "void *PyInit_m(void) { return (void *)(long)value(); }\n"
 USE = "extern int value(void);\n" + INIT
+# Assembly: return the word lo_data; return V.
+LOAD_LO_DATA = "\tadrp x0, lo_data\n\tldr w0, [x0, :lo12:lo_data]\n\tret\n" if MACHINE == "aarch64" else \
+    "\tmov lo_data(%rip), %eax\n\tret\n"
+RETURN_V = "\tmov w0, V\n\tret\n" if MACHINE == "aarch64" else "\tmov $V, %eax\n\tret\n"
 CXX_INIT = 'extern "C" void *PyInit_m() { return (void *)(long)value(); }\n'
 
 # name: (sources, options). Options: flags, cc, link (flags of the final link), driver (of the final
-# link), needs (a program), runtime (a library of clang's), linkers (those that can do it).
+# link), needs (a program), runtime (a library of clang's), linkers (those that can do it), machine (the only
+# one that has it), native (not under qemu-user).
 # Every one of them reports V.
 CASES = {
     "functions, data and statics of the same names": ({
@@ -52,7 +57,7 @@ CASES = {
                             {"flags": ["-fno-plt"]}),
     "the medium code model": ({
         "a.c": "static char big[100000]; int data = V; int value(void) { return data + big[9]; }\n"
-               + INIT}, {"flags": ["-mcmodel=medium"]}),
+               + INIT}, {"flags": ["-mcmodel=medium"], "machine": "x86_64"}),
     "tables of pointers": ({
         "a.c": "static int one(void) { return V; } int two(void) { return 0; }\n"
                "int (*const table[])(void) = {one, two}; extern int pick;\n"
@@ -74,7 +79,7 @@ CASES = {
     "thread-local variables, descriptors": ({
         "a.c": "__thread int t = V;",
         "b.c": "extern __thread int t; int value(void) { return t; }\n" + INIT},
-        {"flags": ["-mtls-dialect=gnu2"]}),
+        {"flags": ["-mtls-dialect=" + ("desc" if MACHINE == "aarch64" else "gnu2")]}),
     "thread-local objects with destructors": ({
         "a.cc": "struct T { int v; T() : v(V) {} ~T() {} }; inline thread_local T t;\n"
                 "static int value() { int v = t.v; t.v = v; return v; }\n" + CXX_INIT}, {}),
@@ -172,7 +177,7 @@ CASES = {
                + INIT}, {}),
     ".gnu.linkonce sections": ({
         "a.S": '\t.section .gnu.linkonce.t.lo,"ax",@progbits\n\t.globl lo\nlo:\n'
-               '\tmov lo_data(%rip), %eax\n\tret\n'
+               + LOAD_LO_DATA +
                '\t.section .gnu.linkonce.d.lo,"aw",@progbits\n\t.globl lo_data\n'
                'lo_data:\n\t.long V\n'
                '\t.section .gnu.linkonce.odd.lo,"aw",@progbits\n\t.long V\n'
@@ -211,7 +216,20 @@ CASES = {
         "a.c": '__attribute__((used, retain, section("keep_me"))) static int k = V;\n'
                "int value(void) { return k; }\n" + INIT}, {"link": ["-Wl,--gc-sections"]}),
     "control-flow protection": ({"a.c": "int value(void) { return V; }", "b.c": USE},
-                                {"flags": ["-fcf-protection=full"]}),
+                                {"flags": ["-fcf-protection=full"], "machine": "x86_64"}),
+    "branch protection": ({"a.c": "int value(void) { return V; }", "b.c": USE},
+                          {"flags": ["-mbranch-protection=standard"], "machine": "aarch64"}),
+    "atomics by helper functions": ({
+        "a.c": "static int n; int value(void) { __atomic_store_n(&n, 0, 5);\n"
+               "return __atomic_add_fetch(&n, V, __ATOMIC_SEQ_CST); }\n" + INIT},
+        {"flags": ["-moutline-atomics"], "machine": "aarch64"}),
+    "atomics of later processors": ({
+        "a.c": "static int n; int value(void) { __atomic_store_n(&n, 0, 5);\n"
+               "return __atomic_add_fetch(&n, V, __ATOMIC_SEQ_CST); }\n" + INIT},
+        {"flags": ["-march=armv8.1-a"], "machine": "aarch64"}),
+    "the tiny code model": ({"a.c": "int data = V;",
+                             "b.c": "extern int data; int value(void) { return data; }\n" + INIT},
+                            {"flags": ["-mcmodel=tiny"], "machine": "aarch64", "linkers": ["bfd"]}),
     "an init function that the module itself calls": ({
         "a.c": "extern void *PyInit_m(void); static int depth;\n"
                "void *PyInit_m(void) { if (depth++ == 0) { void *v = PyInit_m(); depth = 0; "
@@ -243,7 +261,7 @@ CASES = {
         {"flags": ["-fsanitize=undefined"], "link": ["-fsanitize=undefined"]}),
     "the thread sanitizer": ({
         "a.c": "int data = V; int value(void) { return data; }\n" + INIT},
-        {"flags": ["-fsanitize=thread"], "link": ["-fsanitize=thread"]}),
+        {"flags": ["-fsanitize=thread"], "link": ["-fsanitize=thread"], "native": True}),
     "code that writes a profile": ({
         "a.c": "int value(void) { int n = 0; for (int i = 0; i < V; i++) n++; return n; }\n" + INIT},
         {"flags": ["-fprofile-generate"], "link": ["-fprofile-generate"]}),
@@ -266,7 +284,7 @@ CASES = {
     "the large code model": ({
         "a.c": "static char big[100000]; int data = V; int get(void) { return data + big[9]; }",
         "b.c": "extern int get(void); int value(void) { return get(); }\n" + INIT},
-        {"flags": ["-mcmodel=large"]}),
+        {"flags": ["-mcmodel=large"], "machine": "x86_64"}),
     "switches by tables": ({
         "a.c": "volatile int pick = V; int value(void) { switch (pick) { case 0: return 7;\n"
                "case 1: return 1; case 2: return 2; case 3: return 90; case 4: return 91;\n"
@@ -320,7 +338,7 @@ def built(kiln, tmp_path_factory):
         if case not in cache:
             sources, options = CASES[case]
             workshop = Workshop(kiln, tmp_path_factory.mktemp("case"))
-            archives = [run("g++", f"-print-file-name={name}").stdout.strip()
+            archives = [run(*tool("g++"), f"-print-file-name={name}").stdout.strip()
                         for name in options.get("archives", ())]
             objects = workshop.modules(sources, options.get("flags", ()), options.get("cc"), archives)
             cache[case] = workshop, objects
@@ -330,13 +348,17 @@ def built(kiln, tmp_path_factory):
 
 def find_clang_runtime(name):
     directory = run("clang", "-print-resource-dir").stdout.strip()
-    return list(pathlib.Path(directory).glob(f"lib/linux/{name}-*.a"))
+    return list(pathlib.Path(directory).glob(f"lib/linux/{name}-{MACHINE}.a"))
 
 
 @pytest.mark.parametrize("linker", LINKERS)
 @pytest.mark.parametrize("case", CASES)
 def test_two_modules_of_the_same_sources_do_not_meet(case, linker, built):
     options = CASES[case][1]
+    if options.get("machine", MACHINE) != MACHINE:
+        pytest.skip(f"this is of {options['machine']}")
+    if TARGET and "native" in options:
+        pytest.skip("under qemu-user it cannot be done")
     for program in options.get("needs"), options.get("cc"):
         if program is not None and not shutil.which(program):
             pytest.skip(f"no {program}")
@@ -412,14 +434,14 @@ def test_legacy_constructors_run_in_the_order_of_a_shared_object(workshop):
     ]
     # What ld.bfd makes of them in a shared object is the measure.
     shared = workshop.dir / "shared.so"
-    run("gcc", "-shared", "-fuse-ld=bfd", "-o", shared, *objects)
+    run(*tool("gcc"), "-shared", "-fuse-ld=bfd", "-o", shared, *objects)
     loader = workshop.compile("load.c", """
         #include <dlfcn.h>
         #include <stdio.h>
         void note(long n) { printf("%ld ", n); fflush(stdout); }
         int main(int argc, char **argv) { return dlclose(dlopen(argv[argc - 1], RTLD_NOW)); }
     """)
-    run("gcc", "-o", workshop.dir / "load", loader, "-Wl,-export-dynamic", "-ldl")
+    run(*tool("gcc"), "-o", workshop.dir / "load", loader, "-Wl,-export-dynamic", "-ldl")
     expected = workshop.numbers(workshop.dir / "load", shared)
     assert len(expected) == 16
 
@@ -432,7 +454,7 @@ def test_legacy_constructors_in_an_archive_keep_their_order(workshop):
     member = workshop.compile("x.c", LEGACY + "int value(void) { return 5; }", "-DBASE=100",
                               '-DPRIORITY=".ctors.65435"')
     init = workshop.compile("i.c", USE)
-    run("ar", "rcs", workshop.dir / "libx.a", member)
+    run(*tool("ar"), "rcs", workshop.dir / "libx.a", member)
     modules = [workshop.isolate(f"p{v}.m", init, workshop.dir / "libx.a") for v in (1, 2)]
     exe = workshop.link(modules)
     assert workshop.numbers(exe, "one") == [-1, 104, 103, 108, 107, 102, 101, 5, 105, 106]
@@ -441,20 +463,20 @@ def test_legacy_constructors_in_an_archive_keep_their_order(workshop):
 VALUE = "int value(void) { return 5; }"
 
 
-def archive(workshop, name="libx.a", *, tool=("ar", "rcs"), **sources):
+def archive(workshop, name="libx.a", *, program="ar", how="rcs", **sources):
     """An archive of objects {name: text}."""
     members = []
     for member, text in sources.items():
         out = workshop.compile(f"{name}-{member}.c", text, out=f"{name}.d/{member}.o")
         members.append(out)
     (workshop.dir / name).unlink(missing_ok=True)
-    run(*tool, workshop.dir / name, *members)
+    run(*tool(program), how, workshop.dir / name, *members)
     return workshop.dir / name
 
 
 def defined(path):
     """The names of the global symbols that an object defines."""
-    lines = run("nm", "-g", "--defined-only", "-P", path).stdout.splitlines()
+    lines = run(*tool("nm"), "-g", "--defined-only", "-P", path).stdout.splitlines()
     return {line.split()[0] for line in lines}
 
 
@@ -490,7 +512,7 @@ def test_all_members_of_one_name_are_taken_if_all_are_named(workshop):
     first = workshop.compile("v.c", VALUE, out="one/same.o")
     second = workshop.compile("o.c", "int other(void) { return 6; }", out="two/same.o")
     lib = workshop.dir / "libx.a"
-    run("ar", "qcs", lib, first, second)
+    run(*tool("ar"), "qcs", lib, first, second)
     names = defined(workshop.isolate("p.m", init, f"{lib}(same.o)", f"{lib}(same.o)"))
     assert {"value.p_dm", "other.p_dm"} <= names
 
@@ -500,14 +522,14 @@ def test_of_members_of_one_name_the_needed_one_is_taken(workshop):
     first = workshop.compile("o.c", "int other(void) { return 6; }", out="one/same.o")
     second = workshop.compile("v.c", VALUE, out="two/same.o")
     lib = workshop.dir / "libx.a"
-    run("ar", "qcs", lib, first, second)
+    run(*tool("ar"), "qcs", lib, first, second)
     names = defined(workshop.isolate("p.m", init, f"{lib}(same.o)"))
     assert "value.p_dm" in names and "other.p_dm" not in names
 
 
 def test_a_member_of_a_thin_archive_can_be_named(workshop):
     init = workshop.compile("i.c", USE)
-    lib = archive(workshop, tool=("ar", "rcsT"), value=VALUE)
+    lib = archive(workshop, how="rcsT", value=VALUE)
     assert "value.p_dm" in defined(workshop.isolate("p.m", init, f"{lib}(libx.a.d/value.o)"))
 
 
@@ -515,14 +537,14 @@ def test_a_member_that_is_lto_bytecode_is_lowered_and_taken_if_needed(workshop):
     init = workshop.compile("i.c", USE)
     a = workshop.compile("v.c", VALUE, "-flto")
     b = workshop.compile("o.c", "int other(void) { return 6; }", "-flto")
-    run("gcc-ar", "rcs", workshop.dir / "libx.a", a, b)
+    run(*tool("gcc-ar"), "rcs", workshop.dir / "libx.a", a, b)
     names = defined(workshop.isolate("p.m", init, workshop.dir / "libx.a"))
     assert "value.p_dm" in names and "other.p_dm" not in names
 
 
 def test_an_init_function_in_lto_bytecode_is_found(workshop):
     a = workshop.compile("v.c", VALUE + INIT, "-flto")
-    run("gcc-ar", "rcs", workshop.dir / "libx.a", a)
+    run(*tool("gcc-ar"), "rcs", workshop.dir / "libx.a", a)
     assert "kiln_init_p_dm" in defined(workshop.isolate("p.m", workshop.dir / "libx.a"))
 
 
@@ -567,7 +589,7 @@ def test_debug_information_stays_true(workshop, linker):
              "void *PyInit_m(void)\n{\n    return (void *)helper;\n}\n"
     exe = workshop.link(workshop.modules({"a.c": source}, ["-g", "-O0"]), linker, ["-no-pie"])
     address = workshop.numbers(exe)[1]
-    where = run("addr2line", "-e", exe, "-f", hex(address)).stdout.split()
+    where = run(*tool("addr2line"), "-e", exe, "-f", hex(address)).stdout.split()
     assert where[0] == "helper" and where[1].endswith("a.c:4")
 
 
@@ -583,6 +605,7 @@ def test_every_form_of_debug_information_stays_true(workshop, flags):
         assert 'Line 4 of "a.c" starts at address' in said and "<helper" in said
 
 
+@only_native
 @pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb")
 def test_gdb_stops_by_function_and_by_line_and_names_the_callers(workshop):
     source = "\nstatic int helper(int x)\n{\n    return x + V;\n}\n" \
@@ -611,11 +634,17 @@ def test_a_module_that_looks_itself_up_needs_an_export(workshop):
         assert workshop.numbers(exe) == [-1, expected, 2, expected]
 
 
+# 32 bits of an address. (What compilers make of -fno-pic is position-independent on some machines.)
+ABSOLUTE = "\t.comm table,16\n\t.text\n\t.globl PyInit_m\nPyInit_m:\n\t.4byte table\n" \
+    '\t.section .note.GNU-stack,"",%progbits\n'
+
+
 @pytest.mark.parametrize("linker", LINKERS)
 def test_code_that_is_not_position_independent_is_refused_in_a_pie(workshop, linker):
-    modules = workshop.modules({"a.c": "int table[4]; int value(void) { return (int)(long)&table; }\n" + INIT},
-                               ["-fno-pic"])
-    with pytest.raises(AssertionError, match="table|recompile with -fPIC"):
+    if (linker, MACHINE) == ("gold", "aarch64"):
+        pytest.skip("ld.gold for arm64 links it without a word")
+    modules = workshop.modules({"a.S": ABSOLUTE})
+    with pytest.raises(AssertionError, match="table|recompile with -fPIC|reloc"):
         workshop.link(modules, linker, ["-pie"])
 
 
@@ -639,15 +668,22 @@ def test_many_modules_with_much_thread_local_data(workshop, linker):
     assert workshop.numbers(workshop.link([first, *objects, second], linker)) == [-1, 1, 2, 2]
 
 
+@only_x86
 def test_the_cet_note_is_kept_beside_the_constructors(workshop):
     module = workshop.modules({"a.c": CTORS}, ["-fcf-protection=full"])[0]
-    assert "IBT, SHSTK" in run("readelf", "-n", module).stdout
+    assert "IBT, SHSTK" in run(*tool("readelf"), "-n", module).stdout
+
+
+@pytest.mark.skipif(MACHINE != "aarch64", reason="branch protection is of arm64")
+def test_the_branch_protection_note_is_kept_beside_the_constructors(workshop):
+    module = workshop.modules({"a.c": CTORS}, ["-mbranch-protection=standard"])[0]
+    assert "BTI, PAC" in run(*tool("readelf"), "-n", module).stdout
 
 
 def test_only_hidden_symbols_are_defined(workshop):
     module = workshop.modules({"a.cc": CASES["inline variables, one in each module"][0]["b.cc"]},
                               ["-std=c++17"])[0]
-    table = [line.split() for line in run("readelf", "-sW", module).stdout.splitlines()]
+    table = [line.split() for line in run(*tool("readelf"), "-sW", module).stdout.splitlines()]
     visible = [row for row in table if len(row) >= 8 and row[4] in ("GLOBAL", "WEAK", "UNIQUE")
                and row[6] != "UND" and row[5] != "HIDDEN"]
     assert visible == []
@@ -655,7 +691,7 @@ def test_only_hidden_symbols_are_defined(workshop):
 
 def test_nothing_of_a_module_is_exported_by_the_executable(workshop):
     exe = workshop.link(workshop.modules({"a.c": CTORS}))
-    dynamic = run("nm", "-D", "--defined-only", exe).stdout
+    dynamic = run(*tool("nm"), "-D", "--defined-only", exe).stdout
     assert "p1_dm" not in dynamic and "value" not in dynamic
 
 
@@ -663,7 +699,7 @@ def test_names_that_look_alike_do_not_meet(workshop):
     source = workshop.compile("a.c", "int value(void) { return 1; }\n" + INIT)
     names = ["a_b.m", "a.b_m", "foo_.bar", "foo._bar", "a.b.m"]
     objects = [workshop.isolate(name, "--init=PyInit_m", source) for name in names]
-    run("ld.bfd", "-r", "-o", workshop.dir / "all.o", *objects)
+    run(*tool("ld.bfd"), "-r", "-o", workshop.dir / "all.o", *objects)
     assert len(defined(workshop.dir / "all.o") & {f"value.{s}" for s in (
         "a__b_dm", "a_db__m", "foo___dbar", "foo_d__bar", "a_db_dm")}) == 5
 
@@ -725,8 +761,7 @@ def test_verbose_says_what_was_found(workshop):
 
 
 def test_code_that_is_not_position_independent_is_told(workshop):
-    source = workshop.compile("a.c", "int table[4]; int value(void) { return table[1] + "
-                              "(int)(long)&table; }\n" + INIT, "-fno-pic", "-mcmodel=kernel")
+    source = workshop.compile("a.S", ABSOLUTE)
     said = workshop.isolate("p.m", "--verbose", source, check=False).stderr
     assert "not position-independent: section .text, symbol table" in said
 
@@ -775,7 +810,41 @@ def test_error_object_for_another_machine(workshop):
     data[18:20] = (243).to_bytes(2, "little")  # e_machine: EM_RISCV
     other.write_bytes(data)
     result = workshop.isolate("p.m", other, check=False)
-    assert_error(workshop, result, "other.o", "riscv", "x86-64")
+    assert_error(workshop, result, "other.o", "riscv", "x86-64 and arm64")
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_error_objects_for_two_machines(workshop, order):
+    source = workshop.compile("a.c", VALUE + INIT)
+    here, there, number = ("arm64", "x86-64", 62) if MACHINE == "aarch64" else ("x86-64", "arm64", 183)
+    other = workshop.dir / "other.o"
+    data = bytearray(workshop.compile("b.c", "int other;").read_bytes())
+    data[18:20] = number.to_bytes(2, "little")  # e_machine
+    other.write_bytes(data)
+    result = workshop.isolate("p.m", *[(source, other), (other, source)][order], check=False)
+    assert_error(workshop, result, "other.o", "a.c.o", here, there, "compile both for the same")
+
+
+CROSS = "aarch64-linux-gnu-gcc"
+
+
+@only_native
+@only_x86
+@pytest.mark.skipif(not shutil.which(CROSS), reason=f"no {CROSS}")
+@pytest.mark.parametrize("flags", [[], ["-flto"]], ids=["machine code", "lto"])
+def test_an_object_for_arm64_is_isolated_by_the_tools_for_arm64(workshop, flags):
+    source = workshop.compile("a.c", CTORS, "-DV=1", *flags, cc=CROSS)
+    names = defined(workshop.isolate("p.m", source))
+    assert {"kiln_init_p_dm", "value.p_dm"} <= names
+
+
+@only_native
+@only_x86
+@pytest.mark.skipif(not shutil.which(CROSS), reason=f"no {CROSS}")
+def test_what_no_pie_can_have_is_known_for_arm64(workshop):
+    source = workshop.compile("a.S", ABSOLUTE, cc=CROSS)
+    said = workshop.isolate("p.m", "--verbose", source, check=False).stderr
+    assert "not position-independent: section .text, symbol table" in said
 
 
 def test_error_object_of_32_bits(workshop):
@@ -794,7 +863,7 @@ def test_error_object_cut_short(workshop):
 
 def test_error_shared_object_as_input(workshop):
     source = workshop.compile("a.c", VALUE + INIT)
-    run("gcc", "-shared", "-o", workshop.dir / "other.so", source)
+    run(*tool("gcc"), "-shared", "-o", workshop.dir / "other.so", source)
     result = workshop.isolate("p.m", source, "other.so", check=False)
     assert_error(workshop, result, "other.so", "shared object")
 
@@ -858,10 +927,10 @@ def test_error_code_for_the_start_of_a_program(workshop, section, text):
 
 
 def test_a_missing_note_about_the_stack_makes_no_executable_stack(workshop):
-    without = "\t.globl get\nget:\tmov $V, %eax\n\tret\n"
+    without = "\t.globl get\nget:" + RETURN_V
     use = "extern int get(void); int value(void) { return get(); }\n" + INIT
     exe = workshop.link(workshop.modules({"a.S": without, "b.c": use}))
-    stack = [line for line in run("readelf", "-lW", exe).stdout.splitlines() if "GNU_STACK" in line]
+    stack = [line for line in run(*tool("readelf"), "-lW", exe).stdout.splitlines() if "GNU_STACK" in line]
     assert "RWE" not in stack[0] and workshop.numbers(exe) == [-1, 1, 2, 1]
 
 
@@ -955,6 +1024,7 @@ pub extern "C" fn PyInit_m() -> *mut u8 {
 """
 
 
+@only_native
 @pytest.mark.skipif(not shutil.which("rustc"), reason="no rustc")
 @pytest.mark.parametrize("flags", [[], ["-Clto=fat"], ["-Clinker-plugin-lto"]],
                          ids=["plain", "lto", "linker-plugin-lto"])

@@ -1,5 +1,5 @@
-/* Reading ELF objects and ar archives that nobody vouches for: 64-bit, little-endian, of one
- * machine.
+/* Reading ELF objects and ar archives that nobody vouches for: 64-bit, little-endian, of a machine
+ * in machine.h.
  *
  * kiln_elf_init() is the gate: once it has returned 0, section headers, section contents, string
  * tables, symbols and relocations can be asked for by index and every answer lies inside the file.
@@ -10,18 +10,13 @@
 #include <gelf.h>
 
 #include "base/ctx.h"
-
-/* The machine this Kiln links for. */
-#if defined(__aarch64__)
-#define KILN_ELF_MACHINE EM_AARCH64
-#else
-#define KILN_ELF_MACHINE EM_X86_64
-#endif
+#include "elf/machine.h"
 
 struct kiln_elf {
     struct kiln_span bytes; /* borrowed: they must outlive this */
     const char *name;       /* for messages: "foo.o" or "libx.a(foo.o)"; borrowed */
     GElf_Ehdr header;
+    const struct kiln_machine *machine;
     size_t section_count;   /* index 0 included; 0 if the file has no section headers */
     struct kiln_span table; /* the section headers */
     struct kiln_span names; /* the section names; empty if there are none */
@@ -31,7 +26,7 @@ struct kiln_elf {
     struct kiln_span symbols, strings;
 };
 
-/* Check BYTES (any alignment) as an ELF file of KILN_ELF_MACHINE; nothing is assumed of them.
+/* Check BYTES (any alignment) as an ELF file; nothing is assumed of them.
  * Errors name NAME, and the section, symbol or offset. */
 int
 kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out);

@@ -11,36 +11,19 @@
 static const char *
 find_header_problem(struct kiln_ctx *ctx, const GElf_Ehdr *header)
 {
-    static const struct {
-        unsigned machine;
-        const char *name;
-    } machines[] = {
-        {EM_386, "i386"},        {EM_X86_64, "x86-64"}, {EM_ARM, "arm"},
-        {EM_AARCH64, "arm64"},   {EM_PPC64, "ppc64"},   {EM_S390, "s390x"},
-        {EM_RISCV, "riscv"},     {EM_MIPS, "mips"},     {EM_LOONGARCH, "loongarch"},
-        {EM_BPF, "bpf"},         {EM_CUDA, "cuda"},     {EM_AMDGPU, "amdgpu"},
-        {EM_SPARCV9, "sparc64"},
-    };
-    const char *wanted = KILN_ELF_MACHINE == EM_X86_64 ? "x86-64" : "arm64";
-    const char *found = NULL;
-    for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
-        if (header->e_machine == machines[i].machine) {
-            found = machines[i].name;
-        }
-    }
-    if (found == NULL) {
-        found = kiln_arena_printf(&ctx->arena, "number %u", header->e_machine);
-    }
-    if (header->e_machine != KILN_ELF_MACHINE) {
+    const char *name = kiln_machine_get_name(ctx, header->e_machine);
+    if (kiln_machine_find(header->e_machine) == NULL) {
         return kiln_arena_printf(
-            &ctx->arena, "made for the machine %s; this is Kiln for %s: compile it for that", found,
-            wanted);
+            &ctx->arena,
+            "made for the machine %s; Kiln links for x86-64 and arm64: compile it for one of those",
+            name);
     }
     if (header->e_ident[EI_CLASS] != ELFCLASS64) {
-        return kiln_arena_printf(&ctx->arena,
-                                 "a 32-bit file for %s; this is Kiln for 64-bit %s: compile it "
-                                 "for that (without -m32 or -mx32)",
-                                 found, wanted);
+        return kiln_arena_printf(
+            &ctx->arena,
+            "a 32-bit file for %s; Kiln links 64-bit code: compile it for that "
+            "(without -m32 or -mx32)",
+            name);
     }
     return NULL;
 }
@@ -77,6 +60,7 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: damaged: its ELF header contradicts itself; make it anew", elf->name);
     }
+    elf->machine = kiln_machine_find(header->e_machine);
     return 0;
 }
 

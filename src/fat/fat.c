@@ -17,7 +17,7 @@
 
 static int
 find_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-             struct kiln_fat_section *out, bool *found)
+             struct kiln_fat_section *out, const struct kiln_machine **machine, bool *found)
 {
     struct kiln_elf elf;
     *found = false;
@@ -25,6 +25,7 @@ find_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
     if (result < 0) {
         return result;
     }
+    *machine = elf.machine;
     size_t index = kiln_elf_find_section(&elf, KILN_FAT_SECTION);
     if (index != 0) {
         *found = true;
@@ -39,10 +40,12 @@ kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, st
               bool *found)
 {
     struct kiln_fat_section section;
-    int result = find_section(ctx, bytes, name, &section, found);
+    const struct kiln_machine *machine = NULL;
+    int result = find_section(ctx, bytes, name, &section, &machine, found);
     if (result == 0 && *found) {
         result = kiln_fat_parse_record(ctx, &section, fat);
     }
+    fat->machine = machine;
     return result;
 }
 

@@ -8,11 +8,13 @@
 #define KILN_FAT_FAT_H
 
 #include "base/ctx.h"
+#include "elf/machine.h"
 
 #define KILN_FAT_SECTION ".kiln"
 
 /* What there is to know about the link of one extension. All strings are in the context's arena. */
 struct kiln_fat {
+    const struct kiln_machine *machine; /* of the file that was read */
     const char *driver;         /* the compiler driver that linked it, as found: "/usr/bin/g++" */
     const char *output;         /* the path it was linked to, absolute */
     struct kiln_strings inits;  /* its init symbols, sorted: "PyInit__core" */
@@ -40,9 +42,9 @@ struct kiln_fat {
 int kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
                    struct kiln_span object);
 
-/* Read the record in BYTES, an ELF file called NAME. *found is false, and the result 0, if it has
- * no
- * `.kiln` section. A damaged section, or one of a newer version, is an error. */
+/* Read the record in BYTES, an ELF file called NAME. *found is false, the
+ * result 0, and the machine all of FAT, if it has no `.kiln` section. A damaged section, or one of
+ * a newer version, is an error. */
 int kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                   struct kiln_fat *fat, bool *found);
 

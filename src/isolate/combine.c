@@ -133,9 +133,10 @@ link_relocatable(struct kiln_combining *run, const char *shim, const char *out_p
         return result;
     }
     struct kiln_process ld = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_CAPTURE};
-    static const char *const flags[] = {"ld.bfd",  "-r",          "-d",
-                                        "--trace", "--trace",     "--force-group-allocation",
-                                        "-z",      "noexecstack", "--build-id=none"};
+    static const char *const flags[] = {
+        "-r", "-d",          "--trace",        "--trace", "--force-group-allocation",
+        "-z", "noexecstack", "--build-id=none"};
+    push(ctx, &ld, kiln_machine_get_tool(ctx, run->machine, "ld.bfd"));
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         push(ctx, &ld, flags[i]);
     }
@@ -210,6 +211,9 @@ combine(struct kiln_combining *run, const char *out_path)
     }
     if (result == 0) {
         result = choose_inits(run);
+    }
+    if (run->machine == NULL) {
+        run->machine = kiln_machine_get_native();
     }
     const char *shim = NULL;
     if (result == 0 && run->needs_shim) {

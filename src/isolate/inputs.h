@@ -26,8 +26,10 @@ struct kiln_combining {
     const char *tmpdir; /* of this run alone */
     size_t files;       /* made in it so far: their names are numbers */
     struct kiln_inputs inputs;
-    const char *origin;        /* of the input that is being resolved */
-    struct kiln_strings inits; /* the init symbols to keep */
+    const char *origin;                 /* of the input that is being resolved */
+    const struct kiln_machine *machine; /* of the objects seen so far; NULL: none yet */
+    const char *machine_input;          /* the first object of that machine */
+    struct kiln_strings inits;          /* the init symbols to keep */
     struct kiln_strings found; /* those that objects define, then those that archives offer */
     bool needs_shim;           /* something among the inputs has constructors or destructors */
 };
@@ -52,6 +54,10 @@ int kiln_inputs_prepare(struct kiln_combining *run);
  * MEMBER the object's name. */
 int kiln_inputs_check_member(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                              const char *member);
+
+/* Note that the input NAME is for MACHINE; an error if another one is for another machine. */
+int kiln_combining_note_machine(struct kiln_combining *run, const struct kiln_machine *machine,
+                                const char *name);
 
 /* Whether objects of KIND hold bytecode that has to be lowered. */
 bool kiln_lower_is_needed(enum kiln_object_kind kind);

@@ -8,6 +8,7 @@
 #define KILN_ISOLATE_ISOLATE_H
 
 #include "base/ctx.h"
+#include "elf/machine.h"
 
 /* What goes into one extension, in the order of its link. */
 struct kiln_combine {
@@ -15,7 +16,8 @@ struct kiln_combine {
                                  * "libx.a(member.o)" */
     struct kiln_strings flags;   /* for ld -r, as recorded: --wrap=, --defsym=, -u, ... */
     struct kiln_strings inits;   /* the init symbols to keep; empty: all that are defined */
-    const char *cc;              /* the driver that lowers gcc's LTO objects; NULL: "cc" */
+    const char *cc;              /* the driver that lowers gcc's LTO objects; NULL: the one for
+                                  * their machine */
     struct kiln_strings origins; /* for each of INPUTS, "libx.a(member.o)" if it is an archive's
                                   * member, or ""; or empty */
 
@@ -113,10 +115,12 @@ kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dot
  * does nothing but run the library's constructors, once, if it has some. Its isolated symbol is
  * "kiln_init_" and the id, its suffix "." and the id. No module has such an id. */
 #define KILN_LIBRARY_INIT "PyInit_kiln_library"
-int kiln_isolate_make_library_start(struct kiln_ctx *ctx, const char *out);
+int kiln_isolate_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                                    const char *out);
 const char *kiln_isolate_library_id(struct kiln_ctx *ctx, const char *name, size_t number);
 /* An object at OUT with which a module runs the constructors of the library with ID before its own. */
-int kiln_isolate_make_library_call(struct kiln_ctx *ctx, const char *id, const char *out);
+int kiln_isolate_make_library_call(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                                   const char *id, const char *out);
 
 /* The init symbol that Python looks for: KIND ("PyInit", "PyModExport"), then "_" and the last
  * component of DOTTED_NAME, or, if that is not ASCII, "U_" and its Punycode with "_" for "-" (PEP

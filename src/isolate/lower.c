@@ -14,6 +14,25 @@ push(struct kiln_ctx *ctx, struct kiln_process *process, const char *arg)
     kiln_strings_push(&ctx->arena, &process->argv, arg);
 }
 
+/* The compiler for the machine of the object at PATH. */
+static const char *
+find_cc(struct kiln_ctx *ctx, const char *path)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_file file;
+    struct kiln_elf elf;
+    const struct kiln_machine *machine = NULL;
+    if (kiln_file_map(&silent, path, &file) == 0 &&
+        kiln_elf_init(&silent, file.bytes, path, &elf) == 0) {
+        machine = elf.machine;
+    }
+    kiln_file_release(&file);
+    kiln_ctx_release(&silent);
+    return machine == NULL || machine == kiln_machine_get_native()
+               ? "cc"
+               : kiln_machine_get_tool(ctx, machine, "gcc");
+}
+
 static int
 lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objects,
           const char *name, const char *out)
@@ -65,10 +84,9 @@ find_rust_lld(struct kiln_ctx *ctx)
     if (kiln_process_run(ctx, &process) < 0 || process.status != 0) {
         return NULL;
     }
-    const char *machine = KILN_ELF_MACHINE == EM_X86_64 ? "x86_64" : "aarch64";
-    const char *path =
-        kiln_arena_printf(&ctx->arena, "%s/lib/rustlib/%s-unknown-linux-gnu/bin/rust-lld",
-                          kiln_process_get_last_line(ctx, process.out), machine);
+    const char *path = kiln_arena_printf(
+        &ctx->arena, "%s/lib/rustlib/%s-unknown-linux-gnu/bin/rust-lld",
+        kiln_process_get_last_line(ctx, process.out), kiln_machine_get_native()->kernel);
     return kiln_process_find(ctx, path, NULL);
 }
 
@@ -130,7 +148,8 @@ kiln_lower(struct kiln_ctx *ctx, const char *cc, enum kiln_object_kind kind,
            const struct kiln_strings *objects, const char *name, const char *out)
 {
     if (kind == KILN_OBJECT_GCC_LTO) {
-        return lower_gcc(ctx, cc == NULL ? "cc" : cc, objects, name, out);
+        cc = cc == NULL ? find_cc(ctx, objects->items[0]) : cc;
+        return lower_gcc(ctx, cc, objects, name, out);
     }
     return lower_llvm(ctx, objects, name, out);
 }

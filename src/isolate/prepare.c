@@ -157,6 +157,9 @@ kiln_prepare_object(struct kiln_combining *run, struct kiln_input *input)
         result = kiln_elf_init(run->ctx, file.bytes, input->name, &elf);
     }
     if (result == 0) {
+        result = kiln_combining_note_machine(run, elf.machine, input->name);
+    }
+    if (result == 0) {
         result = kiln_prepare_check(run->ctx, &elf);
     }
     if (result == 0) {

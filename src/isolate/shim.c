@@ -16,8 +16,9 @@ struct template
     const char *end;      /* after the record */
 };
 
-/* The last note says that indirect branches (IBT) and returns (SHSTK) are as CET wants them: ld
- * keeps that property only if all objects have it. */
+/* The last note says that indirect branches (IBT, BTI) and returns (SHSTK, PAC) are protected: ld
+ * keeps that property only if all objects have it. Hints are what older processors take for
+ * nothing. */
 static const struct template x86_64 = {
     .function = "        .text\n"
                 "        .p2align 4\n"
@@ -50,7 +51,8 @@ static const struct template aarch64 = {
                 "        .type @S, %function\n"
                 "@S:\n"
                 "        .cfi_startproc\n"
-                "        hint #34\n" /* bti c */
+                "        hint #25\n" /* paciasp, which is a landing pad for indirect calls, too */
+                "        .cfi_negate_ra_state\n"
                 "        stp x29, x30, [sp, #-16]!\n"
                 "        .cfi_def_cfa_offset 16\n"
                 "        .cfi_offset 29, -16\n"
@@ -63,6 +65,8 @@ static const struct template aarch64 = {
                 "        .cfi_restore 30\n"
                 "        .cfi_restore 29\n"
                 "        .cfi_def_cfa_offset 0\n"
+                "        hint #29\n" /* autiasp */
+                "        .cfi_negate_ra_state\n"
                 "        b @I\n"
                 "        .cfi_endproc\n"
                 "        .size @S, .-@S\n",
@@ -71,7 +75,7 @@ static const struct template aarch64 = {
            "        .p2align 3\n"
            "        .long 4, 16, 5\n"
            "        .asciz \"GNU\"\n"
-           "        .long 0xc0000000, 4, 1, 0\n",
+           "        .long 0xc0000000, 4, 3, 0\n",
 };
 
 /* struct kiln_constructors */
@@ -104,18 +108,19 @@ write_function(FILE *stream, const char *text, const char *shim, const char *ini
 }
 
 static const struct template *
-get_template(void)
+get_template(const struct kiln_machine *machine)
 {
-    return KILN_ELF_MACHINE == EM_X86_64 ? &x86_64 : &aarch64;
+    return machine->number == EM_AARCH64 ? &aarch64 : &x86_64;
 }
 
 static int
-assemble(struct kiln_ctx *ctx, const char *text, const char *out)
+assemble(struct kiln_ctx *ctx, const struct kiln_machine *machine, const char *text,
+         const char *out)
 {
     struct kiln_process as = {.out_mode = KILN_STREAM_DROP,
                               .err_mode = KILN_STREAM_CAPTURE,
                               .input = kiln_span_of_string(text)};
-    kiln_strings_push(&ctx->arena, &as.argv, "as");
+    kiln_strings_push(&ctx->arena, &as.argv, kiln_machine_get_tool(ctx, machine, "as"));
     kiln_strings_push(&ctx->arena, &as.argv, "-o");
     kiln_strings_push(&ctx->arena, &as.argv, out);
     kiln_strings_push(&ctx->arena, &as.argv, "-");
@@ -126,6 +131,7 @@ int
 kiln_shim_make(struct kiln_combining *run, const char *out)
 {
     struct kiln_ctx *ctx = run->ctx;
+    const struct template *chosen = get_template(run->machine);
     char *text = NULL;
     size_t len = 0;
     FILE *stream = open_memstream(&text, &len);
@@ -134,18 +140,19 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
     }
     for (size_t i = 0; i < run->inits.count; i++) {
         const char *init = run->inits.items[i];
-        write_function(stream, get_template()->function, kiln_shim_get_name(ctx, init), init);
+        write_function(stream, chosen->function, kiln_shim_get_name(ctx, init), init);
     }
     fputs(record, stream);
-    fputs(get_template()->end, stream);
+    fputs(chosen->end, stream);
     fclose(stream);
-    int result = assemble(ctx, text, out);
+    int result = assemble(ctx, run->machine, text, out);
     free(text);
     return result;
 }
 
 int
-kiln_isolate_make_library_start(struct kiln_ctx *ctx, const char *out)
+kiln_isolate_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                                const char *out)
 {
     const char *text = kiln_arena_printf(
         &ctx->arena,
@@ -156,20 +163,21 @@ kiln_isolate_make_library_start(struct kiln_ctx *ctx, const char *out)
         "        %s\n"
         "        ret\n"
         "        .size " KILN_LIBRARY_INIT ", .-" KILN_LIBRARY_INIT "\n%s",
-        KILN_ELF_MACHINE == EM_X86_64 ? "endbr64" : "hint #34", get_template()->end);
-    return assemble(ctx, text, out);
+        machine->number == EM_AARCH64 ? "hint #34" : "endbr64", get_template(machine)->end);
+    return assemble(ctx, machine, text, out);
 }
 
 int
-kiln_isolate_make_library_call(struct kiln_ctx *ctx, const char *id, const char *out)
+kiln_isolate_make_library_call(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                               const char *id, const char *out)
 {
     const char *text =
         kiln_arena_printf(&ctx->arena,
                           "        .section .init_array.00000, \"aw\", %%init_array\n"
                           "        .p2align 3\n"
                           "        .quad kiln_init_%s\n%s",
-                          id, get_template()->end);
-    return assemble(ctx, text, out);
+                          id, get_template(machine)->end);
+    return assemble(ctx, machine, text, out);
 }
 
 const char *

@@ -116,19 +116,6 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
     kiln_arena_release(&scratch);
 }
 
-/* Whether relocations of TYPE put the low bits of an address where the linker must know it whole.
- */
-static bool
-is_absolute(uint64_t type)
-{
-    if (KILN_ELF_MACHINE == EM_X86_64) {
-        return type == R_X86_64_32 || type == R_X86_64_32S || type == R_X86_64_16 ||
-               type == R_X86_64_8;
-    }
-    return type == R_AARCH64_ABS32 || type == R_AARCH64_ABS16 ||
-           (type >= R_AARCH64_MOVW_UABS_G0 && type <= R_AARCH64_MOVW_SABS_G2);
-}
-
 /* The first relocation of TABLE that no PIE can have, as text; NULL if there is none. */
 static const char *
 find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, size_t section)
@@ -138,7 +125,7 @@ find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, 
     for (size_t i = 0; i < count; i++) {
         GElf_Rela rela;
         kiln_elf_get_relocation(elf, table, i, &rela);
-        if (!is_absolute(GELF_R_TYPE(rela.r_info))) {
+        if (!elf->machine->is_absolute(GELF_R_TYPE(rela.r_info))) {
             continue;
         }
         struct kiln_elf_symbol symbol;

@@ -10,9 +10,10 @@
 struct visiting {
     struct kiln_combining *run;
     const char *archive;
-    struct kiln_strings offered; /* init symbols */
-    bool rebuild;                /* a member needs work */
-    struct kiln_strings members; /* paths of the members, when rebuilding */
+    struct kiln_strings offered;        /* init symbols */
+    const struct kiln_machine *machine; /* of the first member; NULL: only bytecode so far */
+    bool rebuild;                       /* a member needs work */
+    struct kiln_strings members;        /* paths of the members, when rebuilding */
 };
 
 static int
@@ -29,6 +30,7 @@ look_at_member(void *arg, const char *member, struct kiln_span contents)
     else if (kind == KILN_OBJECT_RELOCATABLE && kiln_elf_init(&silent, contents, member, &elf) == 0)
     {
         struct kiln_needs needs = kiln_prepare_find_needs(&elf);
+        visiting->machine = visiting->machine == NULL ? elf.machine : visiting->machine;
         visiting->run->needs_shim |= needs.shim;
         visiting->rebuild |= needs.reversal;
         kiln_prepare_find_inits(visiting->run->ctx, &elf, &visiting->offered);
@@ -79,13 +81,14 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
     }
     input->path = kiln_combining_make_path(run, ".a");
     struct kiln_process ar = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(&ctx->arena, &ar.argv, "ar");
+    const struct kiln_machine *machine =
+        run->machine != NULL ? run->machine : kiln_machine_get_native();
+    kiln_strings_push(&ctx->arena, &ar.argv, kiln_machine_get_tool(ctx, machine, "ar"));
     kiln_strings_push(&ctx->arena, &ar.argv, "qcsD");
     /* A named format keeps ar from asking LLVM's plugin, which takes objects with embedded bitcode,
      * rustc's standard library for one, away from it, and their symbols with them. */
     kiln_strings_push(&ctx->arena, &ar.argv,
-                      KILN_ELF_MACHINE == EM_X86_64 ? "--target=elf64-x86-64"
-                                                    : "--target=elf64-littleaarch64");
+                      kiln_arena_printf(&ctx->arena, "--target=%s", machine->bfd_format));
     kiln_strings_push(&ctx->arena, &ar.argv, input->path);
     kiln_strings_push_all(&ctx->arena, &ar.argv, &visiting->members);
     return kiln_process_check(ctx, &ar, "cannot rebuild an archive with its objects lowered");
@@ -100,6 +103,9 @@ kiln_prepare_archive(struct kiln_combining *run, struct kiln_input *input,
     int result = kiln_file_map(run->ctx, input->path, &file);
     if (result == 0) {
         result = kiln_ar_visit(run->ctx, file.bytes, input->name, look_at_member, &visiting);
+    }
+    if (result == 0 && visiting.machine != NULL) {
+        result = kiln_combining_note_machine(run, visiting.machine, input->name);
     }
     if (result == 0 && visiting.rebuild) {
         result = rebuild_archive(&visiting, input, file.bytes);

@@ -122,6 +122,9 @@ struct kiln_strings kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct k
 int kiln_bake_check_sonames(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* What a module needs from a library of its own package must not be another one's, too. */
 int kiln_bake_check_helpers(struct kiln_ctx *ctx, const struct kiln_bake *bake);
+/* The compiler driver for C or C++: the user's choice, else that for the Python's machine. */
+const char *
+kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus);
 /* Choose compiler driver and linker. */
 int kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Choose static or shared libpython, PIE or not, by trial. */

@@ -6,6 +6,7 @@
  * they are in the file then. The manifest stays in the executable alone. */
 #include "base/file.h"
 #include "base/process.h"
+#include "elf/machine.h"
 #include "fat/fat.h"
 #include "link/bake.h"
 
@@ -17,11 +18,13 @@ kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output)
 
 /* Run objcopy with OPTIONS in DIR. */
 static int
-run_objcopy(struct kiln_ctx *ctx, const char *dir, const char *const options[4])
+run_objcopy(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *dir,
+            const char *const options[4])
 {
     struct kiln_process objcopy = {
         .cwd = dir, .out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(&ctx->arena, &objcopy.argv, "objcopy");
+    kiln_strings_push(&ctx->arena, &objcopy.argv,
+                      kiln_machine_get_tool(ctx, bake->python.machine, "objcopy"));
     for (size_t i = 0; i < 4; i++) {
         kiln_strings_push(&ctx->arena, &objcopy.argv, options[i]);
     }
@@ -37,12 +40,12 @@ kiln_bake_split_debug(struct kiln_ctx *ctx, const struct kiln_bake *bake, const 
     const char *debug = kiln_bake_get_debug_path(ctx, program);
     const char *const copy[] = {"--only-keep-debug", "--remove-section=" KILN_FAT_SECTION, program,
                                 debug};
-    int result = run_objcopy(ctx, dir, copy);
+    int result = run_objcopy(ctx, bake, dir, copy);
     if (result < 0) {
         return result;
     }
     const char *const strip[] = {
         bake->options->strip ? "--strip-all" : "--strip-debug", "--keep-section=" KILN_FAT_SECTION,
         kiln_arena_printf(&ctx->arena, "--add-gnu-debuglink=%s", debug), program};
-    return run_objcopy(ctx, dir, strip);
+    return run_objcopy(ctx, bake, dir, strip);
 }

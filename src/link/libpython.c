@@ -101,6 +101,10 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
         *why = kiln_arena_printf(arena, "it does not link: %.*s", (int)strcspn(text, "\n"), text);
         return 0;
     }
+    if (bake->python.machine != kiln_machine_get_native()) {
+        *works = true; /* as far as can be told here */
+        return 0;
+    }
 
     struct kiln_process run = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
     kiln_strings_push(arena, &run.argv, program);

@@ -183,6 +183,13 @@ read_extension(struct making *making, struct kiln_baked *extension)
     if (result == 0) {
         result = kiln_fat_read(ctx, file.bytes, found->path, &extension->fat, &is_fat);
     }
+    const struct kiln_machine *machine = making->reading->bake->python.machine;
+    if (result == 0 && extension->fat.machine != machine) {
+        result =
+            kiln_fail(ctx, KILN_ERR_INPUT,
+                      "%s: made for the machine %s, but the Python for %s: compile it for that",
+                      found->path, extension->fat.machine->name, machine->name);
+    }
     if (result == 0) {
         extension->reason =
             !is_fat ? "it was built without Kiln (see `kiln help pip`)" : extension->fat.failure;

@@ -69,7 +69,6 @@ static const struct {
     {"executable", offsetof(struct kiln_python, executable), 0},
     {"version", offsetof(struct kiln_python, version), 0},
     {"identity", offsetof(struct kiln_python, identity), 0},
-    {"machine", offsetof(struct kiln_python, machine), 0},
     {"include", offsetof(struct kiln_python, include), 0},
     {"static_library", offsetof(struct kiln_python, static_library), 0},
     {"shared_library", offsetof(struct kiln_python, shared_library), 0},
@@ -124,7 +123,7 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
         return result;
     }
 
-    const char *implementation = "", *hexversion = "0";
+    const char *implementation = "", *hexversion = "0", *machine = "";
     uint64_t offset = 0;
     for (const char *line; (line = kiln_span_get_string(process.out, offset)) != NULL;
          offset += strlen(line) + 1)
@@ -140,6 +139,9 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
         else if (strncmp(line, "hexversion=", 11) == 0) {
             hexversion = equals + 1;
         }
+        else if (strncmp(line, "machine=", 8) == 0) {
+            machine = equals + 1;
+        }
     }
     if (strcmp(implementation, "cpython") != 0 || strtoul(hexversion, NULL, 10) < 0x03080000) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: Kiln needs CPython 3.8 or later; this is %s %s",
@@ -151,6 +153,11 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: not found; install the development files of Python %s", header,
                          out->version);
+    }
+    /* What it runs under may call the machine something else (linux32). */
+    out->machine = kiln_machine_find_kernel(machine);
+    if (out->machine == NULL) {
+        out->machine = kiln_machine_get_native();
     }
     out->pie = is_pie(ctx, out->executable);
     out->init = strtoul(hexversion, NULL, 10) < 0x030f0000 ? NULL : kiln_init_export_first;

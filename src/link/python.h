@@ -3,17 +3,18 @@
 #define KILN_LINK_PYTHON_H
 
 #include "base/ctx.h"
+#include "elf/machine.h"
 
 struct kiln_python {
-    const char *executable;       /* sys.executable: the venv's, if it is in one */
-    const char *version;          /* "3.11.2", for people */
-    const char *identity;         /* changes whenever its C API may: sys.version and platform */
-    const char *machine;          /* os.uname().machine */
-    const char *include;          /* directory of Python.h */
-    const char *static_library;   /* path of libpython*.a, NULL if it has none */
-    const char *shared_library;   /* path of libpython*.so, NULL if it has none */
-    struct kiln_strings libs;     /* what a static libpython needs: -ldl -lm ... */
-    struct kiln_strings suffixes; /* of extension files, in the order Python tries them */
+    const char *executable; /* sys.executable: the venv's, if it is in one */
+    const char *version;    /* "3.11.2", for people */
+    const char *identity;   /* changes whenever its C API may: sys.version and platform */
+    const struct kiln_machine *machine; /* the one it runs on */
+    const char *include;                /* directory of Python.h */
+    const char *static_library;         /* path of libpython*.a, NULL if it has none */
+    const char *shared_library;         /* path of libpython*.so, NULL if it has none */
+    struct kiln_strings libs;           /* what a static libpython needs: -ldl -lm ... */
+    struct kiln_strings suffixes;       /* of extension files, in the order Python tries them */
     struct kiln_strings path;     /* sys.path without the standard library: existing directories */
     struct kiln_strings prefixes; /* all of sys.path, to name a file by its place in it */
     struct kiln_strings reserved; /* top-level names that the standard library provides */

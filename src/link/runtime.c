@@ -114,7 +114,7 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
         kiln_strings_push(arena, &compiler.argv, argv[i]);
     }
     struct kiln_process ar = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(arena, &ar.argv, "ar");
+    kiln_strings_push(arena, &ar.argv, kiln_machine_get_tool(ctx, bake->python.machine, "ar"));
     kiln_strings_push(arena, &ar.argv, "rcD");
     kiln_strings_push(arena, &ar.argv, "libkiln.a");
     for (size_t i = 0; i < sources->files.count; i++) {
@@ -140,8 +140,7 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
 int
 kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *chosen = getenv("KILN_CC");
-    const char *cc = chosen != NULL && *chosen != '\0' ? chosen : "cc";
+    const char *cc = kiln_bake_get_driver(ctx, bake, false);
     const char *cache = kiln_file_get_cache_dir(ctx);
     struct sources sources = {0};
     const char *hash = NULL;

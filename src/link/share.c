@@ -126,7 +126,7 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
         }
     }
     group->shared->members = taken.count;
-    int result = kiln_isolate_make_library_start(ctx, start);
+    int result = kiln_isolate_make_library_start(ctx, group->machine, start);
     return result == 0 ? kiln_combine(ctx, &combine, out) : result;
 }
 
@@ -192,7 +192,7 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
     const struct kiln_isolated *isolated = &group->shared->isolated;
     if (result == 0 && isolated->constructors + isolated->destructors > 0) {
         call = kiln_arena_printf(&ctx->arena, "%s/call.o", group->tmpdir);
-        result = kiln_isolate_make_library_call(ctx, group->shared->id, call);
+        result = kiln_isolate_make_library_call(ctx, group->machine, group->shared->id, call);
     }
     for (size_t i = 0; result == 0 && i < group->user_count; i++) {
         kiln_progress(ctx, "share", i, group->user_count, group->users[i].extension->found->name);
@@ -236,7 +236,7 @@ kiln_bake_share(struct kiln_ctx *ctx, struct kiln_bake *bake)
     }
     int result = kiln_share_choose(ctx, bake, &shares);
     for (size_t number = 0; result == 0 && number < shares.count; number++) {
-        struct kiln_share_group group = {0};
+        struct kiln_share_group group = {.machine = bake->python.machine};
         group.shares = kiln_arena_alloc(&ctx->arena, shares.count * sizeof *group.shares);
         for (size_t i = 0; i < shares.count; i++) {
             if (shares.items[i].group == number) {

@@ -54,7 +54,8 @@ struct kiln_share_group {
     struct kiln_share_user *users;
     size_t user_count;
     struct kiln_shared *shared; /* what comes of it */
-    struct kiln_arena arena;    /* of the parts' bytes */
+    const struct kiln_machine *machine;
+    struct kiln_arena arena; /* of the parts' bytes */
     const char *tmpdir;
 };
 

@@ -23,12 +23,24 @@ needs_cplusplus(const struct kiln_bake *bake)
     return false;
 }
 
+const char *
+kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus)
+{
+    const struct kiln_machine *machine = bake->python.machine;
+    const char *chosen = getenv(cplusplus ? "KILN_CXX" : "KILN_CC");
+    if (chosen != NULL && *chosen != '\0') {
+        return chosen;
+    }
+    return machine == kiln_machine_get_native()
+               ? (cplusplus ? "c++" : "cc")
+               : kiln_machine_get_tool(ctx, machine, cplusplus ? "g++" : "gcc");
+}
+
 int
 kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     bool cplusplus = needs_cplusplus(bake);
-    const char *chosen = getenv(cplusplus ? "KILN_CXX" : "KILN_CC");
-    bake->driver = chosen != NULL && *chosen != '\0' ? chosen : cplusplus ? "c++" : "cc";
+    bake->driver = kiln_bake_get_driver(ctx, bake, cplusplus);
     if (kiln_process_find(ctx, bake->driver, NULL) == NULL) {
         return kiln_fail(ctx, KILN_ERR_TOOL, "%s: no such compiler; install it (%s), or set %s",
                          bake->driver, cplusplus ? "g++" : "gcc",
@@ -39,10 +51,14 @@ kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake)
         const char *name, *program;
     } linkers[] = {{"lld", "ld.lld"}, {"bfd", "ld.bfd"}, {"gold", "ld.gold"}, {"mold", "ld.mold"}};
     const char *wanted = bake->options->linker;
+    bool native = bake->python.machine == kiln_machine_get_native();
+    if (wanted == NULL && !native) {
+        wanted = "bfd"; /* a cross gcc looks for linkers of its own name only */
+    }
     size_t count = wanted == NULL ? 2 : 4; /* unasked: lld if present, else bfd */
     for (size_t i = 0; i < count && bake->linker == NULL; i++) {
         if ((wanted == NULL || strcmp(wanted, linkers[i].name) == 0) &&
-            kiln_process_find(ctx, linkers[i].program, NULL) != NULL)
+            (!native || kiln_process_find(ctx, linkers[i].program, NULL) != NULL))
         {
             bake->linker = linkers[i].name;
         }

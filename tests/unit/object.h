@@ -59,7 +59,7 @@ static inline struct test_object
 test_make_object(void)
 {
     struct test_object o = {.header = {.e_type = ET_REL,
-                                       .e_machine = KILN_ELF_MACHINE,
+                                       .e_machine = EM_X86_64,
                                        .e_version = EV_CURRENT,
                                        .e_shoff = offsetof(struct test_object, sections),
                                        .e_ehsize = sizeof(Elf64_Ehdr),

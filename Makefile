@@ -80,12 +80,12 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 ## --- What the system must have ------------------------------------------------------------------
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
-DEPS_GROUPS := build $(if $(filter check deps matrix,$(MAKECMDGOALS)),check demo) \
+DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64,$(MAKECMDGOALS)),check demo) \
                $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
-               $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
+               $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter matrix-arm64,$(MAKECMDGOALS)),arm64) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
                $(if $(filter bench bench-quick,$(MAKECMDGOALS)),bench)
-DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix matrix-sid bench bench-quick fuzz,\
+DEPS_MODE := $(if $(filter check deps demo demo-tests cpython-tests matrix matrix-sid matrix-arm64 bench bench-quick fuzz,\
                            $(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
@@ -206,6 +206,12 @@ matrix-sid: deps
 	    python3 bench/matrix.py --no-packages $(MATRIX_ARGS)'; \
 	    status=$$?; cp -r $(KILN_SID)/kiln/build/matrix $(B)/matrix-sid && exit $$status
 
+# The tests of isolation, compiled for arm64 by the cross toolchain and run under qemu-user. None of them
+# needs a Python for arm64.
+matrix-arm64: deps
+	$(SUBMAKE) all
+	KILN_TEST_TARGET=aarch64-linux-gnu $(PYTEST) $(PYTEST_FLAGS) --dist load -rs tests/test_isolate.py
+
 # docs/protocols.md, from what the last runs of the two left behind.
 protocols-page:
 	$(PYTHON) bench/protocols_page.py $(wildcard $(B)/matrix $(B)/matrix-sid) >$(B)/protocols.md
@@ -245,6 +251,7 @@ help:
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, from Debian sid in a chroot'
+	@echo 'make matrix-arm64 the tests of isolation for arm64, by its cross toolchain and qemu-user'
 	@echo 'make protocols-page  docs/protocols.md from what the two found'
 	@echo 'make bench        measure, beside what Kiln replaces; bench-quick: in two minutes'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
@@ -255,7 +262,7 @@ help:
 
 force:
 .PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke sanitized \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid protocols-page bench bench-quick \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests cpython-tests matrix matrix-sid matrix-arm64 protocols-page bench bench-quick \
         install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,16 +1,17 @@
-"""The demo packages' own test suites, run from .so files and baked, outcome by outcome."""
+"""Packages' own test suites, run from .so files and baked, outcome by outcome."""
 
 import collections
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tarfile
 import xml.etree.ElementTree
 
 from baking import Failure, output_of
 
-# Where each package's tests are: a folder of its source archive, or modules that it installs.
+# Where the tests of the demo's packages are: a folder of the source archive, or modules that are installed.
 SOURCE_TESTS = {
     "MarkupSafe": "tests",
     "msgpack": "test",
@@ -43,19 +44,36 @@ def unpack_source(bakery, name, version):
     return source
 
 
-def prepare(bakery, name):
-    """(working directory, arguments of pytest) for the tests of one package. The directory holds the
-    tests and no package: what they import is what is installed."""
+class Suite:
+    """Where the tests of one package are: in FOLDER of its source archive, where SELECT names the files and folders
+    to run (default: all of it), or in MODULES that it installs. ARGUMENTS are pytest's."""
+
+    def __init__(self, name, folder=None, modules=(), select=(), arguments=()):
+        self.name, self.folder, self.modules = name, folder, modules
+        self.select, self.arguments = select, arguments
+
+    def prepare(self, bakery):
+        """(working directory, arguments of pytest). The directory holds the tests and no package: what they
+        import is what is installed."""
+        if self.folder is None:
+            directory = bakery.directory / "tests" / self.name
+            directory.mkdir(parents=True, exist_ok=True)
+            return directory, [*self.arguments, "--pyargs", *self.modules]
+        version = dict((n.lower(), v) for n, v in bakery.list_packages())[self.name.lower()]
+        directory = bakery.directory / "tests" / f"{self.name}-{version}"
+        folder = pathlib.Path(self.folder)
+        if not (directory / folder.name).exists():
+            parts = directory / (folder.name + ".part")
+            shutil.rmtree(parts, ignore_errors=True)
+            shutil.copytree(unpack_source(bakery, self.name, version) / folder, parts)
+            parts.rename(directory / folder.name)
+        return directory, [*self.arguments, *([f"{folder.name}/{path}" for path in self.select] or [folder.name])]
+
+
+def get_demo_suite(name):
     if name in INSTALLED_TESTS:
-        directory = bakery.directory / "tests" / name
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory, ["-m", "not slow", "--pyargs", *INSTALLED_TESTS[name]]
-    version = dict((n.lower(), v) for n, v in bakery.list_packages())[name.lower()]
-    folder = SOURCE_TESTS[name]
-    directory = bakery.directory / "tests" / f"{name}-{version}"
-    if not directory.exists():
-        shutil.copytree(unpack_source(bakery, name, version) / folder, directory / folder)
-    return directory, [folder]
+        return Suite(name, modules=INSTALLED_TESTS[name], arguments=["-m", "not slow"])
+    return Suite(name, folder=SOURCE_TESTS[name])
 
 
 def read_outcomes(path):
@@ -71,18 +89,32 @@ def read_outcomes(path):
     return outcomes
 
 
-def run_tests(python, directory, arguments, results, programs):
+def run_in_group(argv, log, seconds, **kwargs):
+    """Exit status of a program whose output goes to LOG. After SECONDS it and its children are ended."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                   start_new_session=True, **kwargs)
+        try:
+            return process.wait(seconds)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def run_tests(python, directory, arguments, results, programs, seconds=None):
     """{test: outcome} of one run of pytest, with the directory PROGRAMS first on PATH."""
     results.unlink(missing_ok=True)
-    said = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments],
-        cwd=directory, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace")
-    results.with_suffix(".log").write_text(said.stdout)
+    log = results.with_suffix(".log")
+    try:
+        status = run_in_group(
+            [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments], log,
+            seconds, cwd=directory, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+    except subprocess.TimeoutExpired:
+        raise Failure(f"pytest had not ended after {seconds} seconds in {python}") from None
     if not results.exists():
-        raise Failure(f"pytest ended without a result, status {said.returncode}, in {python}:\n"
-                      f"{said.stdout[-4000:]}")
+        raise Failure(f"pytest ended without a result, status {status}, in {python}:\n"
+                      f"{log.read_text(errors='replace')[-4000:]}")
     return read_outcomes(results)
 
 
@@ -111,11 +143,14 @@ class Comparison:
                 self.different.append((function, f"variants {dict(ours[function])}", f"{dict(theirs[function])}"))
 
 
+def run_form(bakery, suite, form, seconds=None):
+    """{test: outcome} of a suite in one form, "files" or "baked"."""
+    directory, arguments = suite.prepare(bakery)
+    python = {"files": bakery.python, "baked": bakery.executable}[form]
+    return run_tests(python, directory, arguments, directory.with_name(f"{directory.name}-{form}.xml"),
+                     bakery.python.parent, seconds)
+
+
 def compare(bakery, name):
-    directory, arguments = prepare(bakery, name)
-    outcomes = [
-        run_tests(python, directory, arguments, directory.with_name(f"{directory.name}-{form}.xml"),
-                  bakery.python.parent)
-        for form, python in (("files", bakery.python), ("baked", bakery.executable))
-    ]
-    return Comparison(name, *outcomes)
+    suite = get_demo_suite(name)
+    return Comparison(name, *(run_form(bakery, suite, form) for form in ("files", "baked")))

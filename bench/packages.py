@@ -35,10 +35,10 @@ def say(text):
 class Package:
     """One entry of packages.json: see the head of docs/packages.md for what the words mean."""
 
-    def __init__(self, name, version, build, language, tests, settings=(), environment=None, needs=(), subset=None,
+    def __init__(self, name, version, build, language, tests, settings=(), options=(), needs=(), subset=None,
                  left_out=None):
         self.name, self.version, self.build, self.language = name, version, build, language
-        self.settings, self.environment, self.needs = settings, environment or {}, needs
+        self.settings, self.options, self.needs = settings, options, needs
         self.subset, self.left_out = subset, left_out
         self.tests = tests
         self.suite = suites.Suite(name, **tests) if tests else None
@@ -75,10 +75,6 @@ class Records:
         return what
 
 
-def canonical(name):
-    return name.lower().replace("_", "-")
-
-
 def describe_failure(log):
     """The line of pip's output that tells why."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
@@ -91,11 +87,11 @@ def install(bakery, packages, records):
     constraints = bakery.directory / "constraints.txt"
     constraints.write_text("".join(f"{p.name}=={p.version}\n" for p in packages))
     failed = {}
-    installed = {canonical(name) for name, _ in bakery.list_packages()}
+    installed = {suites.canonical(name) for name, _ in bakery.list_packages()}
     for package in packages:
         if records.get(f"{package.name}-built", package.requirement):
             continue
-        if canonical(package.name) in installed:  # as a wheel that something needed, or another version
+        if suites.canonical(package.name) in installed:  # as a wheel that something needed, or another version
             run(bakery.python, "-m", "pip", "uninstall", "--quiet", "--yes", package.name)
         say(f"building {package.name} {package.version}")
         wanted = bakery.directory / f"{package.name}.txt"
@@ -103,8 +99,7 @@ def install(bakery, packages, records):
         log = bakery.directory / f"{package.name}-build.log"
         try:
             with open(log, "wb") as output:
-                bakery.pip("install", "-c", constraints, "-r", wanted, stdout=output, stderr=output,
-                           env={**os.environ, **package.environment})
+                bakery.pip("install", "-c", constraints, "-r", wanted, *package.options, stdout=output, stderr=output)
             records.put(f"{package.name}-built", package.requirement, True)
         except Failure:
             failed[package.name] = describe_failure(log)
@@ -135,8 +130,8 @@ def count_extensions(bakery, packages):
     for distribution in importlib.metadata.distributions(path=[str(bakery.site_packages)]):
         files = {str(distribution.locate_file(file)) for file in distribution.files or ()
                  if file.name.endswith(tuple(bakery.facts["suffixes"]))}
-        counts[canonical(distribution.metadata["Name"])] = (len(files & baked), len(files - baked))
-    return {p.name: counts[canonical(p.name)] for p in packages}
+        counts[suites.canonical(distribution.metadata["Name"])] = (len(files & baked), len(files - baked))
+    return {p.name: counts[suites.canonical(p.name)] for p in packages}
 
 
 class Tests:
@@ -174,8 +169,9 @@ class Tests:
         are not always the same."""
         files, baked, different = self.run_round(package)
         if different:
-            again = {test for test, *_ in self.run_round(package, "-again")[2]}
-            different = [entry for entry in different if entry[0] in again]
+            before = {test for test, *_ in different}
+            files, baked, different = self.run_round(package, "-again")
+            different = [entry for entry in different if entry[0] in before]
         return {"files": files["outcomes"], "baked": baked["outcomes"], "different": different,
                 "error": files["error"] or baked["error"]}
 

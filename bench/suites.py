@@ -44,6 +44,10 @@ def unpack_source(bakery, name, version):
     return source
 
 
+def canonical(name):
+    return name.lower().replace("_", "-")
+
+
 class Suite:
     """Where the tests of one package are: in FOLDER of its source archive, where SELECT names the files and folders
     to run (default: all of it), or in MODULES that it installs. ARGUMENTS are pytest's."""
@@ -59,7 +63,7 @@ class Suite:
             directory = bakery.directory / "tests" / self.name
             directory.mkdir(parents=True, exist_ok=True)
             return directory, [*self.arguments, "--pyargs", *self.modules]
-        version = dict((n.lower(), v) for n, v in bakery.list_packages())[self.name.lower()]
+        version = {canonical(name): version for name, version in bakery.list_packages()}[canonical(self.name)]
         directory = bakery.directory / "tests" / f"{self.name}-{version}"
         folder = pathlib.Path(self.folder)
         if not (directory / folder.name).exists():

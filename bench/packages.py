@@ -36,12 +36,12 @@ class Package:
     """One entry of packages.json: see the head of docs/packages.md for what the words mean."""
 
     def __init__(self, name, version, build, language, tests, settings=(), options=(), needs=(), subset=None,
-                 left_out=None):
+                 left_out=None, untested=None):
         self.name, self.version, self.build, self.language = name, version, build, language
         self.settings, self.options, self.needs = settings, options, needs
-        self.subset, self.left_out = subset, left_out
+        self.subset, self.left_out, self.untested = subset, left_out, untested
         self.tests = tests
-        self.suite = suites.Suite(name, **tests) if tests else None
+        self.suite = suites.Suite(name, **tests) if tests and not untested else None
 
     @property
     def requirement(self):

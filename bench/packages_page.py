@@ -54,7 +54,7 @@ class Row:
     def __init__(self, package, failure, count, result, reasons, missing):
         self.package, self.failure, self.result = package, failure, result
         self.baked, self.stayed = count or (0, 0)
-        self.missing = missing.get(package.name)
+        self.missing = missing.get(package.name) or package.untested
         self.explained, self.unexplained = [], []
         for difference in result["different"] if result else []:
             reason = next((r for r in reasons if r.explains(package.name, difference)), None)

@@ -763,7 +763,7 @@ def test_verbose_says_what_was_found(workshop):
 def test_code_that_is_not_position_independent_is_told(workshop):
     source = workshop.compile("a.S", ABSOLUTE)
     said = workshop.isolate("p.m", "--verbose", source, check=False).stderr
-    assert "not position-independent: section .text, symbol table" in said
+    assert "p.m: not position-independent: section .text, symbol table; compile it with -fPIC" in said
 
 
 def test_of_several_init_functions_the_one_of_the_name_is_exported(workshop):
@@ -789,7 +789,7 @@ def assert_error(workshop, result, *texts):
 def test_error_no_init_function(workshop):
     source = workshop.compile("a.c", VALUE)
     result = workshop.isolate("p.m", source, check=False)
-    assert_error(workshop, result, "no init function", "a.c.o")
+    assert_error(workshop, result, "no init function", "a.c.o", "is the right one among them?")
 
 
 def test_error_another_init_function_lists_those_there_are(workshop):
@@ -865,7 +865,7 @@ def test_error_shared_object_as_input(workshop):
     source = workshop.compile("a.c", VALUE + INIT)
     run(*tool("gcc"), "-shared", "-o", workshop.dir / "other.so", source)
     result = workshop.isolate("p.m", source, "other.so", check=False)
-    assert_error(workshop, result, "other.so", "shared object")
+    assert_error(workshop, result, "other.so", "shared object", "link it at the end, with the executable")
 
 
 def test_error_text_as_input(workshop):
@@ -897,7 +897,7 @@ def test_error_executable_stack(workshop):
     nested = workshop.compile("n.c", "extern void use(int (*)(void));\n"
                               "void f(int x) { int g(void) { return x; } use(g); }", "-O0")
     result = workshop.isolate("p.m", source, nested, check=False)
-    assert_error(workshop, result, "n.c.o", "executable stack")
+    assert_error(workshop, result, "n.c.o", "executable stack", "avoid nested functions")
 
 
 def test_error_executable_stack_in_an_archive(workshop):
@@ -923,7 +923,7 @@ def test_error_code_for_the_start_of_a_program(workshop, section, text):
     early = workshop.compile("e.S", f'\t.section {section},"aw"\n\t.quad 0\n'
                              '\t.section .note.GNU-stack,"",@progbits\n')
     result = workshop.isolate("p.m", source, early, check=False)
-    assert_error(workshop, result, "e.S.o", text)
+    assert_error(workshop, result, "e.S.o", text, "use a constructor")
 
 
 def test_a_missing_note_about_the_stack_makes_no_executable_stack(workshop):

@@ -357,15 +357,25 @@ def test_a_file_whose_name_is_no_identifier_is_an_error(site, kiln, python, tmp_
     assert "not-a-name" in said
 
 
+def test_an_extension_with_a_linker_script_stays_a_file_and_is_told_with_script_and_remedy(kiln, python, tmp_path):
+    script = tmp_path / "layout.ld"
+    script.write_text("SECTIONS { .mine : { *(.mine) } }\n")
+    extension(tmp_path / "site", "good", python)
+    path = extension(tmp_path / "site", "scripted", python, more=[script])
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site").stderr
+    (line,) = [line for line in said.splitlines() if "scripted stays a file" in line]
+    assert f"{script}: a linker script" in line and "link without it" in line and str(path) in line
+
+
 def test_an_undefined_symbol_is_named_with_its_module_and_file(site, kiln, python, tmp_path):
     source = "int nope_nowhere(void);\n" + MULTI_PHASE.replace(
         "PyUnicode_FromString(VALUE)", "PyLong_FromLong(nope_nowhere())")
-    for linker in "lld", "bfd":
+    for linker in "lld", "bfd", "gold", "mold":
         if shutil.which(f"ld.{linker}"):
             path = extension(tmp_path / "site", "broken", python, source=source, more=["-lm"])
             said = fails(kiln, tmp_path, "--linker", linker, path.parent, python=python)
             assert "nope_nowhere" in said and "broken" in said and str(path) in said
-            assert "(it named: -lm)" in said
+            assert "(it named: -lm); add the library" in said
 
 
 def test_an_extension_linked_against_another_is_named_with_it(kiln, python, tmp_path):
@@ -373,6 +383,7 @@ def test_an_extension_linked_against_another_is_named_with_it(kiln, python, tmp_
     second = extension(tmp_path / "site", "second", python, more=["-Wl,--no-as-needed", first])
     said = fails(kiln, tmp_path, tmp_path / "site", python=python)
     assert str(second) in said and "second is linked against" in said and "the extension first" in said
+    assert "leave both out of the link" in said
     assert "leave both out" in said
 
 

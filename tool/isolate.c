@@ -182,8 +182,9 @@ describe(struct kiln_ctx *ctx, const struct request *request, const struct kiln_
         request->name, isolated->init, (unsigned long long)isolated->size, isolated->constructors,
         isolated->destructors, isolated->hidden);
     if (isolated->not_pic != NULL) {
-        kiln_say(ctx, KILN_DETAIL, "%s: not position-independent: %s", request->name,
-                 isolated->not_pic);
+        kiln_say(ctx, KILN_DETAIL,
+                 "%s: not position-independent: %s; compile it with -fPIC, or link with -no-pie",
+                 request->name, isolated->not_pic);
     }
     for (size_t i = 0; i < isolated->undefined.count; i++) {
         kiln_say(ctx, KILN_DETAIL, "%s: needs %s", request->name, isolated->undefined.items[i]);

@@ -269,7 +269,7 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
         set_obstacle(
             parser,
             "the link has a layout of its own (%s %s), which cannot be kept in a link with "
-            "other extensions",
+            "other extensions: link without it",
             option->name, given);
         return true;
     case KILN_MEANS_ENTRY_POINT:

@@ -229,7 +229,7 @@ sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
     if (memmem(bytes.ptr, bytes.len, layout, strlen(layout)) != NULL) {
         return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
                          "%s: a linker script with a layout of its own, which cannot be kept in a "
-                         "link with other extensions",
+                         "link with other extensions: link without it",
                          path);
     }
     return 0;

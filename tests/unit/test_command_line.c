@@ -198,6 +198,7 @@ test_a_layout_of_its_own_is_an_obstacle(void **state)
         assert_non_null(obstacle);
         assert_non_null(strstr(obstacle, "layout of its own"));
         assert_non_null(strstr(obstacle, "x.ld"));
+        assert_non_null(strstr(obstacle, "link without it"));
     }
     assert_non_null(strstr(parse("-Wl,-init,start").obstacle, "start"));
     assert_non_null(strstr(parse("-Wl,-b,binary,x.png").obstacle, "binary"));

@@ -93,8 +93,10 @@ def test_multi_phase_module_may_have_a_name_of_any_length(size, app):
 
 
 @pytest.mark.parametrize("name", ["x" * 4000, "x" * 4001, "x" * 100_000, "zlib", "sys", "_io", "posix"])
-def test_single_phase_module_may_have_any_ascii_name(name, app):
+def test_single_phase_module_may_have_any_ascii_name(name, app, bakery):
     """A long one, one that is built in: registered like any other."""
+    if bakery.config.get("Py_GIL_DISABLED"):
+        pytest.skip("nothing but CPython's loader can turn the GIL on: test_free_threaded.py has what happens then")
     assert ask(app, f"""
 import api
 name = {name!r}
@@ -127,8 +129,8 @@ for i in range(300):
     if api.create(S("made.by.loop", None)).__name__ != "made.by.loop": wrong.append(i)
     if api.create_single(S(f"a{i}.single", None)).__name__ != f"a{i}.single": wrong.append(i)
 gc.set_threshold(700)
-answer = [set(made) == {"made.by.finaliser"}, len(made) > 100, wrong]
-""") == [True, True, []]
+answer = [set(made) == {"made.by.finaliser"}, wrong]
+""") == [True, []]
 
 
 EXPORT_HOOK = r"""

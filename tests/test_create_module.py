@@ -297,7 +297,9 @@ void *work(void *code) {
     pthread_mutex_unlock(&start);
     if (PyStatus_Exception(status)) return "no interpreter";
     int result = PyRun_SimpleString(code);
+    state = PyEval_SaveThread();
     pthread_mutex_lock(&start);
+    PyEval_RestoreThread(state);
     Py_EndInterpreter(state);
     pthread_mutex_unlock(&start);
     return result == 0 ? NULL : "failed";

@@ -13,7 +13,7 @@ MORE_CFLAGS = os.environ.get("KILN_TEST_CFLAGS", "").split()
 LINKER = os.environ.get("KILN_TEST_LINKER", "bfd")
 
 VARIABLES = ["LDLIBRARY", "LIBRARY", "LIBPL", "LIBDIR", "LIBS", "SYSLIBS", "MODLIBS", "EXT_SUFFIX",
-             "Py_GIL_DISABLED"]
+             "Py_DEBUG", "Py_GIL_DISABLED"]
 ASK = f"""
 import json, sys, sysconfig
 answer = {{key: sysconfig.get_config_var(key) or "" for key in {VARIABLES}}}

@@ -768,10 +768,15 @@ static PyObject *count(PyObject *m, PyObject *a) { return PyLong_FromLong(compar
 """
 
 
+def inittab_source(bakery):
+    """A debug build asserts that the names in the inittab are ASCII."""
+    return INITTAB.replace(r'{"gr\xc3\xb6\xc3\x9f" "e", init_multi}, ', "") if bakery.config["Py_DEBUG"] else INITTAB
+
+
 @pytest.fixture(scope="module")
 def builtin(bakery, site, tmp_path_factory):
     """A function that runs code in a program with 10,000 built-in modules, hashed as HASH says."""
-    return asker(host(bakery, tmp_path_factory.mktemp("inittab"), INITTAB, "prepare()"), site)
+    return asker(host(bakery, tmp_path_factory.mktemp("inittab"), inittab_source(bakery), "prepare()"), site)
 
 
 def same(builtin, code, *hashes):
@@ -788,25 +793,27 @@ names = sys.builtin_module_names
 answer = [list(names), isinstance(names, tuple), names == tuple(names), names[0], len(names), repr(names)[:50],
           names.count('twice'), names.index('m5'), hash(names) == hash(tuple(names)), names + ('x',) == tuple(names) + ('x',)]
 """)
-    assert {"sys", "builtins", "_imp", "m0", "m9999", "pkg.minus", "größe", "_kiln", "x" * 5000} <= set(plain[0])
+    assert {"sys", "builtins", "_imp", "m0", "m9999", "pkg.minus", "_kiln", "x" * 5000} <= set(plain[0])
 
 
 def test_names_are_found_in_it_and_others_are_not(builtin):
     assert same(builtin, r"""
 class Other(str): pass
 names = sys.builtin_module_names
-answer = [x in names for x in ('sys', 'm0', 'm9999', 'größe', '_kiln', 'x' * 5000, Other('m1'),
+answer = [x in names for x in ('sys', 'm0', 'm9999', '_kiln', 'x' * 5000, Other('m1'),
                                'm10000', '', 'm0\0', '\ud800', 'M0', None, 3, b'm0', Other('m'))]
-""") == [True] * 7 + [False] * 9
+assert ('größe' in names) == ('größe' in tuple(names))
+""") == [True] * 6 + [False] * 9
 
 
 def test_is_builtin_and_create_builtin_answer_as_cpythons_own(builtin):
     same(builtin, ERROR + r"""
 import _imp, types
 names = [n for n in sys.builtin_module_names if n.isascii()]
+empty = [] if hasattr(sys, 'gettotalrefcount') else ['']  # a debug build asserts that it is not
 answer = [[_imp.is_builtin(n) for n in names], [_imp.is_builtin(n) for n in ('', 'm', 'm10000', 'json', 'pkg', 'm0\0', '_kiln')],
           error(_imp.is_builtin, 3)[0], error(_imp.is_builtin)[0], [error(_imp.create_builtin, spec)[0] for spec in (None, 3)],
-          [(error(_imp.create_builtin, types.SimpleNamespace(name=n)) or [None])[0] for n in (3, None, '\ud800', '', 'absent')]]
+          [(error(_imp.create_builtin, types.SimpleNamespace(name=n)) or [None])[0] for n in (3, None, '\ud800', *empty, 'absent')]]
 """)
 
 
@@ -914,7 +921,7 @@ answer = [cost('m0'), cost('m9999'), cost('m1'), cost('m9997'), cost('m2'), cost
 
 
 def test_python_can_be_finalised_and_the_inittab_hashed_again(bakery, site, tmp_path):
-    definitions = INITTAB + r"""
+    definitions = inittab_source(bakery) + r"""
 static int run(const char *code) {
     Py_Initialize();
     int result = PyRun_SimpleString(code);

@@ -137,7 +137,7 @@ def again(count):
 again(2000)
 answer = -again(1000) + again(4000)
 """)
-    assert grown < 300  # of 3,000 modules
+    assert grown < 600  # of 3,000 modules; a debug build has more that comes and goes
 
 
 SUBINTERPRETER = """

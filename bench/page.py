@@ -92,9 +92,9 @@ def format_summary(result):
     for what, goal, value in list_goals(result):
         lines.append(f"  {what:<56}{value:>9.2f}   {goal}")
     counts = list_counts(result)
-    lines += ["", f"  {'microseconds an import':<46}" + "".join(f"{count:>10,}" for count in counts)]
+    lines += ["", f"  {'microseconds an import':<50}" + "".join(f"{count:>10,}" for count in counts)]
     for title, names, values in list_import_rows(result):
-        lines.append(f"    {title:<36}{names:<8}" + "".join(
+        lines.append(f"    {title:<40}{names:<8}" + "".join(
             f"{'':>10}" if value is None else f"{value:>10.2f}" for value in values))
     return "\n".join(lines)
 

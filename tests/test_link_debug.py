@@ -186,8 +186,8 @@ def test_every_function_has_a_symbol_with_a_size(flag, linker, python, tmp_path)
 
 @pytest.mark.skipif(not shutil.which("perf"), reason="no perf")
 def test_perf_names_the_functions_of_a_module(program, site, tmp_path):
-    busy = "import one\nfor _ in range(300000): one.value()"
-    recorded = run("perf", "record", "-q", "-e", "cpu-clock", "-o", tmp_path / "data", program, "-c", busy, check=False,
+    busy = "import one\nfor _ in range(3000000): one.value()"
+    recorded = run("perf", "record", "-q", "-e", "cpu-clock", "-F", "9999", "-o", tmp_path / "data", program, "-c", busy, check=False,
                    env={**os.environ, "PYTHONPATH": str(site)})
     if recorded.returncode:
         pytest.skip("perf may not record here")

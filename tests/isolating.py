@@ -35,9 +35,12 @@ LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if has_linker(name)]
 
 def run_for_target(*argv, **kwargs):
     """Run a program that was made for the machine under test."""
+    # What clang's profiles are written to, in the working directory otherwise.
+    env = {"LLVM_PROFILE_FILE": os.devnull}
     if TARGET:
         # The leak sanitizer stops other threads as a debugger does, which qemu-user does not play.
-        kwargs.setdefault("env", {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        env["ASAN_OPTIONS"] = "detect_leaks=0"
+    kwargs.setdefault("env", {**os.environ, **env})
     return run(*PLAYER, *argv, **kwargs)
 
 

@@ -109,7 +109,9 @@ def test_quiet_leaves_errors_only(link, failing_link):
 
 def test_verbose_says_what_is_linked_with_what(link, python, site):
     plain, verbose = run(*link).stderr, run(*link, "--verbose").stderr
-    assert set(plain.splitlines()) < set(verbose.splitlines())
+    # Which of its undefined symbols a libpython is refused for is up to the threads of lld.
+    lines, more = ({line.partition("it does not link:")[0] for line in said.splitlines()} for said in (plain, verbose))
+    assert lines < more
     assert f"kiln: fat: PyInit_fat, " in verbose and str(site / ("fat" + suffix(python))) in verbose
     assert "libpython" in verbose.split("kiln: linking ")[1].splitlines()[0]
 

@@ -72,7 +72,7 @@ SIDES = [
     Side("kiln", "Kiln", ["kiln.c", "import.c"], table=True),
 ]
 # Not linked in: each module is a shared library, which CPython's path finder finds and opens.
-FILES = Side("files", "shared libraries on sys.path", ["files.c", "import.c"], names=("flat",))
+FILES = Side("files", "shared libraries on sys.path", ["plain.c", "import.c"], names=("flat",))
 PLAIN = Side("plain", "CPython alone", ["plain.c", "import.c"], names=("pure",))
 
 # How the modules are called. Those of Python are imported beside as many that are linked in and are not.

@@ -1,4 +1,4 @@
-/* CPython alone: for modules that are not linked in. */
+/* CPython alone: for modules that are not linked in, shared libraries or modules of Python. */
 #include "side.h"
 
 int

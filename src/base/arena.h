@@ -54,6 +54,8 @@ void kiln_strings_push_all(struct kiln_arena *arena, struct kiln_strings *list,
                            const struct kiln_strings *more);
 /* The same, unless an equal string is in the list already. */
 void kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char *text);
+/* The same for copies of the directories in DIRS, which colons separate; empty ones are none. */
+void kiln_strings_add_dirs(struct kiln_arena *arena, struct kiln_strings *list, const char *dirs);
 /* Whether LIST, which may be NULL, has a string equal to TEXT. */
 bool kiln_strings_contain(const struct kiln_strings *list, const char *text);
 /* LIST as an argv: its items, then NULL. */

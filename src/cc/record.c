@@ -37,17 +37,6 @@ read_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings
     }
 }
 
-static void
-push_dirs(struct kiln_ctx *ctx, const char *dirs, struct kiln_strings *out)
-{
-    for (size_t len; *dirs != '\0'; dirs += len + (dirs[len] == ':')) {
-        len = strcspn(dirs, ":");
-        if (len > 0) {
-            kiln_strings_add(&ctx->arena, out, kiln_arena_strndup(&ctx->arena, dirs, len));
-        }
-    }
-}
-
 int
 kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found)
 {
@@ -144,7 +133,7 @@ list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kil
     const char *library_path = getenv("LIBRARY_PATH");
     struct kiln_strings more = {0};
     if (library_path != NULL) {
-        push_dirs(ctx, library_path, &more);
+        kiln_strings_add_dirs(&ctx->arena, &more, library_path);
     }
     for (size_t i = 0; i < more.count; i++) {
         kiln_strings_add(&ctx->arena, out, kiln_file_absolute(ctx, more.items[i]));

@@ -2,17 +2,6 @@
  * libraries it needs. */
 #include "elf/elf.h"
 
-static void
-push_dirs(struct kiln_ctx *ctx, const char *dirs, struct kiln_strings *out)
-{
-    for (size_t len; *dirs != '\0'; dirs += len + (dirs[len] == ':')) {
-        len = strcspn(dirs, ":");
-        if (len > 0) {
-            kiln_strings_add(&ctx->arena, out, kiln_arena_strndup(&ctx->arena, dirs, len));
-        }
-    }
-}
-
 void
 kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                       struct kiln_elf_dynamic *out)
@@ -54,6 +43,6 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
     /* gABI: the latter is ignored if there is the former. */
     runpath = runpath == NULL ? rpath : runpath;
     if (runpath != NULL) {
-        push_dirs(ctx, runpath, &out->rpaths);
+        kiln_strings_add_dirs(&ctx->arena, &out->rpaths, runpath);
     }
 }

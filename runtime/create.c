@@ -41,6 +41,7 @@ struct request {
     Kiln_InitFunction initfunc;
     struct request *outer; /* the one that this one happened in */
     PyObject *result;      /* what the init function has returned, if it was called before */
+    enum kiln_fault fault; /* of what it has returned, for which no exception is set yet */
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
     bool running;          /* it is running */
@@ -115,54 +116,17 @@ get_short_name(const char *name)
     return dot == NULL ? name : dot + 1;
 }
 
-void
-kiln_fail_with_cause(const char *format, const char *name)
+static const char *
+get_hook_name(const struct request *request)
 {
-#if KILN_CHAINS_UNREPORTED_EXCEPTION
-    PyObject *cause = PyErr_GetRaisedException();
-    PyErr_Format(PyExc_SystemError, format, name);
-    PyObject *error = PyErr_GetRaisedException();
-    PyException_SetCause(error, Py_NewRef(cause));
-    PyException_SetContext(error, cause);
-    PyErr_SetRaisedException(error);
-#else
-    PyErr_Clear();
-    PyErr_Format(PyExc_SystemError, format, name);
-#endif
+    return request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
 }
 
-/* What an init function returned, or NULL with the exception that a shared library's would get. */
-static PyObject *
-check_result(PyObject *result, const char *name)
+static void
+raise_fault(struct request *request)
 {
-    if (result == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_SystemError,
-                         "initialization of %s failed without raising an exception", name);
-        }
-        return NULL;
-    }
-    if (PyErr_Occurred()) {
-        kiln_fail_with_cause("initialization of %s raised unreported exception", name);
-        return NULL;
-    }
-    if (Py_TYPE(result) == NULL) {
-        /* A PyModuleDef that has not been through PyModuleDef_Init(). */
-        PyErr_Format(PyExc_SystemError, "init function of %s returned uninitialized object", name);
-        return NULL;
-    }
-    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
-        return result;
-    }
-    bool is_module = PyModule_Check(result);
-    if (!is_module || PyModule_GetDef(result) == NULL) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_SystemError, "initialization of %s did not return %s extension module",
-                     name, is_module ? KILN_WORD_VALID : "an");
-        Py_DECREF(result);
-        return NULL;
-    }
-    return result;
+    kiln_raise_fault(request->fault, request->name, get_hook_name(request));
+    request->fault = KILN_FAULT_NONE;
 }
 
 /* ORIGIN is None for what has no file, of which there is nothing to tell. */
@@ -202,25 +166,8 @@ fail_import(PyObject *name, const char *format)
     return NULL;
 }
 
-/* RESULT, or NULL with an exception if it is a module that should know its whole name. */
-static PyObject *
-check_name(PyObject *result, const struct kiln_context *context)
-{
-    if (result == NULL || !PyModule_Check(result) || !kiln_context_was_missed(context, result)) {
-        return result;
-    }
-    Py_DECREF(result);
-    PyObject *name = PyUnicode_FromString(context->name);
-    if (name != NULL) {
-        fail_import(name, "module %U does not get its whole name, as its calls of "
-                          "PyModule_Create() do not reach Kiln: link the program with "
-                          "-Wl,--wrap=PyModule_Create2, or prepare the module's objects by "
-                          "`kiln isolate`");
-        Py_DECREF(name);
-    }
-    return NULL;
-}
-
+/* What the init function returned; NULL with the exception that it raised, or with the request's
+ * fault, for raise_fault(). */
 static PyObject *
 call_initfunc(struct request *request)
 {
@@ -234,14 +181,19 @@ call_initfunc(struct request *request)
         kiln_context_end(&context);
     }
     request->running = false;
-    const char *name =
-        request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
-    if (request->builtin) {
-        return request->checked ? check_result(result, name) : result;
+    if (request->builtin && !request->checked) {
+        return result;
     }
-    result = check_name(check_result(result, name), &context);
+    result = kiln_check_result(result, get_hook_name(request), &request->fault);
+    if (request->builtin) {
+        return result;
+    }
     bool single_phase = result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type);
-    if (single_phase && kiln_remember_created(request->name, request->initfunc) < 0) {
+    if (single_phase && kiln_context_was_missed(&context, result)) {
+        request->fault = KILN_FAULT_NAMELESS;
+        Py_CLEAR(result);
+    }
+    else if (single_phase && kiln_remember_created(request->name, request->initfunc) < 0) {
         Py_CLEAR(result);
     }
     return result;
@@ -304,6 +256,9 @@ kiln_slot_init(void)
         return result;
     }
     result = call_initfunc(request);
+    if (!KILN_INITS_IN_MAIN_INTERPRETER) {
+        raise_fault(request);
+    }
     return request->builtin ? result : check_admission(result, request->spec);
 }
 
@@ -316,6 +271,7 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
     take_slot(request);
     PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
     give_slot(request);
+    raise_fault(request);
     if (module == Py_None && !request->called) {
         Py_DECREF(module);
         return fail_import(name, "cannot create module %U: Kiln_Install() has not been called "
@@ -399,8 +355,9 @@ create_by_call(struct request *request, PyObject *name)
         return NULL;
     }
     request->hook_name = hook_name == NULL ? NULL : PyBytes_AsString(hook_name);
-    PyObject *result = check_gil(request, call_initfunc(request), name);
-    result = check_admission(result, request->spec);
+    PyObject *result = call_initfunc(request);
+    raise_fault(request);
+    result = check_admission(check_gil(request, result, name), request->spec);
     PyObject *module = result == NULL ? NULL : create_by_result(request, name, result);
     Py_XDECREF(hook_name);
     return module;
@@ -559,6 +516,7 @@ kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyO
     }
     begin_request(&request);
     PyObject *module = call_initfunc(&request);
+    raise_fault(&request);
     if (module != NULL) {
         module = create_by_first_result(&request, create_builtin, name, module);
     }

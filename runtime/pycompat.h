@@ -19,6 +19,10 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
  * module", not just "not an extension module". */
 #define KILN_WORD_VALID (PY_VERSION_HEX >= 0x030d0000 ? "a valid" : "an")
 
+/* Init functions are called in the main interpreter first, whichever asks; and one that returns NULL
+ * without an exception is no error of its caller. */
+#define KILN_INITS_IN_MAIN_INTERPRETER (PY_VERSION_HEX >= 0x030d0000)
+
 /* There are interpreters that admit only modules made for them (PEP 684). */
 #define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 

@@ -137,13 +137,31 @@ PyObject *kiln_create_module_from_export(PyObject *spec, kiln_table_function exp
  * function (PEP 489): bytes. NULL without an exception if it is ASCII. */
 PyObject *kiln_encode_hook_name(const char *short_name);
 
-/* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
-void kiln_fail_with_cause(const char *format, const char *name);
 /* The same as kiln_create_module() for a module of the table, and quicker. NAME is SPEC's, and so is
  * ORIGIN, unless it is NULL for not known. */
 PyObject *
 kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
                    const struct kiln_target *target, bool is_main_interpreter);
+
+/* --- init_result.c -------------------------------------------------------------------------------
+ */
+
+/* What is wrong with the result of an init function. */
+enum kiln_fault {
+    KILN_FAULT_NONE,
+    KILN_FAULT_SILENT, /* NULL without an exception */
+    KILN_FAULT_UNINITIALIZED,
+    KILN_FAULT_NO_MODULE,
+    KILN_FAULT_NO_DEFINITION, /* a module that has none */
+    KILN_FAULT_NAMELESS,      /* a module in a package that does not know its whole name */
+};
+/* RESULT, of the init function of HOOK_NAME (what dynload calls it: the last component); or NULL with
+ * an exception, or with what is wrong in *FAULT for kiln_raise_fault(). It owns RESULT. */
+PyObject *kiln_check_result(PyObject *result, const char *hook_name, enum kiln_fault *fault);
+/* Set the exception for FAULT, unless it is none, in the place of one that is set. */
+void kiln_raise_fault(enum kiln_fault fault, const char *name, const char *hook_name);
+/* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
+void kiln_fail_with_cause(const char *format, const char *name);
 
 /* --- created.c -----------------------------------------------------------------------------------
  */

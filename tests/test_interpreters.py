@@ -2,6 +2,7 @@
 libraries: one program, which either installs Kiln's importer or does not."""
 
 import re
+import signal
 
 import pytest
 
@@ -61,6 +62,8 @@ def same(program):
     but for CHANGE, and returns the lines."""
     def compare(*steps, change=lambda text: text, **env):
         ours, theirs = embed(program, *steps, **env), embed(program, *steps, STOCK="1", **env)
+        if theirs[0] == -signal.SIGABRT:
+            pytest.skip(f"this CPython aborts without Kiln, too: {theirs[2].strip()}")
         assert ours[0] == theirs[0] == 0, ours[2] + theirs[2]
         assert change(ours[1]) == change(theirs[1])
         assert change(ours[2]) == change(theirs[2])

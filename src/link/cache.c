@@ -31,7 +31,7 @@ static const char MAGIC[8] = {'K', 'I', 'L', 'N', 'O', 'B', 'J', '1'};
 struct footer {
     char magic[8];
     uint64_t object_size, facts_size;
-    uint64_t checksum; /* XXH3-64 of all before it */
+    uint64_t checksum; /* XXH3-64 of all before it, with the key's as its seed */
 };
 
 enum { FOOTER_BODY = sizeof(struct footer) - sizeof(uint64_t) };
@@ -128,9 +128,15 @@ make_path(struct kiln_ctx *ctx, const struct kiln_cache *cache, const struct kil
     return kiln_arena_printf(&ctx->arena, "%s/%s.o", cache->dir, key->text);
 }
 
-/* Split the BYTES of an entry. False if they are not one. */
+static uint64_t
+hash_key(const struct kiln_cache_key *key)
+{
+    return XXH3_64bits(key->text, strlen(key->text));
+}
+
+/* Split the BYTES of the entry with KEY. False if they are not that. */
 static bool
-parse(struct kiln_span bytes, struct kiln_span *facts)
+parse(struct kiln_span bytes, const struct kiln_cache_key *key, struct kiln_span *facts)
 {
     struct footer footer;
     struct kiln_span object;
@@ -140,7 +146,8 @@ parse(struct kiln_span bytes, struct kiln_span *facts)
            kiln_span_slice(bytes, 0, footer.object_size, &object) &&
            kiln_span_slice(bytes, footer.object_size, footer.facts_size, facts) &&
            object.len + facts->len + sizeof footer == bytes.len &&
-           XXH3_64bits(bytes.ptr, bytes.len - sizeof footer.checksum) == footer.checksum;
+           XXH3_64bits_withSeed(bytes.ptr, bytes.len - sizeof footer.checksum, hash_key(key)) ==
+               footer.checksum;
 }
 
 const char *
@@ -153,7 +160,7 @@ kiln_cache_find(struct kiln_ctx *ctx, const struct kiln_cache *cache,
     bool found = false;
     const char *path = cache->dir == NULL ? NULL : make_path(ctx, cache, key);
     if (path != NULL && access(path, R_OK) == 0 && kiln_file_map(&silent, path, &file) == 0) {
-        found = parse(file.bytes, &facts) && kiln_isolated_parse(ctx, facts, isolated);
+        found = parse(file.bytes, key, &facts) && kiln_isolated_parse(ctx, facts, isolated);
         kiln_file_release(&file);
         if (!found) {
             unlink(path);
@@ -178,7 +185,7 @@ kiln_cache_keep(struct kiln_ctx *ctx, struct kiln_cache *cache, const struct kil
     struct footer footer = {.object_size = object.len, .facts_size = facts.len};
     memcpy(footer.magic, MAGIC, sizeof MAGIC);
     XXH3_state_t state;
-    XXH3_64bits_reset(&state);
+    XXH3_64bits_reset_withSeed(&state, hash_key(key));
     XXH3_64bits_update(&state, object.ptr, object.len);
     XXH3_64bits_update(&state, facts.ptr, facts.len);
     XXH3_64bits_update(&state, &footer, FOOTER_BODY);

@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* As in cache.c: the magic, two lengths, and the checksum of all before it. */
+/* As in cache.c: the magic, two lengths, and the checksum of all before it with the key's as seed. */
 enum { FOOTER_SIZE = 32, OBJECT_SIZE_AT = 8, FACTS_SIZE_AT = 16, CHECKSUM_AT = 24 };
 
 static char dir[] = "/tmp/kiln-fuzz-cache-XXXXXX";
@@ -77,7 +77,8 @@ find(struct kiln_ctx *ctx, const char *path, const uint8_t *data, size_t size)
 static uint64_t
 compute_checksum(const uint8_t *file, size_t size)
 {
-    return XXH3_64bits(file, size - FOOTER_SIZE + CHECKSUM_AT);
+    return XXH3_64bits_withSeed(file, size - FOOTER_SIZE + CHECKSUM_AT,
+                                XXH3_64bits(key.text, strlen(key.text)));
 }
 
 /* DATA with a footer behind it: its first byte says where the facts begin. */

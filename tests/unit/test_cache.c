@@ -151,6 +151,19 @@ test_a_damaged_entry_is_not_found_and_goes(void **state)
     kiln_cache_close(&cache);
 }
 
+static void
+test_an_entry_under_the_name_of_another_is_not_found(void **state)
+{
+    (void)state;
+    struct kiln_cache cache;
+    kiln_cache_open(&ctx, &cache);
+    const char *one = keep(&cache, "one", "the object"), *other = keep(&cache, "other", "another");
+    assert_int_equal(rename(one, other), 0);
+    assert_null(find(&cache, "other"));
+    assert_int_not_equal(access(other, F_OK), 0);
+    kiln_cache_close(&cache);
+}
+
 /* An entry of about 1000 bytes that was used AGE seconds ago. */
 static const char *
 keep_old(struct kiln_cache *cache, const char *frame, int age)
@@ -224,6 +237,7 @@ main(void)
         TEST(test_what_was_kept_is_found_by_a_later_run),
         TEST(test_other_content_and_other_names_are_other_entries),
         TEST(test_a_damaged_entry_is_not_found_and_goes),
+        TEST(test_an_entry_under_the_name_of_another_is_not_found),
         TEST(test_beyond_the_limit_the_longest_unused_goes),
         TEST(test_nothing_goes_while_another_run_uses_the_cache),
         TEST(test_without_a_place_nothing_is_kept_and_nothing_fails),

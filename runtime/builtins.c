@@ -102,7 +102,17 @@ names_contain(PyObject *names, PyObject *name)
     return PyTuple_Type.tp_as_sequence->sq_contains(names, name);
 }
 
+/* Pickles and copies are plain tuples: the type is nowhere to be imported from. */
+static PyObject *
+reduce_names(PyObject *names, PyObject *Py_UNUSED(args))
+{
+    return Py_BuildValue("O(N)", (PyObject *)&PyTuple_Type, PySequence_List(names));
+}
+
+static PyMethodDef names_methods[] = {{"__reduce__", reduce_names, METH_NOARGS, NULL}, {0}};
+
 static PyType_Slot names_slots[] = {
+    {Py_tp_methods, names_methods},
     {Py_sq_contains, KILN_SLOT_FUNCTION(names_contain)},
     {Py_tp_doc, "A tuple of the names of built-in modules, in which they are quickly found."},
     {0, NULL},

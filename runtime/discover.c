@@ -32,9 +32,8 @@ list_specs(PyObject *finder, PyObject *name, PyObject *path)
     Py_ssize_t len = 0;
     const char *parent = name == Py_None ? "" : PyUnicode_AsUTF8AndSize(name, &len);
     PyObject *specs = parent == NULL ? NULL : PyList_New(0);
-    const struct kiln_table *table = kiln_process.table;
-    for (size_t i = 0; specs != NULL && i < kiln_table_get_count(table); i++) {
-        const struct kiln_table_entry *entry = kiln_table_get_entry(table, i);
+    for (size_t i = 0; specs != NULL && i < kiln_count_listed(); i++) {
+        const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         if (is_child(entry, parent, (size_t)len) && append_spec(specs, finder, entry, path) < 0) {
             Py_CLEAR(specs);
         }

@@ -176,7 +176,12 @@ kiln_create_module_from_export(PyObject *spec, kiln_table_function Py_UNUSED(exp
             : PyUnicode_FromFormat(
                   "module %U has only an export hook (PEP 793), which needs Python 3.15", name);
     if (message != NULL) {
-        PyErr_SetImportError(message, name, NULL);
+        PyObject *path = PyObject_GetAttrString(spec, "origin");
+        if (path == NULL) {
+            PyErr_Clear(); /* any object with a name is good for a spec */
+        }
+        PyErr_SetImportError(message, name, path);
+        Py_XDECREF(path);
     }
     Py_XDECREF(message);
     Py_XDECREF(name);

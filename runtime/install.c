@@ -3,9 +3,12 @@
  * CPython's inittab is replaced by a copy with two changes. The slot is in it, see create.c. And
  * `posix` has another init function: importlib imports `posix` when it is set up itself, in every
  * interpreter, before it knows the file system and long before `site`, so what is done there is
- * done first. From 3.9 on posix is a multi-phase module, and its definition gets one more exec
- * slot; on 3.8 it is single-phase, and its init function is called once an interpreter. */
+ * done first. It is a multi-phase module, and its definition gets one more exec slot. On 3.8 `_io`
+ * takes its place: it is imported as early, and as a single-phase module with a state its init
+ * function is called once an interpreter. */
 #include "runtime.h"
+
+#include "kiln/distributions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +140,9 @@ kiln_install_importer(void)
 int
 Kiln_Install(const struct kiln_table *table)
 {
-    if (table == NULL || !kiln_table_check(table)) {
+    if (table == NULL || !kiln_table_check(table) ||
+        (&kiln_distributions != NULL && !kiln_table_check(&kiln_distributions)))
+    {
         return KILN_INSTALL_TABLE;
     }
     if (Py_IsInitialized()) {

@@ -20,7 +20,6 @@ kiln_get_bootstrap(void)
     return bootstrap;
 }
 
-/* Add FINDER to sys.meta_path, unless it has one of ours. */
 bool
 kiln_is_flag_set(const char *name)
 {
@@ -33,6 +32,7 @@ kiln_is_flag_set(const char *name)
     return result;
 }
 
+/* Add FINDER to sys.meta_path, unless it has one of ours. */
 static int
 add_finder(PyObject *finder)
 {

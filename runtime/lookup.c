@@ -172,10 +172,16 @@ kiln_find_target(PyObject *name, struct kiln_target *target)
 }
 
 bool
-kiln_find_listed(PyObject *name, struct kiln_target *target)
+kiln_find_in_table(PyObject *name, struct kiln_target *target)
 {
     size_t len = 0;
     const char *utf8 = get_utf8(name, &len);
-    return utf8 != NULL && current_given == NULL && atomic_load(&current_callback) == NULL &&
-           find_in_table(utf8, len, target);
+    return utf8 != NULL && find_in_table(utf8, len, target);
+}
+
+bool
+kiln_find_listed(PyObject *name, struct kiln_target *target)
+{
+    return current_given == NULL && atomic_load(&current_callback) == NULL &&
+           kiln_find_in_table(name, target);
 }

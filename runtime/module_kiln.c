@@ -43,11 +43,7 @@ find(PyObject *Py_UNUSED(self), PyObject *name)
                             Py_TYPE(name)->tp_name);
     }
     struct kiln_target target;
-    int found = kiln_find_target(name, &target);
-    if (found < 0) {
-        return NULL;
-    }
-    if (found == 0) {
+    if (!kiln_find_in_table(name, &target)) {
         Py_RETURN_NONE;
     }
     return describe(name, target.flags);
@@ -56,11 +52,9 @@ find(PyObject *Py_UNUSED(self), PyObject *name)
 static PyObject *
 modules(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
 {
-    const struct kiln_table *table = kiln_process.table;
-    size_t count = table == NULL ? 0 : kiln_table_get_count(table);
     PyObject *names = PyList_New(0);
-    for (size_t i = 0; names != NULL && i < count; i++) {
-        const struct kiln_table_entry *entry = kiln_table_get_entry(table, i);
+    for (size_t i = 0; names != NULL && i < kiln_count_listed(); i++) {
+        const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         PyObject *name = PyUnicode_FromStringAndSize(kiln_table_get_name(entry),
                                                      (Py_ssize_t)kiln_table_get_name_len(entry));
         if (name == NULL || PyList_Append(names, name) < 0) {

@@ -76,11 +76,10 @@ add_name(PyObject *found, PyObject *prefix, const char *name, size_t len, unsign
 static int
 add_baked(PyObject *found, PyObject *prefix, PyObject *directory)
 {
-    const struct kiln_table *table = kiln_process.table;
     PyObject *known = PyDict_New();
     int result = known == NULL ? -1 : 0;
-    for (size_t i = 0; result == 0 && i < kiln_table_get_count(table); i++) {
-        const struct kiln_table_entry *entry = kiln_table_get_entry(table, i);
+    for (size_t i = 0; result == 0 && i < kiln_count_listed(); i++) {
+        const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         const char *name = kiln_table_get_name(entry);
         size_t len = kiln_table_get_name_len(entry);
         const char *dot = memrchr(name, '.', len);

@@ -26,6 +26,13 @@ struct kiln_process {
 };
 extern struct kiln_process kiln_process;
 
+/* How many modules the table has: none without a table. */
+static inline size_t
+kiln_count_listed(void)
+{
+    return kiln_process.table == NULL ? 0 : kiln_table_get_count(kiln_process.table);
+}
+
 /* install.c: have the importer in every interpreter that is initialised from now on, table or not.
  * An enum Kiln_InstallResult. */
 int kiln_install_importer(void);
@@ -47,8 +54,9 @@ struct kiln_target {
 };
 /* Look for the module NAME, a str: 1 and *TARGET; 0 if there is none; -1 with an exception. */
 int kiln_find_target(PyObject *name, struct kiln_target *target);
-/* Whether the module NAME is the table's, with nobody to be asked before; then *TARGET. Runs no
- * Python code and no callback. */
+/* Whether the table has the module NAME; then *TARGET. */
+bool kiln_find_in_table(PyObject *name, struct kiln_target *target);
+/* The same, and whether nobody is to be asked before. Runs no Python code and no callback. */
 bool kiln_find_listed(PyObject *name, struct kiln_target *target);
 
 /* What one thread is to find under NAME, before all else, from begin to end. They nest. */

@@ -354,7 +354,7 @@ static Kiln_InitFunction lookup(const char *name, unsigned *flags, void *arg) {
     static int times;
     if (arg != &pair_a || *flags != 0 || *name == 0) abort();
     if (strncmp(name, "say.", 4) == 0) PySys_WriteStdout("[%s]", name);
-    if (strcmp(name, "called") == 0 || strcmp(name, "flat") == 0 || strcmp(name, "zlib") == 0 ||
+    if (strcmp(name, "called") == 0 || strcmp(name, "flat") == 0 || strcmp(name, "zlib") == 0 || strcmp(name, "_symtable") == 0 ||
         strcmp(name, "plain") == 0 || strcmp(name, "pkg.called") == 0 || strcmp(name, "gr\xc3\xb6\xc3\x9f" "e") == 0)
         return init_multi;
     if (strcmp(name, "callpkg") == 0) { *flags = KILN_MODULE_PACKAGE; return init_multi; }
@@ -390,7 +390,7 @@ def calling(bakery, site, tmp_path_factory):
     return asker(program, site, "-S")  # what .pth files import, such as zlib, would be asked for, too
 
 
-@pytest.mark.parametrize("name", ["called", "flat", "zlib", "plain", "pkg.called", "größe"])
+@pytest.mark.parametrize("name", ["called", "flat", "_symtable", "zlib", "plain", "pkg.called", "größe"])
 def test_callback_is_asked_before_table_inittab_and_files(name, calling):
     assert calling(f"""
 import importlib.util
@@ -472,6 +472,22 @@ def test_callback_alone_needs_no_table(bakery, site, tmp_path):
     program = host(bakery, tmp_path, LOOKUP, "Kiln_SetLookup(lookup, &pair_a)", more_methods=LOOKUP_METHODS)
     assert asker(program, site, "-S")(ERROR + "import called; answer = [called.executed, flat.__doc__]".replace("flat", "called")) == [
         1, "made in C"]
+
+
+def test_module_of_the_callback_is_not_among_the_baked(calling):
+    assert calling("import kiln, called; answer = ['called' in kiln.modules(), kiln.find('called')]") == [False, None]
+
+
+@pytest.mark.parametrize("install", ["Kiln_SetLookup(lookup, &pair_a)", "Kiln_LookupSymbols(NULL, 0)", "Kiln_HashInittab()"])
+def test_program_without_a_table_lists_no_modules(install, bakery, site, tmp_path):
+    program = host(bakery, tmp_path, LOOKUP, install, more_methods=LOOKUP_METHODS)
+    assert asker(program, site, "-S")(ERROR + """
+import json, kiln, pkgutil
+finder = [f for f in sys.meta_path if type(f).__name__ == 'Finder'][0]
+answer = [finder.discover(), list(finder.iter_modules()), kiln.modules(), kiln.find('called'),
+          [m.name for m in pkgutil.iter_modules(json.__path__)], 'json' in [m.name for m in pkgutil.iter_modules()],
+          error(__import__, 'say.nothing')[0]]
+""") == [[], [], [], None, ["decoder", "encoder", "scanner", "tool"], True, "ModuleNotFoundError"]
 
 
 IMPORT_IN_TURN = """
@@ -794,6 +810,15 @@ answer = [list(names), isinstance(names, tuple), names == tuple(names), names[0]
           names.count('twice'), names.index('m5'), hash(names) == hash(tuple(names)), names + ('x',) == tuple(names) + ('x',)]
 """)
     assert {"sys", "builtins", "_imp", "m0", "m9999", "pkg.minus", "_kiln", "x" * 5000} <= set(plain[0])
+
+
+def test_builtin_module_names_are_pickled_and_copied_as_a_tuple(builtin):
+    assert builtin("""
+import copy, pickle
+names = sys.builtin_module_names
+copies = [copy.copy(names), copy.deepcopy(names), *(pickle.loads(pickle.dumps(names, n)) for n in range(6))]
+answer = [[c == names for c in copies], [type(c).__name__ for c in copies]]
+""", HASH="last") == [[True] * 8, ["tuple"] * 8]
 
 
 def test_names_are_found_in_it_and_others_are_not(builtin):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -90,6 +91,21 @@ def replace_version(site, old, new, version):
 
 def update_alpha(site):
     replace_version(site, "Alpha_Pack-1.0.dist-info", "alpha_pack-1.1.dist-info", "1.1")
+
+
+@pytest.mark.parametrize("offset", [0, 8, 12, 16, 20], ids=["magic", "version", "size", "count", "bucket_count"])
+def test_damaged_table_of_modules_or_distributions_is_one_message(offset, program, tmp_path):
+    data = program.read_bytes()
+    places = [match.start() for match in re.finditer(re.escape(b"KILNTAB\0\1\0\0\0"), data)]
+    assert len(places) == 2
+    for place in places:
+        damaged = bytearray(data)
+        damaged[place + offset] ^= 0x40
+        copy = tmp_path / f"app-{place}"
+        copy.write_bytes(damaged)
+        copy.chmod(0o755)
+        result = run(copy, "-c", "0", check=False)
+        assert result.returncode == 1 and "made by another version of Kiln" in result.stderr
 
 
 # --- What is recorded -----------------------------------------------------------------------------
@@ -269,6 +285,18 @@ def test_without_a_file_the_import_error_says_both_versions(call, site, python):
     path = str(site / "alpha_pack-1.1.dist-info")
     assert answer[0] == "ImportError" and answer[2:] == ["alpha._a", path, False] and warnings == []
     assert "Alpha-Pack 1.0" in answer[1] and "version 1.1" in answer[1] and path in answer[1]
+
+
+def test_without_a_file_find_spec_raises_what_the_import_would_and_pkgutil_lists_the_module(call, site, python):
+    update_alpha(site)
+    (site / "alpha" / ("_a" + suffix(python))).unlink()
+    answer, _ = call("""
+import alpha, importlib.util, pkgutil
+try: importlib.util.find_spec("alpha._a")
+except ImportError as error: answer = [str(error), error.name]
+answer += sorted(m.name for m in pkgutil.iter_modules(alpha.__path__))
+""")
+    assert "version 1.1" in answer[0] and answer[1:] == ["alpha._a", "_a", "sub"]
 
 
 def test_import_error_comes_each_time(call, site, python):

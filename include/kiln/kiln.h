@@ -57,7 +57,7 @@ enum Kiln_InstallResult {
  *
  * How: PyImport_Inittab is pointed at a copy that has one more entry, `_kiln`, through which all
  * modules are created (see Kiln_CreateModuleFromInitfunc()), and in which the init function of
- * `posix`, the first module that every interpreter imports, brings the importer along. `_kiln` is
+ * `posix` (`_io` on 3.8), the first module that every interpreter imports, brings the importer along. `_kiln` is
  * therefore listed in sys.builtin_module_names.
  *
  * Returns KILN_INSTALL_OK, or a negative value, and then nothing has changed. Needs no GIL and sets
@@ -221,7 +221,7 @@ KILN_API int Kiln_LookupSymbols(const char *prefix, unsigned flags);
  * In every interpreter, _imp.is_builtin() and _imp.create_builtin() ask it, and
  * sys.builtin_module_names is a tuple of all names, of a type whose `in` asks it. All else is as
  * before: modules are loaded by importlib's BuiltinImporter and cached by CPython; of two entries of
- * one name the first counts, from Python 3.13 on the last; entries of `sys` and `builtins` are left
+ * one name the first counts, on Python 3.13 and 3.14 the last; entries of `sys` and `builtins` are left
  * to CPython.
  *
  * Returns KILN_INSTALL_OK, KILN_INSTALL_LATE or KILN_INSTALL_MEMORY, and then the inittab works as

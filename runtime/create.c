@@ -271,7 +271,11 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
     take_slot(request);
     PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
     give_slot(request);
-    raise_fault(request);
+    /* If it is not told what is wrong, CPython says SystemError, or in a sub-interpreter of late that
+     * the import failed elsewhere. */
+    if (module == NULL && PyErr_ExceptionMatches(PyExc_SystemError)) {
+        raise_fault(request);
+    }
     if (module == Py_None && !request->called) {
         Py_DECREF(module);
         return fail_import(name, "cannot create module %U: Kiln_Install() has not been called "

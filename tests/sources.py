@@ -110,14 +110,17 @@ static struct PyModuleDef made_def = {PyModuleDef_HEAD_INIT, "made", NULL, 0, NU
 static PyObject *made_init(void) { return PyModuleDef_Init(&made_def); }
 static struct PyModuleDef single_def = {PyModuleDef_HEAD_INIT, "single", NULL, -1, NULL, NULL, 0, 0, 0};
 static PyObject *single_init(void) { return kiln_PyModule_Create2(&single_def, PYTHON_API_VERSION); }
+static struct PyModuleDef warning_def = {PyModuleDef_HEAD_INIT, "warning", NULL, -1, NULL, NULL, 0, 0, 0};
+static PyObject *warning_init(void) { return kiln_PyModule_Create2(&warning_def, PYTHON_API_VERSION + 1); }
 static PyObject *create(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, made_init); }
 static PyObject *create_single(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, single_init); }
+static PyObject *create_warning(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, warning_init); }
 static PyObject *create_null(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, null_init); }
 static PyObject *create_nothing(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, NULL); }
 static PyObject *install(PyObject *m, PyObject *a) { return PyLong_FromLong(Kiln_Install(&kiln_table)); }
 static PyMethodDef methods[] = {
     {"create", create, METH_O, NULL}, {"create_single", create_single, METH_O, NULL},
-    {"create_null", create_null, METH_O, NULL}, {"create_nothing", create_nothing, METH_O, NULL},
+    {"create_warning", create_warning, METH_O, NULL}, {"create_null", create_null, METH_O, NULL}, {"create_nothing", create_nothing, METH_O, NULL},
     {"install", install, METH_NOARGS, NULL}, {0}};
 static PyModuleDef_Slot slots[] = {{0, NULL}};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "api", NULL, 0, methods, slots, 0, 0, 0};

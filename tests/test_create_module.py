@@ -133,6 +133,43 @@ answer = [set(made) == {"made.by.finaliser"}, wrong]
 """) == [True, []]
 
 
+@pytest.mark.parametrize("lock", ["slot", "name"])
+def test_child_that_is_forked_while_another_thread_is_creating_a_module_creates_its_own(lock, app):
+    """The thread, which the child does not have, holds a lock of Kiln's: that of the slot while CPython asks for the name,
+    or that of the name while CPython warns that the module is made for another version."""
+    assert ask(app, f"""
+import api, os, signal, threading, warnings
+inside, go_on = threading.Event(), threading.Event()
+def wait(*args, **kwargs):
+    inside.set()
+    go_on.wait()
+class Spec:
+    asked = 0
+    @property
+    def name(self):
+        self.asked += 1
+        if {lock!r} == "slot" and self.asked == 2: wait()
+        return "made.by.thread." + create.__name__.rpartition("_")[2]
+warnings.showwarning = wait
+warnings.simplefilter("ignore")
+warnings.simplefilter("always", RuntimeWarning)
+made = []
+create = {{"slot": api.create_single, "name": api.create_warning}}[{lock!r}]
+thread = threading.Thread(target=lambda: made.append(create(Spec()).__name__))
+thread.start()
+inside.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(60)
+    names = [api.create_single(S("child.single", None)).__name__, api.create(S("child.multi", None)).__name__]
+    os._exit(7 if names == ["child.single", "child.multi"] else 1)
+status = os.waitpid(pid, 0)[1]
+go_on.set()
+thread.join()
+answer = [os.WIFSIGNALED(status) and os.WTERMSIG(status), os.WEXITSTATUS(status), made]
+""") == [False, 7, ["made.by.thread." + ("single" if lock == "slot" else "warning")]]
+
+
 EXPORT_HOOK = r"""
 #include <Python.h>
 static int exec(PyObject *m) { return PyModule_AddIntConstant(m, "executed", 1); }

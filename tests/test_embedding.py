@@ -171,3 +171,29 @@ def test_table_may_be_another_one_the_next_time(bakery, embedded, tmp_path):
                              "assert importlib.util.find_spec('flat') is None") == 0);
     return Py_FinalizeEx();""", top='extern const struct kiln_table fresh_table __attribute__((visibility("hidden")));',
              more=[compiled, table])
+
+
+SHOW = r"""
+extern struct PyModuleDef kiln_module_def, kiln_public_module_def;
+static void show(const struct PyModuleDef *def) {
+    printf("%s", def->m_name);
+    for (const PyModuleDef_Slot *slot = def->m_slots; slot->slot != 0; slot++) {
+#ifdef Py_mod_multiple_interpreters
+        if (slot->slot == Py_mod_multiple_interpreters)
+            printf(" interpreters=%d", slot->value == Py_MOD_PER_INTERPRETER_GIL_SUPPORTED);
+#endif
+#ifdef Py_mod_gil
+        if (slot->slot == Py_mod_gil) printf(" gil=%d", slot->value == Py_MOD_GIL_NOT_USED);
+#endif
+    }
+    puts("");
+}
+"""
+
+
+def test_kilns_own_modules_declare_that_they_work_in_every_interpreter_and_without_a_gil(embedded, bakery):
+    if bakery.version < (3, 12):
+        pytest.skip("this Python has no slots to declare it")
+    declared = " interpreters=1" + (" gil=1" if bakery.version >= (3, 13) else "")
+    assert embedded("show(&kiln_module_def); show(&kiln_public_module_def); return 0;", top=SHOW) == (
+        f"_kiln{declared}\nkiln{declared}\n")

@@ -417,6 +417,15 @@ def test_pkgutil_lists_baked_modules_once(same):
                          ["walk.sub", False]]
 
 
+def test_pkgutil_lists_baked_modules_at_the_top_level_once(same):
+    answer = same("""
+import pkgutil
+names = "flat", "extpkg", "pkg", "walk"
+answer = sorted([m.name, m.ispkg] for m in pkgutil.iter_modules() if m.name in names)
+""")
+    assert answer[:2] == [["extpkg", True], ["flat", False]] and len(answer) == 4
+
+
 def test_finder_discovers_what_is_in_a_package_or_in_none(baked):
     assert baked(ATTEMPT + """
 import _kiln, importlib.util

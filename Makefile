@@ -165,7 +165,8 @@ pytest:
 
 # Python with the runtime and the modules of the tests under AddressSanitizer and UBSan. What Python
 # itself leaves at its end is not looked at; test_refleaks.py looks for leaks.
-SANITIZED_TESTS := $(patsubst %,tests/test_%.py,importer behaviour interpreters embedding create_module)
+SANITIZED_TESTS := $(patsubst %,tests/test_%.py,importer behaviour interpreters embedding create_module \
+                     interfaces protocols module_kiln fast_path)
 sanitized:
 	KILN_TEST_CFLAGS='$(SANITIZE)' KILN_TEST_KIND=static ASAN_OPTIONS=detect_leaks=0 \
 	    $(PYTEST) $(PYTEST_FLAGS) -k 'not beside' $(SANITIZED_TESTS)

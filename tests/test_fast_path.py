@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bakery import Module
+from bakery import MORE_CFLAGS, Module
 from conftest import run
 
 # What happens when the module is created and executed is up to the program: functions in sys.
@@ -869,6 +869,13 @@ answer = -again(150) + again(900)
 
 # --- What it costs ------------------------------------------------------------------------------
 
+def require_valgrind():
+    if shutil.which("valgrind") is None:
+        pytest.skip("valgrind is needed to count")
+    if "-fsanitize" in " ".join(MORE_CFLAGS):
+        pytest.skip("valgrind does not run what is sanitized")
+
+
 def count_instructions(program, code, **env):
     result = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, "-S", "-c", code,
                  env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", **env})
@@ -876,8 +883,7 @@ def count_instructions(program, code, **env):
 
 
 def test_import_takes_a_third_of_the_instructions_that_it_takes_importlib(bakery, tmp_path):
-    if shutil.which("valgrind") is None:
-        pytest.skip("valgrind is needed to count instructions")
+    require_valgrind()
     names = [f"m{i}" for i in range(150)]
     compiled, symbol = bakery.compile_module("flat", MODULES["flat"])
     with pytest.MonkeyPatch.context() as patch:
@@ -909,8 +915,7 @@ def sizes(bakery, tmp_path_factory):
 
 
 def test_start_allocates_the_same_with_any_number_of_modules(sizes):
-    if shutil.which("valgrind") is None:
-        pytest.skip("valgrind is needed to count allocations")
+    require_valgrind()
     few, many = map(count_allocations, sizes)
     assert few == many
 
@@ -921,7 +926,6 @@ def test_modules_that_are_not_imported_need_no_relocation(sizes):
 
 
 def test_start_executes_the_same_with_any_number_of_modules(sizes):
-    if shutil.which("valgrind") is None:
-        pytest.skip("valgrind is needed to count instructions")
+    require_valgrind()
     few, many = (count_instructions(program, "") for program in sizes)
     assert abs(many - few) < few / 1000

@@ -369,6 +369,7 @@ for i in range(300):
     sys.modules.pop('called', None)
     try: __import__('called' if i % 2 else 'absent')
     except (ImportError, ValueError): pass
+    except KeyError: pass  # importlib's: another thread has just dropped the module
 """
 
 

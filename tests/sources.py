@@ -114,13 +114,20 @@ static struct PyModuleDef warning_def = {PyModuleDef_HEAD_INIT, "warning", NULL,
 static PyObject *warning_init(void) { return kiln_PyModule_Create2(&warning_def, PYTHON_API_VERSION + 1); }
 static PyObject *create(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, made_init); }
 static PyObject *create_single(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, single_init); }
+/* os.fork() without its warning of threads, for which CPython takes a lock from 3.14 on. */
+static PyObject *fork_silently(PyObject *m, PyObject *none) {
+    PyOS_BeforeFork();
+    pid_t pid = fork();
+    if (pid == 0) PyOS_AfterFork_Child(); else PyOS_AfterFork_Parent();
+    return PyLong_FromLong(pid);
+}
 static PyObject *create_warning(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, warning_init); }
 static PyObject *create_null(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, null_init); }
 static PyObject *create_nothing(PyObject *m, PyObject *spec) { return Kiln_CreateModuleFromInitfunc(spec, NULL); }
 static PyObject *install(PyObject *m, PyObject *a) { return PyLong_FromLong(Kiln_Install(&kiln_table)); }
 static PyMethodDef methods[] = {
     {"create", create, METH_O, NULL}, {"create_single", create_single, METH_O, NULL},
-    {"create_warning", create_warning, METH_O, NULL}, {"create_null", create_null, METH_O, NULL}, {"create_nothing", create_nothing, METH_O, NULL},
+    {"fork", fork_silently, METH_NOARGS, NULL}, {"create_warning", create_warning, METH_O, NULL}, {"create_null", create_null, METH_O, NULL}, {"create_nothing", create_nothing, METH_O, NULL},
     {"install", install, METH_NOARGS, NULL}, {0}};
 static PyModuleDef_Slot slots[] = {{0, NULL}};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "api", NULL, 0, methods, slots, 0, 0, 0};

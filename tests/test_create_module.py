@@ -158,7 +158,7 @@ create = {{"slot": api.create_single, "name": api.create_warning}}[{lock!r}]
 thread = threading.Thread(target=lambda: made.append(create(Spec()).__name__))
 thread.start()
 inside.wait()
-pid = os.fork()
+pid = api.fork()
 if pid == 0:
     signal.alarm(60)
     names = [api.create_single(S("child.single", None)).__name__, api.create(S("child.multi", None)).__name__]

@@ -136,10 +136,14 @@ werror:
 
 # C units and fuzz harnesses, with everything they reach under AddressSanitizer and UBSan.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-unit:
-	$(SUBMAKE) B=$(B)/san CFLAGS='-O1 -g $(SANITIZE)' unit-run
-fuzz-smoke:
-	$(SUBMAKE) B=$(B)/san CFLAGS='-O1 -g $(SANITIZE)' fuzz-smoke-run
+SANITIZED_MAKE = $(SUBMAKE) B=$(B)/san CFLAGS='-O1 -g $(SANITIZE)'
+unit: sanitized-host
+	$(SANITIZED_MAKE) unit-run
+fuzz-smoke: sanitized-host
+	$(SANITIZED_MAKE) fuzz-smoke-run
+# What both link, made before the two run side by side.
+sanitized-host:
+	$(SANITIZED_MAKE) $(B)/san/libkilnhost.a
 
 $(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
 	$(call say,LD)
@@ -267,7 +271,7 @@ help:
 	@echo 'make clean        remove build/'
 
 force:
-.PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke sanitized \
+.PHONY: all objects deps check lint format-check format cppcheck sh-check werror unit fuzz-smoke sanitized-host sanitized \
         unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 protocols-page bench bench-quick \
         install clean help force
 .DELETE_ON_ERROR:

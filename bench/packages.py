@@ -23,6 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = HERE / "packages.json"
 # What the suites import besides their packages, here and in "needs" of packages.json, are wheels.
 RUNNERS = ["pytest", "pytest-asyncio", "hypothesis", "setuptools"]
+# From 23.1 on a list of requirements can have settings, and a setting several values.
+PIP = "pip>=23.1"
 SECONDS = 1800  # for one suite in one form; it is ended then
 STARTED = time.monotonic()
 
@@ -35,13 +37,13 @@ def say(text):
 class Package:
     """One entry of packages.json: see the head of docs/packages.md for what the words mean."""
 
-    def __init__(self, name, version, build, language, tests, settings=(), options=(), needs=(), subset=None,
-                 left_out=None, untested=None):
+    def __init__(self, name, version, build, language, tests, settings=(), settings_why=None, options=(),
+                 needs=(), subset=None, left_out=None):
         self.name, self.version, self.build, self.language = name, version, build, language
-        self.settings, self.options, self.needs = settings, options, needs
-        self.subset, self.left_out, self.untested = subset, left_out, untested
+        self.settings, self.settings_why, self.options, self.needs = settings, settings_why, options, needs
+        self.subset, self.left_out = subset, left_out
         self.tests = tests
-        self.suite = suites.Suite(name, **tests) if tests and not untested else None
+        self.suite = suites.Suite(name, **tests) if tests else None
 
     @property
     def requirement(self):
@@ -82,10 +84,14 @@ def describe_failure(log):
     return (telling or lines or ["nothing was said"])[-1][:200]
 
 
-def install(bakery, packages, records):
-    """{name of a package that could not be built: why}. One after the other: a failure is the package's own."""
+def install(bakery, packages, versions, records):
+    """{name of a package that could not be built: why}. One after the other: a failure is the package's own. What
+    they need of the list is of the VERSIONS there, chosen or not: a wheel that was built serves every run."""
     constraints = bakery.directory / "constraints.txt"
-    constraints.write_text("".join(f"{p.name}=={p.version}\n" for p in packages))
+    constraints.write_text("".join(f"{version}\n" for version in versions))
+    if records.get("pip", PIP) is None:
+        run(bakery.python, "-m", "pip", "install", "--quiet", "--upgrade", PIP)
+        records.put("pip", PIP, True)
     failed = {}
     installed = {suites.canonical(name) for name, _ in bakery.list_packages()}
     for package in packages:
@@ -195,7 +201,7 @@ def main():
 
     bakery = Bakery(BUILD / "packages", choose_python())
     records = Records(bakery.directory / "records")
-    failed = install(bakery, chosen, records)
+    failed = install(bakery, chosen, [f"{p.name}=={p.version}" for p in packages], records)
     built = [package for package in chosen if package.name not in failed]
     executable = link(bakery)
     counts = count_extensions(bakery, built)

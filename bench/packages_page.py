@@ -54,7 +54,7 @@ class Row:
     def __init__(self, package, failure, count, result, reasons, missing):
         self.package, self.failure, self.result = package, failure, result
         self.baked, self.stayed = count or (0, 0)
-        self.missing = missing.get(package.name) or package.untested
+        self.missing = missing.get(package.name)
         self.explained, self.unexplained = [], []
         for difference in result["different"] if result else []:
             reason = next((r for r in reasons if r.explains(package.name, difference)), None)
@@ -168,6 +168,9 @@ class Summary:
         parts += ["\n## What was run\n\nAll of a package's tests, but of these a part:\n\n",
                   *(f"- {row.package.name}: {row.package.subset}\n" for row in self.rows
                     if row.package.subset and row.result)]
+        parts += ["\n## Settings\n\nAs their projects build them, but with these settings:\n\n",
+                  *(f"- {row.package.name}: `{' '.join(row.package.settings)}`, {row.package.settings_why}\n"
+                    for row in self.rows if row.package.settings and row.failure is None)]
         if left_out:
             parts += ["\n## Left out\n\nIn the list, but only built when PACKAGES names them:\n\n",
                       *(f"- {package.name} {package.version}: {package.left_out}\n" for package in left_out)]

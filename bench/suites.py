@@ -49,29 +49,33 @@ def canonical(name):
 
 
 class Suite:
-    """Where the tests of one package are: in FOLDER of its source archive, where SELECT names the files and folders
-    to run (default: all of it), or in MODULES that it installs. ARGUMENTS are pytest's."""
+    """Where the tests of one package are: in FOLDER of its source archive, or of that of the package OF, where
+    SELECT names the files and folders to run (default: all of it), or in MODULES that it installs. ARGUMENTS are
+    pytest's. ENVIRONMENT is set for them; {source} in it is where the archive is unpacked."""
 
-    def __init__(self, name, folder=None, modules=(), select=(), arguments=()):
-        self.name, self.folder, self.modules = name, folder, modules
-        self.select, self.arguments = select, arguments
+    def __init__(self, name, folder=None, of=None, modules=(), select=(), arguments=(), environment=None):
+        self.name, self.folder, self.of, self.modules = name, folder, of or name, modules
+        self.select, self.arguments, self.environment = select, arguments, environment or {}
 
     def prepare(self, bakery):
-        """(working directory, arguments of pytest). The directory holds the tests and no package: what they
-        import is what is installed."""
+        """(working directory, arguments of pytest, environment). The directory holds the tests and no package: what
+        they import is what is installed."""
         if self.folder is None:
             directory = bakery.directory / "tests" / self.name
             directory.mkdir(parents=True, exist_ok=True)
-            return directory, [*self.arguments, "--pyargs", *self.modules]
-        version = {canonical(name): version for name, version in bakery.list_packages()}[canonical(self.name)]
-        directory = bakery.directory / "tests" / f"{self.name}-{version}"
+            return directory, [*self.arguments, "--pyargs", *self.modules], self.environment
+        version = {canonical(name): version for name, version in bakery.list_packages()}[canonical(self.of)]
+        directory = bakery.directory / "tests" / f"{self.of}-{version}"
+        source = unpack_source(bakery, self.of, version)
         folder = pathlib.Path(self.folder)
         if not (directory / folder.name).exists():
             parts = directory / (folder.name + ".part")
             shutil.rmtree(parts, ignore_errors=True)
-            shutil.copytree(unpack_source(bakery, self.name, version) / folder, parts)
+            shutil.copytree(source / folder, parts)
             parts.rename(directory / folder.name)
-        return directory, [*self.arguments, *([f"{folder.name}/{path}" for path in self.select] or [folder.name])]
+        return (directory,
+                [*self.arguments, *([f"{folder.name}/{path}" for path in self.select] or [folder.name])],
+                {name: value.format(source=source) for name, value in self.environment.items()})
 
 
 def get_demo_suite(name):
@@ -106,14 +110,15 @@ def run_in_group(argv, log, seconds, **kwargs):
                 process.wait()
 
 
-def run_tests(python, directory, arguments, results, programs, seconds=None):
-    """{test: outcome} of one run of pytest, with the directory PROGRAMS first on PATH."""
+def run_tests(python, directory, arguments, results, programs, seconds=None, environment=None):
+    """{test: outcome} of one run of pytest, with the directory PROGRAMS first on PATH, and with ENVIRONMENT."""
     results.unlink(missing_ok=True)
     log = results.with_suffix(".log")
     try:
         status = run_in_group(
             [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *arguments], log,
-            seconds, cwd=directory, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+            seconds, cwd=directory,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", **(environment or {})})
     except subprocess.TimeoutExpired:
         raise Failure(f"pytest had not ended after {seconds} seconds in {python}") from None
     if not results.exists():
@@ -149,10 +154,10 @@ class Comparison:
 
 def run_form(bakery, suite, form, seconds=None):
     """{test: outcome} of a suite in one form, "files" or "baked"."""
-    directory, arguments = suite.prepare(bakery)
+    directory, arguments, environment = suite.prepare(bakery)
     python = {"files": bakery.python, "baked": bakery.executable}[form]
     return run_tests(python, directory, arguments, directory.with_name(f"{directory.name}-{form}.xml"),
-                     bakery.python.parent, seconds)
+                     bakery.python.parent, seconds, environment)
 
 
 def compare(bakery, name):

@@ -257,7 +257,7 @@ help:
 	@echo 'make demo         bake packages from the index into one executable, and measure'
 	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest, sanitized are its parts'
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
-	@echo "make packages     40 packages in one executable, and their own tests: docs/packages.md; an hour or more"
+	@echo "make packages     over 40 packages in one executable, and their own tests: docs/packages.md; an hour or more"
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, from Debian sid in a chroot'

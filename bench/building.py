@@ -6,7 +6,7 @@ object, as it is done by hand in large builds today. Part of `make bench`; and b
 
 The extensions are generated: some C sources, each compiled once through kiln-cc and installed under
 many names, so that an init symbol and every other name occurs hundreds of times. A module is some
-thirty functions, tables and strings, 15 kB as an object. All that is made stays in build/building/.
+thirty functions, tables and strings, 15 kB as an object. All that is made stays in build/building/, for each Python.
 """
 
 import argparse
@@ -171,7 +171,7 @@ class Bench:
 
     def __init__(self, python, modules, linker):
         self.python, self.modules, self.linker = python, modules, linker
-        self.dir = BUILD / "building"
+        self.dir = BUILD / "building" / os.fspath(python).strip("/").replace("/", "-")
         self.made = self.dir / f"extensions-{modules}"
         if not (self.made / "done").exists():
             shutil.rmtree(self.made, ignore_errors=True)

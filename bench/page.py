@@ -221,6 +221,8 @@ The modules are as small as a module of any use can be: multi-phase, one method,
 - **shared libraries on sys.path**: the path finder and `dlopen`, up to 1,000 files.
 - **Kiln_LookupSymbols()**: no table, the dynamic symbol table of the executable.
 - **Kiln**: the table; with its fast path off, importlib's own code calls Kiln's finder and loader.
+
+What keeps an import from being cheaper is in [fast-path.md](fast-path.md).
 """
 
 

@@ -33,6 +33,11 @@ class Failure(Exception):
     """Something did not work; the text is for the reader."""
 
 
+def name_directory(python):
+    """What a directory that is PYTHON's own is called."""
+    return os.fspath(python).strip("/").replace("/", "-")
+
+
 def choose_python():
     """The Python to bake for: KILN_PYTHON, else the system's."""
     chosen = os.environ.get("KILN_PYTHON", DEFAULT_PYTHON)

@@ -18,8 +18,8 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("KILN_BUILD", ROOT / "build"))
+from baking import BUILD, name_directory
+
 SOURCES = 20       # different extensions
 PER_PACKAGE = 50   # modules in one package
 HEAD = """
@@ -171,7 +171,7 @@ class Bench:
 
     def __init__(self, python, modules, linker):
         self.python, self.modules, self.linker = python, modules, linker
-        self.dir = BUILD / "building" / os.fspath(python).strip("/").replace("/", "-")
+        self.dir = BUILD / "building" / name_directory(python)
         self.made = self.dir / f"extensions-{modules}"
         if not (self.made / "done").exists():
             shutil.rmtree(self.made, ignore_errors=True)

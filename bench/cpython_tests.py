@@ -13,7 +13,7 @@ import sys
 import time
 
 import cpython_report as report
-from baking import BUILD, DEFAULT_PYTHON, KILN, Bakery, Failure, get_facts, output_of
+from baking import BUILD, DEFAULT_PYTHON, KILN, Bakery, Failure, get_facts, name_directory, output_of
 from cpython_outcomes import Comparison, run_module
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -88,7 +88,7 @@ class Runs:
 def try_python(python, options, progress):
     facts = get_facts(python)
     minor = ".".join(facts["version"].split(".")[:2])
-    directory = BUILD / "cpython-tests" / facts["executable"].strip("/").replace("/", "-")
+    directory = BUILD / "cpython-tests" / name_directory(facts["executable"])
     names = find_tests(facts["executable"], options.tests or TESTS)
     started = time.monotonic()
     bakery, baked = bake(facts["executable"], directory, options.libpython)

@@ -16,7 +16,7 @@ import sys
 import time
 
 import measure
-from baking import BUILD, ROOT, Bakery, Failure, get_facts
+from baking import BUILD, ROOT, Bakery, Failure, get_facts, name_directory
 
 # A new minor version of CPython is a row here, or two: with a t at its end it is the build without a GIL.
 VERSIONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t", "3.15", "3.15t"]
@@ -92,7 +92,7 @@ def bake_packages(python, requirements, directory):
 
 def try_python(facts, options):
     """(whether all is well, the line to print)."""
-    directory = options.directory / facts["executable"].strip("/").replace("/", "-")
+    directory = options.directory / name_directory(facts["executable"])
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "facts.json").write_text(json.dumps(facts))
     started = time.monotonic()

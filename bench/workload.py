@@ -6,7 +6,7 @@ import pathlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from baking import BUILD, KILN, ROOT, output_of
+from baking import BUILD, KILN, ROOT, name_directory, output_of
 
 sys.path.insert(0, os.fspath(ROOT / "tests"))
 
@@ -83,7 +83,7 @@ class Workload:
     """Builds for one Python below build/bench/. Objects are kept by a hash of what they are made of."""
 
     def __init__(self, python):
-        self.directory = BUILD / "bench" / python.strip("/").replace("/", "-")
+        self.directory = BUILD / "bench" / name_directory(python)
         (self.directory / "objects").mkdir(parents=True, exist_ok=True)
         self.bakery = Bakery(python, self.directory)
         self.python, self.version = python, self.bakery.version

@@ -56,11 +56,11 @@ def init_symbol(index):
 
 
 class Side:
-    """One way to import: sources, defines, whether it uses Kiln's table."""
+    """One way to import: sources, defines, whether it uses Kiln's table, what its link needs."""
 
-    def __init__(self, key, title, sources, defines=(), table=False, names=("flat", "dotted")):
+    def __init__(self, key, title, sources, defines=(), table=False, names=("flat", "dotted"), link_flags=()):
         self.key, self.title, self.sources, self.defines = key, title, sources, defines
-        self.table, self.names = table, names
+        self.table, self.names, self.link_flags = table, names, link_flags
 
 
 SIDES = [
@@ -68,7 +68,8 @@ SIDES = [
     Side("inittab", "CPython's inittab", ["inittab.c", "import.c"], names=("flat",)),
     Side("hashed", "inittab, Kiln_HashInittab()", ["inittab.c", "import.c"], ["-DKILN_BENCH_HASH"], names=("flat",)),
     Side("map", "unordered_map behind a Python finder", ["map.cc", "import.c"]),
-    Side("symbols", "Kiln_LookupSymbols()", ["kiln.c", "import.c"], ["-DKILN_BENCH_SYMBOLS"], names=("flat",)),
+    Side("symbols", "Kiln_LookupSymbols()", ["kiln.c", "import.c"], ["-DKILN_BENCH_SYMBOLS"], names=("flat",),
+         link_flags=["-rdynamic"]),
     Side("kiln", "Kiln", ["kiln.c", "import.c"], table=True),
 ]
 # Not linked in: each module is a shared library, which CPython's path finder finds and opens.
@@ -138,7 +139,7 @@ class Workload:
         output = self.directory / f"{side.key}-{count}-{names}-{kind}"
         response = output.with_suffix(".rsp")
         response.write_text("\n".join(map(str, objects)))
-        output_of("c++", "-fuse-ld=lld", "-o", output, f"@{response}", self.runtime,
+        output_of("c++", "-fuse-ld=lld", *side.link_flags, "-o", output, f"@{response}", self.runtime,
                   *self.bakery.libpython(kind), "-lpthread", "-ldl")
         response.unlink()
         return output

@@ -10,12 +10,6 @@
  * of a single-phase module and calls it again when that module is imported again; the request of
  * the thread tells them apart then, too.
  *
- * The slot belongs to the process, while threads of interpreters with a GIL of their own, or
- * without one, create modules at the same time: a mutex goes with it from the writing of the name
- * to the moment CPython has found it. What runs in between can be Python code in rare cases (a
- * finaliser that the garbage collector calls), so the same thread may take the slot twice, one
- * within the other.
- *
  * Three sorts of names are not for the slot: those that are not ASCII, as CPython refuses them;
  * those that do not fit; and those that the inittab has as well, as CPython would find the built-in
  * module in its cache. Their init functions are called here, which makes no difference for
@@ -24,14 +18,7 @@
  * modules that do not declare that they need none, and so they are refused. */
 #include "runtime.h"
 
-#include "mutex.h"
-
-#include <pthread.h>
 #include <string.h>
-
-/* Threads that do not wait for this one compare names with it meanwhile, see set_slot_name(). */
-char kiln_slot_name[KILN_SLOT_NAME_SIZE] = KILN_MODULE_NAME;
-static struct kiln_mutex slot_mutex = KILN_MUTEX_INITIALIZER;
 
 /* One module being created by one thread. */
 struct request {
@@ -60,24 +47,11 @@ find_slot_owner(const struct request *request)
     return request;
 }
 
-/* CPython compares names with it in other threads at any time, without any lock. While it is written
- * it is the empty name, which nobody looks for, so that it is never one that is mixed of two. That
- * it is NAME for a moment, to them as well, is harmless: they find _kiln, which refuses to be created
- * under another name. It ends in NUL whatever happens. */
-static void
-set_slot_name(const char *name)
-{
-    __atomic_store_n(&kiln_slot_name[0], '\0', __ATOMIC_SEQ_CST);
-    strcpy(kiln_slot_name + 1, name + 1);
-    __atomic_store_n(&kiln_slot_name[0], name[0], __ATOMIC_SEQ_CST);
-}
-
 static void
 take_slot(struct request *request)
 {
-    kiln_mutex_lock(&slot_mutex);
+    kiln_slot_take(request->name);
     request->has_slot = true;
-    set_slot_name(request->name);
 }
 
 static void
@@ -88,24 +62,7 @@ give_slot(struct request *request)
     }
     request->has_slot = false;
     const struct request *owner = find_slot_owner(request->outer);
-    set_slot_name(owner == NULL ? KILN_MODULE_NAME : owner->name);
-    kiln_mutex_unlock(&slot_mutex);
-}
-
-/* The thread that forked is the only one in the child. */
-static void
-free_slot_in_child(void)
-{
-    if (kiln_mutex_survive_fork(&slot_mutex)) {
-        set_slot_name(KILN_MODULE_NAME);
-    }
-    kiln_context_survive_fork();
-}
-
-int
-kiln_slot_survive_fork(void)
-{
-    return pthread_atfork(NULL, NULL, free_slot_in_child);
+    kiln_slot_give(owner == NULL ? NULL : owner->name);
 }
 
 /* What dynload calls a module in its messages: the last component. */
@@ -155,17 +112,6 @@ kiln_audit_load(PyObject *spec)
     return result;
 }
 
-static PyObject *
-fail_import(PyObject *name, const char *format)
-{
-    PyObject *message = PyUnicode_FromFormat(format, name);
-    if (message != NULL) {
-        PyErr_SetImportError(message, name, NULL);
-        Py_DECREF(message);
-    }
-    return NULL;
-}
-
 /* What the init function returned; NULL with the exception that it raised, or with the request's
  * fault, for raise_fault(). */
 static PyObject *
@@ -199,47 +145,6 @@ call_initfunc(struct request *request)
     return result;
 }
 
-#if KILN_HAS_STRICT_INTERPRETERS
-static PyModuleDef_Slot unfit_slots[] = {
-    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
-    KILN_SLOT_GIL{0, NULL},
-};
-static PyModuleDef unfit = {PyModuleDef_HEAD_INIT, .m_name = "unfit", .m_slots = unfit_slots};
-#endif
-
-int
-kiln_create_prepare(void)
-{
-#if KILN_HAS_STRICT_INTERPRETERS
-    return PyModuleDef_Init(&unfit) == NULL ? -1 : 0;
-#else
-    return 0;
-#endif
-}
-
-/* RESULT, or NULL with CPython's own ImportError if it is a single-phase module and this
- * interpreter admits only modules that declare themselves fit. _imp.create_builtin() leaves that
- * check out in 3.12, and there is no other way to ask than by a module that declares itself unfit.
- */
-static PyObject *
-check_admission(PyObject *result, PyObject *spec)
-{
-#if KILN_HAS_STRICT_INTERPRETERS
-    if (result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type) &&
-        PyInterpreterState_Get() != PyInterpreterState_Main())
-    {
-        PyObject *probe = PyModule_FromDefAndSpec(&unfit, spec);
-        if (probe == NULL) {
-            Py_CLEAR(result);
-        }
-        Py_XDECREF(probe);
-    }
-#else
-    (void)spec;
-#endif
-    return result;
-}
-
 /* At rest, and to an init function that imports _kiln, the slot is _kiln. */
 PyObject *
 kiln_slot_init(void)
@@ -259,14 +164,15 @@ kiln_slot_init(void)
     if (!KILN_INITS_IN_MAIN_INTERPRETER) {
         raise_fault(request);
     }
-    return request->builtin ? result : check_admission(result, request->spec);
+    return request->builtin ? result : kiln_check_admission(result, request->spec);
 }
 
 static PyObject *
 create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name)
 {
     if (!kiln_process.installed) {
-        return fail_import(name, "cannot create module %U: Kiln_Install() has not been called");
+        return kiln_fail_import(name, NULL,
+                                "cannot create module %U: Kiln_Install() has not been called");
     }
     take_slot(request);
     PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
@@ -278,8 +184,9 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
     }
     if (module == Py_None && !request->called) {
         Py_DECREF(module);
-        return fail_import(name, "cannot create module %U: Kiln_Install() has not been called "
-                                 "since Python was last finalized");
+        return kiln_fail_import(name, NULL,
+                                "cannot create module %U: Kiln_Install() has not been called "
+                                "since Python was last finalized");
     }
     return module;
 }
@@ -313,44 +220,6 @@ create_by_result(struct request *request, PyObject *name, PyObject *result)
     return result;
 }
 
-/* Whether RESULT, of an init function, declares that it needs no GIL. */
-static bool
-needs_no_gil(PyObject *result)
-{
-#ifdef Py_MOD_GIL_NOT_USED
-    if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
-        const PyModuleDef_Slot *slot = ((PyModuleDef *)result)->m_slots;
-        for (; slot != NULL && slot->slot != 0; slot++) {
-            if (slot->slot == Py_mod_gil) {
-                return slot->value == Py_MOD_GIL_NOT_USED;
-            }
-        }
-    }
-#else
-    (void)result;
-#endif
-    return false;
-}
-
-/* RESULT, or NULL with an exception if CPython would have turned the GIL on for it. */
-static PyObject *
-check_gil(const struct request *request, PyObject *result, PyObject *name)
-{
-    bool multi_phase = result != NULL && PyObject_TypeCheck(result, &PyModuleDef_Type);
-    if (!KILN_GIL_IS_OPTIONAL || result == NULL || needs_no_gil(result) ||
-        (!multi_phase && request->hook_name != NULL)) /* refused in any case */
-    {
-        return result;
-    }
-    if (!multi_phase) {
-        Py_DECREF(result);
-    }
-    return fail_import(name,
-                       "cannot create module %U in a free-threaded Python: it does not declare "
-                       "that it needs no GIL (Py_mod_gil), and under this name CPython cannot "
-                       "be asked to turn the GIL on");
-}
-
 static PyObject *
 create_by_call(struct request *request, PyObject *name)
 {
@@ -361,7 +230,7 @@ create_by_call(struct request *request, PyObject *name)
     request->hook_name = hook_name == NULL ? NULL : PyBytes_AsString(hook_name);
     PyObject *result = call_initfunc(request);
     raise_fault(request);
-    result = check_admission(check_gil(request, result, name), request->spec);
+    result = kiln_check_admission(kiln_check_gil(result, name, hook_name != NULL), request->spec);
     PyObject *module = result == NULL ? NULL : create_by_result(request, name, result);
     Py_XDECREF(hook_name);
     return module;

@@ -170,21 +170,17 @@ PyObject *
 kiln_create_module_from_export(PyObject *spec, kiln_table_function Py_UNUSED(export_hook))
 {
     PyObject *name = PyObject_GetAttrString(spec, "name");
-    PyObject *message =
-        name == NULL
-            ? NULL
-            : PyUnicode_FromFormat(
-                  "module %U has only an export hook (PEP 793), which needs Python 3.15", name);
-    if (message != NULL) {
-        PyObject *path = PyObject_GetAttrString(spec, "origin");
-        if (path == NULL) {
-            PyErr_Clear(); /* any object with a name is good for a spec */
-        }
-        PyErr_SetImportError(message, name, path);
-        Py_XDECREF(path);
+    if (name == NULL) {
+        return NULL;
     }
-    Py_XDECREF(message);
-    Py_XDECREF(name);
+    PyObject *path = PyObject_GetAttrString(spec, "origin");
+    if (path == NULL) {
+        PyErr_Clear(); /* any object with a name is good for a spec */
+    }
+    kiln_fail_import(name, path,
+                     "module %U has only an export hook (PEP 793), which needs Python 3.15");
+    Py_XDECREF(path);
+    Py_DECREF(name);
     return NULL;
 }
 

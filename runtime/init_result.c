@@ -60,20 +60,29 @@ kiln_check_result(PyObject *result, const char *hook_name, enum kiln_fault *faul
     return NULL;
 }
 
+PyObject *
+kiln_fail_import(PyObject *name, PyObject *path, const char *format)
+{
+    PyObject *message = PyUnicode_FromFormat(format, name);
+    if (message != NULL) {
+        PyErr_SetImportError(message, name, path);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
 static void
 raise_nameless(const char *name)
 {
-    PyObject *message = PyUnicode_FromFormat(
-        "module %s does not get its whole name, as its calls of PyModule_Create() do not reach "
-        "Kiln: link the program with -Wl,--wrap=PyModule_Create2, or prepare the module's objects "
-        "by `kiln isolate`",
-        name);
-    PyObject *object = message == NULL ? NULL : PyUnicode_FromString(name);
+    PyObject *object = PyUnicode_FromString(name);
     if (object != NULL) {
-        PyErr_SetImportError(message, object, NULL);
+        kiln_fail_import(
+            object, NULL,
+            "module %U does not get its whole name, as its calls of PyModule_Create() do not reach "
+            "Kiln: link the program with -Wl,--wrap=PyModule_Create2, or prepare the module's "
+            "objects by `kiln isolate`");
         Py_DECREF(object);
     }
-    Py_XDECREF(message);
 }
 
 void

@@ -87,7 +87,7 @@ module_exec(PyObject *module)
 {
     struct state *state = PyModule_GetState(module);
     /* By the first interpreter, while there is no other. */
-    if (PyModuleDef_Init(&kiln_public_module_def) == NULL || kiln_create_prepare() < 0) {
+    if (PyModuleDef_Init(&kiln_public_module_def) == NULL || kiln_admission_prepare() < 0) {
         return -1;
     }
     PyObject *bootstrap = kiln_get_bootstrap();

@@ -114,19 +114,36 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
  * exception or without if they find nothing but part of a namespace package. */
 PyObject *kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path);
 
-/* --- create.c: modules from init functions ------------------------------------------------------
+/* --- slot.c ---------------------------------------------------------------------------------------
  */
 
 /* The name of the slot in the inittab: KILN_MODULE_NAME unless a module is being created. */
 enum { KILN_SLOT_NAME_SIZE = 4001 };
 extern char kiln_slot_name[];
-/* The slot's init function. */
-PyObject *kiln_slot_init(void);
-/* Called in the first interpreter, before there are others. 0, or -1 with an exception. */
-int kiln_create_prepare(void);
-/* Keep the slot usable in a child that was forked while another thread was creating a module. */
+/* Have the slot for this thread alone, under NAME, which is shorter than its size. */
+void kiln_slot_take(const char *name);
+/* Give it back. OUTER is the name for which this thread had it before, NULL if it had not. */
+void kiln_slot_give(const char *outer);
+/* Keep it usable in a child that was forked while another thread had it. */
 int kiln_slot_survive_fork(void);
 
+/* --- admission.c ----------------------------------------------------------------------------------
+ */
+
+/* Called in the first interpreter, before there are others. 0, or -1 with an exception. */
+int kiln_admission_prepare(void);
+/* RESULT, of an init function (it is owned), or NULL with CPython's own ImportError if it is a
+ * single-phase module and this interpreter admits only modules that declare themselves fit. */
+PyObject *kiln_check_admission(PyObject *result, PyObject *spec);
+/* The same if it does not declare that it needs no GIL, and CPython would have turned that on. A
+ * single-phase module passes if it is to be refused for being one. */
+PyObject *kiln_check_gil(PyObject *result, PyObject *name, bool only_multi_phase);
+
+/* --- create.c: modules from init functions ------------------------------------------------------
+ */
+
+/* The slot's init function. */
+PyObject *kiln_slot_init(void);
 /* Kiln_CreateModuleFromInitfunc() with _imp.create_builtin at hand. */
 PyObject *kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction initfunc);
 /* The same for BUILTIN, the built-in module of SPEC's name, with the result that CPython would have
@@ -170,6 +187,8 @@ PyObject *kiln_check_result(PyObject *result, const char *hook_name, enum kiln_f
 void kiln_raise_fault(enum kiln_fault fault, const char *name, const char *hook_name);
 /* SystemError FORMAT % NAME, with the exception that is set as its cause where that is usual. */
 void kiln_fail_with_cause(const char *format, const char *name);
+/* ImportError FORMAT % NAME, with these as its name and path (NULL: None). NULL. */
+PyObject *kiln_fail_import(PyObject *name, PyObject *path, const char *format);
 
 /* --- created.c -----------------------------------------------------------------------------------
  */

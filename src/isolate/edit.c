@@ -107,8 +107,10 @@ edit_sections(struct edit *edit)
         if (name != NULL) {
             shdr->sh_name = strings_add(edit->names, edit, name);
         }
-        if (strcmp(kiln_elf_get_section_name(elf, i), KILN_CTORS_SECTION) == 0) {
-            /* ld has made it an array of constructors, since that is what went into it. */
+        if (shdr->sh_type == SHT_INIT_ARRAY &&
+            strcmp(kiln_elf_get_section_name(elf, i), KILN_CTORS_SECTION) == 0)
+        {
+            /* ld has made it one, since that is what went into it. */
             shdr->sh_type = SHT_PROGBITS;
             shdr->sh_entsize = 0;
         }

@@ -56,6 +56,9 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const GElf_Shdr *
             return "holds bytecode with the old names; combine the objects by Kiln";
         }
     }
+    if (strcmp(name, KILN_CTORS_SECTION) == 0 && shdr->sh_type != SHT_PROGBITS) {
+        return "is no list of constructors; make the object anew";
+    }
     if ((shdr->sh_flags & SHF_ALLOC) == 0 || shdr->sh_size == 0) {
         return NULL;
     }

@@ -33,6 +33,8 @@ find_cc(struct kiln_ctx *ctx, const char *path)
                : kiln_machine_get_tool(ctx, machine, "gcc");
 }
 
+/* In one piece: with -r, gcc's partitions can hold a symbol twice, at which it stops with an internal
+ * error (12.2, C++). Extensions are isolated side by side in any case. */
 static int
 lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objects,
           const char *name, const char *out)
@@ -42,7 +44,8 @@ lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objec
         "-nostdlib",
         "-O2",
         "-fPIC",
-        "-flto=auto",
+        "-flto",
+        "-flto-partition=none",
         "-flinker-output=nolto-rel",
         "-frandom-seed=kiln",
         "-fuse-ld=bfd",

@@ -1,15 +1,20 @@
 """Packages' own test suites, run from .so files and baked, outcome by outcome."""
 
 import collections
+import hashlib
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import tarfile
+import urllib.parse
+import urllib.request
 import xml.etree.ElementTree
 
-from baking import Failure, output_of
+from baking import Failure
 
 # Where the tests of the demo's packages are: a folder of the source archive, or modules that are installed.
 SOURCE_TESTS = {
@@ -26,6 +31,31 @@ INSTALLED_TESTS = {
 RUNNERS = ["pytest", "hypothesis", "setuptools", "meson", "ninja", "Cython<3.2"]
 
 
+def canonical(name):
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def download_source(name, version, directory):
+    """The source archive as the index has it (PEP 691). pip would ask the package's build system for its metadata."""
+    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
+    url = f"{index}/{canonical(name)}/"
+    wanted = canonical(f"{name}-{version}.tar.gz")
+    request = urllib.request.Request(url, headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    with urllib.request.urlopen(request) as answer:
+        files = [file for file in json.load(answer)["files"] if canonical(file["filename"]) == wanted]
+    if not files:
+        raise Failure(f"{url} has no source archive of version {version}")
+    with urllib.request.urlopen(urllib.parse.urljoin(url, files[0]["url"])) as answer:
+        contents = answer.read()
+    digest = files[0]["hashes"].get("sha256")
+    if digest and hashlib.sha256(contents).hexdigest() != digest:
+        raise Failure(f"{files[0]['url']} is not what the index says: another SHA-256")
+    archive = directory / files[0]["filename"]
+    archive.write_bytes(contents)
+    return archive
+
+
 def unpack_source(bakery, name, version):
     """The unpacked source archive of an installed package."""
     sources = bakery.directory / "sources" / f"{name}-{version}"
@@ -33,19 +63,13 @@ def unpack_source(bakery, name, version):
         parts = sources.with_name(sources.name + ".part")
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
-        output_of(bakery.python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name,
-                  "--dest", parts, f"{name}=={version}", stdin=subprocess.DEVNULL)
-        (archive,) = parts.glob("*.tar.gz")
+        archive = download_source(name, version, parts)
         with tarfile.open(archive) as tar:
             tar.extractall(parts)
         archive.unlink()
         parts.rename(sources)
     (source,) = sources.iterdir()
     return source
-
-
-def canonical(name):
-    return name.lower().replace("_", "-")
 
 
 class Suite:

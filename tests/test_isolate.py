@@ -398,6 +398,16 @@ def test_constructors_and_destructors_of_an_unused_module_never_run(workshop, li
     assert workshop.numbers(exe, "one") == [-1, 11, 12, 1, -11, -12]
 
 
+def test_a_module_that_has_destructors_only(workshop):
+    source = """
+        extern void note(long);
+        __attribute__((destructor)) static void end(void) { note(-V); }
+        int value(void) { return V; }
+    """ + INIT
+    exe = workshop.link(workshop.modules({"a.c": source}))
+    assert workshop.numbers(exe) == [-1, 1, 2, 1, -2, -1]
+
+
 def test_constructors_have_the_arguments_of_the_program(workshop):
     source = """
         #include <stdlib.h>

@@ -107,10 +107,10 @@ edit_sections(struct edit *edit)
         if (name != NULL) {
             shdr->sh_name = strings_add(edit->names, edit, name);
         }
-        if (shdr->sh_type == SHT_INIT_ARRAY &&
+        if ((shdr->sh_type == SHT_INIT_ARRAY || shdr->sh_type == SHT_FINI_ARRAY) &&
             strcmp(kiln_elf_get_section_name(elf, i), KILN_CTORS_SECTION) == 0)
         {
-            /* ld has made it one, since that is what went into it. */
+            /* ld has made it one, since that is what went into it first. */
             shdr->sh_type = SHT_PROGBITS;
             shdr->sh_entsize = 0;
         }

@@ -258,9 +258,65 @@ def test_shared_libraries_inside_packages_keep_working(how, kiln, python, tmp_pa
 def test_two_packages_whose_libraries_have_one_name_are_an_error(kiln, python, tmp_path):
     site = packages_with_libraries(tmp_path, python, "by name", {"one": "help", "two": "help", "three": "other"})
     said = fails(kiln, tmp_path, site, python=python)
-    assert "one._native needs help of its library" in said and "two._native needs help of its library" in said
+    assert "two._native needs help of its library" in said and "one._native is linked against" in said
     assert str(site / "one.libs" / "libhelper1.so") in said and str(site / "two.libs" / "libhelper2.so") in said
     assert "three" not in said
+
+
+def extension_with_library(root, name, library, python, body, call):
+    """The extension NAME, which returns the number CALL, linked against LIBRARY, which is made of BODY, outside of its
+    package."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
+    source = MULTI_PHASE.replace("#include <Python.h>", f"#include <Python.h>\nint {call}(void);").replace(
+        "PyUnicode_FromString(VALUE)", f"PyLong_FromLong({call}())")
+    return extension(root, name, python, source=source,
+                     more=[f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}"])
+
+
+def test_libraries_of_the_system_with_one_name_are_an_error_for_who_would_get_the_other(kiln, python, tmp_path):
+    site = tmp_path / "site"
+    for number, name in enumerate(("one", "two"), 1):
+        extension_with_library(site, name, tmp_path / f"libblas{number}.so", python, f"int dgemm(void) {{ return {number}; }}", "dgemm")
+    said = fails(kiln, tmp_path, site, python=python)
+    assert "two needs dgemm of its library" in said and "one needs" not in said
+    assert str(tmp_path / "libblas1.so") in said and str(tmp_path / "libblas2.so") in said
+
+
+@pytest.mark.parametrize("hides, bakes", [("", False), ("-Wl,-Bsymbolic", True), ("static", True), ("weak", True)])
+def test_a_library_that_would_use_a_function_of_another_is_an_error(hides, bakes, kiln, python, tmp_path):
+    """Each of them has a parse() of its own, as copies of a third library."""
+    site = tmp_path / "site"
+    for number, name in enumerate(("one", "two"), 1):
+        attribute = {"static": "static", "weak": "__attribute__((weak))"}.get(hides, "")
+        body = f"{attribute} int parse(void) {{ return {1 if hides == 'weak' else number}; }} int api{number}(void) {{ return parse(); }}"
+        library = tmp_path / f"lib{number}.so"
+        extension_with_library(site, name, library, python, body, f"api{number}")
+        if hides.startswith("-Wl"):
+            run("cc", "-shared", "-fPIC", hides, "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
+    if not bakes:
+        said = fails(kiln, tmp_path, site, python=python)
+        assert f"{tmp_path / 'lib2.so'}: this library, which two is linked against, uses its parse" in said
+        assert str(tmp_path / "lib1.so") in said
+        return
+    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    assert call(tmp_path / "app", site, "import one, two; print(json.dumps([one.value(), two.value()]))") == \
+        [1, 1 if hides == "weak" else 2]
+
+
+def test_libraries_that_one_link_names_together_may_have_names_in_common(kiln, python, tmp_path):
+    site = tmp_path / "site"
+    for number, name in enumerate(("one", "two"), 1):
+        body = f"int parse(void) {{ return {number}; }} int api{number}(void) {{ return parse(); }}"
+        library = tmp_path / f"lib{number}.so"
+        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
+    for name in "one", "two":
+        source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint api1(void), api2(void);").replace(
+            "PyUnicode_FromString(VALUE)", "PyLong_FromLong(10 * api1() + api2())")
+        extension(site, name, python, source=source, more=[tmp_path / "lib1.so", tmp_path / "lib2.so", f"-Wl,-rpath,{tmp_path}"])
+    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    script = "import one, two; print(json.dumps([one.value(), two.value()]))"
+    assert call(tmp_path / "app", site, script) == call(python, site, script) == [11, 11]
 
 
 def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):

@@ -1,5 +1,5 @@
-/* The dynamic section: what a shared object says to the dynamic loader of its name and of the
- * libraries it needs. */
+/* What a shared object says to the dynamic loader: its name and the libraries it needs, in the dynamic
+ * section, and what it looks for by name, in the relocations. */
 #include "elf/elf.h"
 
 void
@@ -44,5 +44,24 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
     runpath = runpath == NULL ? rpath : runpath;
     if (runpath != NULL) {
         kiln_strings_add_dirs(&ctx->arena, &out->rpaths, runpath);
+    }
+}
+
+void
+kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count)
+{
+    for (size_t i = 1; i < elf->section_count; i++) {
+        GElf_Shdr shdr;
+        GElf_Rela rela;
+        kiln_elf_get_section(elf, i, &shdr);
+        struct kiln_span entries = kiln_elf_get_contents(elf, i);
+        if (shdr.sh_type != SHT_RELA || shdr.sh_link != table) {
+            continue;
+        }
+        for (uint64_t at = 0; kiln_span_read(entries, at, &rela, sizeof rela); at += sizeof rela) {
+            if (GELF_R_SYM(rela.r_info) < count) {
+                named[GELF_R_SYM(rela.r_info)] = true;
+            }
+        }
     }
 }

@@ -72,6 +72,9 @@ struct kiln_elf_dynamic {
 };
 void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                            struct kiln_elf_dynamic *out);
+/* Set NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a relocation
+ * names: the loader looks for it, even if the object defines it. */
+void kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count);
 
 /* What an input of a link is, told by its first bytes and sections. */
 enum kiln_object_kind {

@@ -120,8 +120,8 @@ struct kiln_strings kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct k
                                             struct kiln_strings *all);
 /* A name that the dynamic loader knows libraries by must not be that of two different ones. */
 int kiln_bake_check_sonames(struct kiln_ctx *ctx, const struct kiln_bake *bake);
-/* What a module needs from a library of its own package must not be another one's, too. */
-int kiln_bake_check_helpers(struct kiln_ctx *ctx, const struct kiln_bake *bake);
+/* What a module or a library takes from its own libraries must not come from another's instead. */
+int kiln_bake_check_scope(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* The compiler driver for C or C++: the user's choice, else that for the Python's machine. */
 const char *
 kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus);

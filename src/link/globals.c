@@ -120,26 +120,6 @@ kiln_globals_find(const struct kiln_globals *globals, const char *name)
     return found == NULL ? NULL : found->owner;
 }
 
-/* Mark the symbols of TABLE that relocations name. */
-static void
-mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count)
-{
-    for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
-        GElf_Rela rela;
-        kiln_elf_get_section(elf, i, &shdr);
-        struct kiln_span entries = kiln_elf_get_contents(elf, i);
-        if (shdr.sh_type != SHT_RELA || shdr.sh_link != table) {
-            continue;
-        }
-        for (uint64_t at = 0; kiln_span_read(entries, at, &rela, sizeof rela); at += sizeof rela) {
-            if (GELF_R_SYM(rela.r_info) < count) {
-                named[GELF_R_SYM(rela.r_info)] = true;
-            }
-        }
-    }
-}
-
 int
 kiln_globals_find_interposed(struct kiln_ctx *ctx, const struct kiln_globals *globals,
                              struct kiln_span bytes, const char *path, struct kiln_strings *out)
@@ -153,7 +133,7 @@ kiln_globals_find_interposed(struct kiln_ctx *ctx, const struct kiln_globals *gl
     size_t table = kiln_elf_find_type(&elf, SHT_DYNSYM);
     size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
     bool *named = kiln_arena_alloc(&scratch, count);
-    mark_named(&elf, table, named, count);
+    kiln_elf_mark_named(&elf, table, named, count);
     for (size_t i = 1; i < count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(&elf, table, i, &symbol);

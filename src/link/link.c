@@ -76,11 +76,11 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
 
-    /* Modules have one scope from here on. What was each one's own is by now, but for the libraries
-     * that some bring along. */
+    /* Modules have one scope from here on. What was each one's own is by now, but for the shared
+     * libraries that they are linked against. */
     result = kiln_bake_check_sonames(ctx, bake);
     if (result == 0) {
-        result = kiln_bake_check_helpers(ctx, bake);
+        result = kiln_bake_check_scope(ctx, bake);
     }
     if (result < 0) {
         return result;

@@ -42,6 +42,7 @@ struct kiln_baked {
         needed; /* read: DT_NEEDED of the file, if it is linked against any library */
     const struct kiln_installed *origin; /* distributions; NULL: not known */
     struct kiln_strings own;             /* see struct kiln_isolation */
+    struct kiln_strings looked_for;      /* read: symbols that stay visible for its libraries */
     const struct kiln_sharing *sharing;  /* share; NULL: nothing is shared */
 };
 
@@ -100,6 +101,9 @@ const char *kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_
 /* Whether extensions that were isolated are to be isolated anew, with some variables of their own:
  * these are in their `own` and in BAKE's conflicts. */
 bool kiln_bake_find_conflicts(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Set *found to whether extensions that were isolated are to be isolated anew, with some symbols visible
+ * that shared libraries look for: these are in their `looked_for`. */
+int kiln_bake_find_looked_for(struct kiln_ctx *ctx, struct kiln_bake *bake, bool *found);
 /* Whether the standard library has a module of this NAME, which Python prefers. */
 bool kiln_bake_is_reserved(const struct kiln_bake *bake, const char *name);
 /* Take the libraries that are to be shared out of the extensions that use them. */
@@ -125,6 +129,8 @@ int kiln_bake_check_scope(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* The compiler driver for C or C++: the user's choice, else that for the Python's machine. */
 const char *
 kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus);
+/* Whether DRIVER adds the C++ run-time library by itself. */
+bool kiln_bake_is_cplusplus(const char *driver);
 /* Choose compiler driver and linker. */
 int kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Choose static or shared libpython, PIE or not, by trial. */

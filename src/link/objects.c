@@ -98,13 +98,16 @@ isolate(struct making *making, struct kiln_baked *extension)
     struct kiln_ctx *ctx = making->ctx;
     struct kiln_cache *cache = &making->reading->bake->cache;
     struct run *run = &making->reading->runs[making->number];
+    struct kiln_strings exports = {0};
+    kiln_strings_push_all(&ctx->arena, &exports, &making->reading->bake->options->exports);
+    kiln_strings_push_all(&ctx->arena, &exports, &extension->looked_for);
     const struct kiln_isolation as = {
         .name = extension->found->name,
         .init = making->reading->bake->python.init,
         .distribution = kiln_baked_get_distribution(ctx, extension),
         .own = &extension->own,
         .bound = extension->sharing == NULL ? NULL : &extension->sharing->bound,
-        .exports = &making->reading->bake->options->exports,
+        .exports = &exports,
     };
     if (extension->sharing != NULL) {
         return isolate_sharing(making, extension, &as);
@@ -257,8 +260,9 @@ kiln_bake_read(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return KILN_ERR_SYSTEM;
     }
     int result = read_all(ctx, &reading);
-    if (result == 0 && kiln_bake_find_conflicts(ctx, bake)) {
-        result = read_all(ctx, &reading);
+    bool again = result == 0 && kiln_bake_find_conflicts(ctx, bake), found = false;
+    if (result == 0) {
+        result = kiln_bake_find_looked_for(ctx, bake, &found);
     }
-    return result;
+    return result == 0 && (again || found) ? read_all(ctx, &reading) : result;
 }

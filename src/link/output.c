@@ -138,6 +138,17 @@ kiln_bake_is_disk_full(const char *text)
            strstr(text, "Bus error") != NULL;
 }
 
+static bool
+has_exports(const struct kiln_bake *bake)
+{
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        if (bake->modules.items[i].isolated.exported.count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int
 run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
 {
@@ -166,7 +177,7 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     }
     kiln_bake_push_archive(ctx, bake, &args);
     push_objects(ctx, bake, &args);
-    if (bake->options->exports.count > 0) {
+    if (has_exports(bake)) {
         kiln_strings_push(arena, &args, "-Wl,--export-dynamic");
     }
     kiln_strings_push(arena, &args, bake->data);

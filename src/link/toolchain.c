@@ -5,10 +5,10 @@
 #include "base/process.h"
 #include "link/bake.h"
 
-/* A driver that adds the C++ run-time library by itself: its name says so. */
-static bool
-is_cplusplus(const char *driver)
+bool
+kiln_bake_is_cplusplus(const char *driver)
 {
+    /* Its name says so. */
     return strstr(kiln_file_basename(driver), "++") != NULL;
 }
 
@@ -16,7 +16,7 @@ static bool
 needs_cplusplus(const struct kiln_bake *bake)
 {
     for (size_t i = 0; i < bake->modules.count; i++) {
-        if (is_cplusplus(bake->modules.items[i].fat.driver)) {
+        if (kiln_bake_is_cplusplus(bake->modules.items[i].fat.driver)) {
             return true;
         }
     }

@@ -1,0 +1,101 @@
+"""Functions of an extension that shared libraries look for: callbacks without registration, and what they define
+for others to replace."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from conftest import BUILD, run
+from extensions import MULTI_PHASE, extension
+
+LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")]
+
+
+def link(python, output, *args):
+    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args)
+
+
+def values(program, site, *names):
+    script = "import importlib, json; print(json.dumps([importlib.import_module(n).value() for n in %r]))"
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    return json.loads(run(program, "-c", script % (names,), env=env).stdout)
+
+
+def hooked(root, python, names, hook, static=False):
+    """Extensions NAMES, each with a hook() of its own and linked against one library, which calls hook() and has HOOK as
+    its declaration or definition."""
+    root.mkdir(exist_ok=True)
+    library = root / "libhelper.so"
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-Wl,-soname,libhelper.so",
+        input=f"{hook} int help(int x) {{ return hook(x); }}")
+    for number, name in enumerate(names, 1):
+        source = MULTI_PHASE.replace("#include <Python.h>", f"""#include <Python.h>
+int help(int x);
+{"static" if static else ""} int hook(int x) {{ return {number} * x; }}
+int (*volatile used)(int) = hook;
+""").replace("PyUnicode_FromString(VALUE)", "PyLong_FromLong(help(10))")
+        extension(root / "site", name, python, source=source, more=[library, f"-Wl,-rpath,{root}"])
+    return root / "site"
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+@pytest.mark.parametrize("hook", ["int hook(int x);", "int hook(int x) { return -x; }"], ids=["missing", "default"])
+def test_a_library_gets_the_function_of_its_extension(hook, linker, python, tmp_path):
+    site = hooked(tmp_path / "x", python, ["pkg.one"], hook)
+    link(python, tmp_path / "app", "--linker", linker, "--report", tmp_path / "report", site)
+    assert values(tmp_path / "app", site, "pkg.one") == values(python, site, "pkg.one") == [10]
+    module, = json.loads((tmp_path / "report").read_text())["modules"]
+    assert module["exports"] == ["hook"]
+
+
+def test_a_function_that_the_extension_keeps_to_itself_is_not_for_the_library(python, tmp_path):
+    site = hooked(tmp_path / "x", python, ["pkg.one"], "int hook(int x) { return -x; }", static=True)
+    link(python, tmp_path / "app", site)
+    assert values(tmp_path / "app", site, "pkg.one") == values(python, site, "pkg.one") == [-10]
+
+
+def test_of_two_extensions_with_the_function_the_first_counts_and_that_is_said(python, tmp_path):
+    site = hooked(tmp_path / "x", python, ["pkg.one", "pkg.two"], "int hook(int x) { return -x; }")
+    said = link(python, tmp_path / "app", site).stderr
+    assert "warning: pkg.one and pkg.two both define hook, which shared libraries of theirs look for" in said
+    # As files, the one that is imported first gives the library its function.
+    assert values(tmp_path / "app", site, "pkg.one", "pkg.two") == values(python, site, "pkg.one", "pkg.two") == [10, 10]
+
+
+# The library of C++ allocates with the one and the inline code of the extension frees with the other, or the other
+# way round: both must be the extension's.
+ALLOCATING = r"""
+#include <Python.h>
+#include <cstdlib>
+#include <new>
+#include <string>
+static long calls;
+void *operator new(std::size_t size) { calls++; return (char *)std::malloc(size + 16) + 16; }
+void operator delete(void *block) noexcept { if (block) std::free((char *)block - 16); }
+void operator delete(void *block, std::size_t) noexcept { operator delete(block); }
+static PyObject *
+value(PyObject *, PyObject *)
+{
+    {
+        std::string text(100, 'x');
+        text += text;
+        text.append(std::to_string(calls));
+        text.reserve(100000);
+    }
+    return PyBool_FromLong(calls > 2);
+}
+static PyMethodDef methods[] = {{"value", value, METH_NOARGS, nullptr}, {}};
+static PyModuleDef_Slot slots[] = {{0, nullptr}};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "x", nullptr, 0, methods, slots, nullptr, nullptr, nullptr};
+PyMODINIT_FUNC INIT(void) { return PyModuleDef_Init(&def); }
+"""
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_an_extension_with_an_operator_new_of_its_own_bakes(linker, python, tmp_path):
+    extension(tmp_path / "site", "one", python, source=ALLOCATING, compiler=BUILD / "kiln-c++", more=["-O2"],
+              before=["-x", "c++"])
+    link(python, tmp_path / "app", "--linker", linker, tmp_path / "site")
+    assert values(tmp_path / "app", tmp_path / "site", "one") == [True]

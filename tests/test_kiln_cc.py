@@ -4,6 +4,7 @@ import concurrent.futures
 import ctypes
 import hashlib
 import os
+import platform
 import re
 import resource
 import shutil
@@ -478,6 +479,23 @@ def test_the_cxx_driver_is_recorded(cc, work):
     assert not any("libstdc++" in path for path in fat.shared)
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the version is of x86-64")
+def test_a_version_of_a_function_of_the_c_library_can_be_asked_for(cc, work):
+    (work / "old.c").write_text("""
+        #include <string.h>
+        void *old_memcpy(void *, const void *, size_t);
+        __asm__(".symver old_memcpy,memcpy@GLIBC_2.2.5");
+        void *PyInit_ext(void) { static char to[3]; return old_memcpy(to, "ab", 3); }
+    """)
+    run("cc", "-fPIC", "-c", "old.c", cwd=work)
+    cc(work, "-shared", "old.o", "plain.o", "-o", "x.so")
+    fat = fat_section.read(work / "x.so")
+    assert fat.failure is None
+    (work / "x.o").write_bytes(fat.object)
+    assert "memcpy@GLIBC_2.2.5" in run("nm", "--undefined-only", work / "x.o").stdout
+    assert not any("libc" in library for library in fat.shared)
+
+
 def test_wrap_and_defsym_are_done(cc, work):
     (work / "wrapped.c").write_text("int __wrap_helper(void) { return 8; }\n")
     cc(work, "-shared", "-fPIC", "ext.c", "helper.c", "wrapped.c", "-Wl,--wrap=helper", "-Wl,--defsym,alias=helper",
@@ -505,11 +523,16 @@ def test_debug_information_goes_with_it_unless_the_link_strips(cc, work):
     (["x.ld"], "x.ld: a linker script with a layout"),
     (["-Wl,-init,helper"], "-init helper"),
     (["-Wl,-b,binary,ext.c,-b,elf64-x86-64"], "another format"),
+    (["-Wl,-z,execstack"], "an executable stack"),
+    (["alias.ld"], "alias.ld: a linker script that defines symbols"),
+    (["provide.ld"], "provide.ld: a linker script that defines symbols"),
 ])
 def test_the_reason_is_recorded_and_the_build_succeeds(args, reason, cc, work):
     default = run("ld", "--verbose", "-shared").stdout.split("=" * 50)[1]
     (work / "x.ld").write_text(default if args != ["x.ld"] else
                                "SECTIONS { .mine : { *(.mine) } }\n")
+    (work / "alias.ld").write_text("INPUT(plain.o)\nalias = helper;\n")
+    (work / "provide.ld").write_text("/* of libx */ PROVIDE_HIDDEN(alias = helper);\n")
     result = cc(work, "-shared", "ext.o", "helper.o", *args, "-o", "x.so", check=False)
     assert (result.returncode, result.stdout) == (0, "")
     fat = fat_section.read(work / "x.so")
@@ -517,6 +540,27 @@ def test_the_reason_is_recorded_and_the_build_succeeds(args, reason, cc, work):
     assert fat.object is None
     assert fat.inits == ["PyInit_ext"]
     assert load(work / "x.so")
+
+
+def test_a_script_that_only_says_what_to_link_is_followed(cc, work):
+    (work / "x.ld").write_text('/* a = b; */ OUTPUT_FORMAT(elf64-x86-64)\nVERSION { VERS_1 { global: PyInit_ext; }; }\n'
+                               'INPUT(plain.o "helper.o")\nEXTERN(helper)\n')
+    cc(work, "-shared", "ext.o", "x.ld", "-o", "x.so")
+    assert fat_section.read(work / "x.so").failure is None
+
+
+def test_a_function_of_bitcode_that_the_link_wraps_is_a_recorded_reason(cc, work):
+    if not (shutil.which("clang") and shutil.which("ld.lld")):
+        pytest.skip("no clang with lld")
+    (work / "wrapped.c").write_text("int __real_f(void); int __wrap_f(void) { return 1 + __real_f(); }\n"
+                                    "int f(void) { return 2; }\n")
+    (work / "calls.c").write_text("int f(void); void *PyInit_ext(void) { return (char *)0 + f(); }\n")
+    run("clang", "-fPIC", "-flto", "-O2", "-c", "wrapped.c", "calls.c", cwd=work)
+    env = {**os.environ, "KILN_CC": "clang"}
+    cc(work, "-shared", "-flto", "-fuse-ld=lld", "wrapped.o", "calls.o", "-Wl,--wrap=f", "-o", "x.so", env=env)
+    assert "--wrap=f wraps a function" in fat_section.read(work / "x.so").failure
+    cc(work, "-shared", "-flto", "-fuse-ld=lld", "wrapped.o", "calls.o", "-Wl,--wrap=g", "-o", "x.so", env=env)
+    assert fat_section.read(work / "x.so").failure is None
 
 
 def test_a_second_link_that_fails_is_a_recorded_reason(cc, work, tmp_path):

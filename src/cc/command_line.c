@@ -253,6 +253,11 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
         if (strcmp(given, "muldefs") == 0) {
             kiln_strings_add(arena, &line->combine, "--allow-multiple-definition");
         }
+        else if (strcmp(given, "execstack") == 0) {
+            set_obstacle(parser,
+                         "the link asks for an executable stack (-z execstack), which would "
+                         "make that of the whole program one: link without it");
+        }
         return true;
     case KILN_MEANS_STRIP:
         kiln_strings_add(arena, &line->combine, "--strip-debug");

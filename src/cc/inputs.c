@@ -221,6 +221,51 @@ sort_member(struct sorter *sorter, const struct kiln_trace_item *item)
     return 0;
 }
 
+/* The end of the comment, quoted name or pair of brackets that starts at AT of a script. */
+static size_t
+skip(struct kiln_span script, size_t at)
+{
+    const char *text = (const char *)script.ptr;
+    if (at + 1 < script.len && text[at] == '/' && text[at + 1] == '*') {
+        const char *end = memmem(text + at + 2, script.len - at - 2, "*/", 2);
+        return end == NULL ? script.len : (size_t)(end - text) + 2;
+    }
+    if (text[at] == '"') {
+        const char *end = memchr(text + at + 1, '"', script.len - at - 1);
+        return end == NULL ? script.len : (size_t)(end - text) + 1;
+    }
+    char open = text[at], close = open == '(' ? ')' : '}';
+    if (open != '(' && open != '{') {
+        return at + 1;
+    }
+    size_t depth = 0;
+    for (; at < script.len; at++) {
+        depth += text[at] == open;
+        depth -= text[at] == close;
+        if (depth == 0) {
+            return at + 1;
+        }
+    }
+    return script.len;
+}
+
+/* Whether SCRIPT, besides saying what to link, defines a symbol: `x = y;`, or `PROVIDE(x = y);`. */
+static bool
+defines_symbols(struct kiln_span script)
+{
+    static const char *const words[] = {"PROVIDE", "HIDDEN"}; /* PROVIDE_HIDDEN, too */
+    for (size_t at = 0; at < script.len; at = skip(script, at)) {
+        struct kiln_span rest;
+        kiln_span_slice(script, at, script.len - at, &rest);
+        if (script.ptr[at] == '=' || kiln_span_starts_with(rest, words[0], strlen(words[0])) ||
+            kiln_span_starts_with(rest, words[1], strlen(words[1])))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A script may only say what to link (libm.so does). */
 static int
 sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
@@ -230,6 +275,12 @@ sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
         return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
                          "%s: a linker script with a layout of its own, which cannot be kept in a "
                          "link with other extensions: link without it",
+                         path);
+    }
+    if (defines_symbols(bytes)) {
+        return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
+                         "%s: a linker script that defines symbols, which would be lost: define "
+                         "them in the sources, or by -Wl,--defsym",
                          path);
     }
     return 0;

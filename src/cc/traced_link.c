@@ -30,9 +30,36 @@ push_args(struct kiln_ctx *ctx, const char *tmpdir, bool as_file, const struct k
     return kiln_response_write(ctx, path, args);
 }
 
+/* Put the C library at the end of ARGS, behind a script that says nothing but where it begins; the
+ * value is the path of the script. */
+static const char *
+push_libc(struct kiln_ctx *ctx, const char *tmpdir, struct kiln_strings *args)
+{
+    const char *mark = kiln_arena_printf(&ctx->arena, "%s/end.ld", tmpdir);
+    push(ctx, args, "-fuse-ld=bfd");
+    push(ctx, args, mark);
+    push(ctx, args, "-lm");
+    push(ctx, args, "-lc");
+    return kiln_file_write(ctx, mark, kiln_span_of_string("/* the end */\n")) < 0 ? NULL : mark;
+}
+
+/* Take the item MARK and all behind it off TRACE. */
+static int
+cut(struct kiln_ctx *ctx, struct kiln_trace *trace, const char *mark)
+{
+    for (size_t i = 0; i < trace->count; i++) {
+        if (strcmp(trace->items[i].path, mark) == 0) {
+            trace->count = i;
+            return 0;
+        }
+    }
+    return kiln_fail(ctx, KILN_ERR_TOOL, "the linker's trace does not list %s", mark);
+}
+
+/* The link that is traced; with LIBC, against the C library as well. */
 static int
 run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
-    const struct kiln_command_line *line, const char *linker, struct kiln_trace *out)
+    const struct kiln_command_line *line, const char *linker, bool libc, struct kiln_trace *out)
 {
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
     if (tmpdir == NULL) {
@@ -55,6 +82,7 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     push(ctx, &args, "-Wl,--defsym=__dso_handle=_DYNAMIC");
     push(ctx, &args, "-Wl,--trace"); /* twice: GNU ld then lists archive members */
     push(ctx, &args, "-Wl,--trace");
+    const char *mark = libc ? push_libc(ctx, tmpdir, &args) : NULL;
 
     struct kiln_process process = {
         .out_mode = KILN_STREAM_CAPTURE,
@@ -69,7 +97,26 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     if (result == 0) {
         result = kiln_process_check(ctx, &process, "cannot repeat the link for its trace");
     }
-    return result == 0 ? kiln_trace_parse(ctx, process.out, out) : result;
+    if (result == 0) {
+        result = kiln_trace_parse(ctx, process.out, out);
+    }
+    return result == 0 && mark != NULL ? cut(ctx, out, mark) : result;
+}
+
+/* GNU ld does not leave a reference to a version of a symbol unresolved (memcpy@GLIBC_2.2.5, by
+ * .symver): if a link fails without the C library, it may be done with it. */
+static int
+run_either_way(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+               const struct kiln_command_line *line, struct kiln_trace *out)
+{
+    void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
+    ctx->say = NULL;
+    int result = run(ctx, compiler, line, NULL, false, out);
+    if (result < 0) {
+        result = run(ctx, compiler, line, NULL, true, out);
+    }
+    ctx->say = say;
+    return result < 0 ? run(ctx, compiler, line, NULL, false, out) : result; /* to say why */
 }
 
 static bool
@@ -134,7 +181,7 @@ kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     if (line->obstacle != NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s", line->obstacle);
     }
-    int result = run(ctx, compiler, line, NULL, out);
+    int result = run_either_way(ctx, compiler, line, out);
     if (result < 0) {
         return result;
     }
@@ -148,7 +195,7 @@ kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     struct kiln_trace exact;
     void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
     ctx->say = NULL;
-    result = run(ctx, compiler, line, "-fuse-ld=bfd", &exact);
+    result = run(ctx, compiler, line, "-fuse-ld=bfd", false, &exact);
     ctx->say = say;
     if (result == 0 && find_missing(line, &exact) == NULL) {
         *out = exact;

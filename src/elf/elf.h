@@ -57,6 +57,8 @@ void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
 /* Whether SYMBOL has a place: in a section, absolute, or common. */
 bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
+/* Whether the symbol table SHT_SYMTAB defines NAME for other objects. */
+bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
 
 /* Relocations of section TABLE (SHT_RELA) of a relocatable object. Their symbols (sh_link of the
  * section says of which table) exist, and so does the section that they are for (sh_info). */

@@ -256,3 +256,20 @@ kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, 
     kiln_elf_get_section(elf, table, &shdr);
     memcpy(out, elf->bytes.ptr + shdr.sh_offset + index * sizeof *out, sizeof *out);
 }
+
+bool
+kiln_elf_defines(const struct kiln_elf *elf, const char *name)
+{
+    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 0; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
+            strcmp(symbol.name, name) == 0)
+        {
+            return true;
+        }
+    }
+    return false;
+}

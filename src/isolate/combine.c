@@ -153,23 +153,6 @@ link_relocatable(struct kiln_combining *run, const char *shim, const char *out_p
     return result == 0 ? check_archives(run, (const char *)ld.out.ptr) : result;
 }
 
-static bool
-is_defined(const struct kiln_elf *elf, const char *name)
-{
-    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
-    for (size_t i = 0; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
-            strcmp(symbol.name, name) == 0)
-        {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The init symbols that were asked for must be in the result at PATH. */
 static int
 check_result(struct kiln_combining *run, const char *path)
@@ -182,7 +165,7 @@ check_result(struct kiln_combining *run, const char *path)
         result = kiln_elf_init(ctx, file.bytes, "the combined object", &elf);
     }
     for (size_t i = 0; result == 0 && i < run->inits.count; i++) {
-        if (!is_defined(&elf, run->inits.items[i])) {
+        if (!kiln_elf_defines(&elf, run->inits.items[i])) {
             const char *others = "";
             for (size_t k = 0; k < run->found.count; k++) {
                 others = kiln_arena_printf(&ctx->arena, "%s %s", others, run->found.items[k]);

@@ -163,6 +163,35 @@ kiln_lower_is_needed(enum kiln_object_kind kind)
     return kind == KILN_OBJECT_GCC_LTO || kind == KILN_OBJECT_LLVM_BITCODE;
 }
 
+/* --wrap=f is done by `ld -r`, to references between objects. An f in the bytecode has been called by
+ * all of it, or become part of its callers, by then; an lld that links the extension knows better. */
+static int
+check_wrapped(struct kiln_combining *run, const char *name, const char *lowered)
+{
+    static const char option[] = "--wrap=";
+    const struct kiln_strings *flags = &run->in->flags;
+    struct kiln_file file;
+    struct kiln_elf elf;
+    int result = kiln_file_map(run->ctx, lowered, &file);
+    if (result == 0) {
+        result = kiln_elf_init(run->ctx, file.bytes, name, &elf);
+    }
+    for (size_t i = 0; result == 0 && i < flags->count; i++) {
+        const char *flag = flags->items[i];
+        if (strncmp(flag, option, sizeof option - 1) == 0 &&
+            kiln_elf_defines(&elf, flag + sizeof option - 1))
+        {
+            result =
+                kiln_fail(run->ctx, KILN_ERR_INPUT,
+                          "%s: LLVM bitcode (-flto) of which %s wraps a function, which cannot "
+                          "be repeated after it is lowered; rebuild it without -flto",
+                          name, flag);
+        }
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
 /* Lower all inputs of KIND to one object in place of the first. */
 static int
 lower_kind(struct kiln_combining *run, enum kiln_object_kind kind)
@@ -185,7 +214,10 @@ lower_kind(struct kiln_combining *run, enum kiln_object_kind kind)
         kiln_strings_push(&run->ctx->arena, &objects, input->path);
     }
     run->inputs = rest;
-    return out == NULL ? 0 : kiln_lower(run->ctx, run->in->cc, kind, &objects, name, out);
+    int result = out == NULL ? 0 : kiln_lower(run->ctx, run->in->cc, kind, &objects, name, out);
+    return out != NULL && result == 0 && kind == KILN_OBJECT_LLVM_BITCODE
+               ? check_wrapped(run, name, out)
+               : result;
 }
 
 int

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import zipfile
 
@@ -317,6 +318,64 @@ def test_libraries_that_one_link_names_together_may_have_names_in_common(kiln, p
     kiln("link", "--python", python, "-o", tmp_path / "app", site)
     script = "import one, two; print(json.dumps([one.value(), two.value()]))"
     assert call(tmp_path / "app", site, script) == call(python, site, script) == [11, 11]
+
+
+@pytest.mark.parametrize("place", ["pkg", "pkg/lib"])
+def test_a_library_whose_file_could_be_an_extensions_is_none(place, kiln, python, tmp_path):
+    """Python takes every NAME.so for an extension, but only one with an init function is."""
+    site = tmp_path / "site"
+    (site / place).mkdir(parents=True)
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", site / place / "libhelper.so", "-Wl,-soname,libhelper.so",
+        input="int help(void) { return 7; }")
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint help(void);").replace(
+        "PyUnicode_FromString(VALUE)", "PyLong_FromLong(help())")
+    extension(site, "pkg.native", python, source=source,
+              more=[f"-L{site / place}", "-lhelper", "-Wl,-rpath,$ORIGIN" + place.removeprefix("pkg")])
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", site).stderr
+    assert "1 extension baked, 0 left as files" in said and "libhelper" not in said
+    assert call(tmp_path / "app", site, "import pkg.native; print(json.dumps(pkg.native.value()))") == 7
+    said = fails(kiln, tmp_path, site / place / "libhelper.so", python=python)
+    assert "it is a library, without an init function" in said
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the assembly is of x86-64")
+@pytest.mark.parametrize("linker", [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")])
+def test_addresses_in_read_only_sections_are_filled_in(linker, kiln, python, tmp_path):
+    """Tables of assembly, which GNU ld lets a shared object have (DT_TEXTREL)."""
+    table = """
+        .section .rodata
+        .p2align 3
+table:  .quad text
+text:   .asciz "from a table"
+        .text
+        .globl get
+        .type get, @function
+get:    leaq table(%rip), %rax
+        movq (%rax), %rax
+        ret
+        .section .note.GNU-stack, "", @progbits
+    """
+    run("as", "-o", tmp_path / "table.o", "-", input=table)
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nconst char *get(void);").replace("(VALUE)", "(get())")
+    extension(tmp_path / "site", "one", python, source=source, more=[tmp_path / "table.o"])
+    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
+    assert call(tmp_path / "app", tmp_path / "site", "import one; print(json.dumps(one.value()))") == "from a table"
+
+
+def test_an_option_of_another_compiler_is_named_with_module_and_remedy(kiln, python, tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("no clang")
+    site = tmp_path / "site"
+    env = {**os.environ, "KILN_CC": "clang"}
+    (tmp_path / "cc").write_text(f'#!/bin/sh\nKILN_CC=clang exec {BUILD / "kiln-cc"} "$@"\n')
+    (tmp_path / "cc").chmod(0o755)
+    path = extension(site, "one", python, compiler=tmp_path / "cc", more=["-fprofile-instr-generate"])
+    said = fails(kiln, tmp_path, site, python=python)
+    assert str(path) in said and "one was linked by " in said and "clang with -fprofile-instr-generate" in said
+    assert "KILN_CC" in said
+    kiln("link", "--python", python, "-o", tmp_path / "app", site, env=env)
+    env = {**env, "LLVM_PROFILE_FILE": os.devnull, "PYTHONPATH": str(site)}
+    assert run(tmp_path / "app", "-c", "import one; print(one.value())", env=env).stdout == "one\n"
 
 
 def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):

@@ -36,6 +36,7 @@ struct kiln_shared {
 struct kiln_baked {
     const struct kiln_found *found;
     const char *reason; /* why it cannot be baked; NULL: it can, and the rest is filled */
+    bool is_library;    /* read: no extension at all, though it has the name of one */
     struct kiln_fat fat;
     struct kiln_isolated isolated;
     struct kiln_strings

@@ -150,6 +150,29 @@ isolate(struct making *making, struct kiln_baked *extension)
     return result;
 }
 
+/* Whether BYTES, a shared object without a `.kiln` section, export no init function: a library, which
+ * has the name of an extension by chance. What cannot be read may be anything. */
+static bool
+is_library(struct kiln_span bytes)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    bool found = true;
+    if (kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
+        kiln_elf_init(&silent, bytes, "", &elf) == 0) {
+        size_t table = kiln_elf_find_type(&elf, SHT_DYNSYM);
+        size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
+        found = false;
+        for (size_t i = 1; !found && i < count; i++) {
+            struct kiln_elf_symbol symbol;
+            kiln_elf_get_symbol(&elf, table, i, &symbol);
+            found = kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name);
+        }
+    }
+    kiln_ctx_release(&silent);
+    return !found;
+}
+
 /* What the file, as it is installed, says of its libraries: their names, and where they are, may have
  * been changed since it was linked. */
 static void
@@ -186,14 +209,18 @@ read_extension(struct making *making, struct kiln_baked *extension)
     if (result == 0) {
         result = kiln_fat_read(ctx, file.bytes, found->path, &extension->fat, &is_fat);
     }
+    if (result == 0 && !is_fat && is_library(file.bytes)) {
+        extension->is_library = true;
+        extension->reason = "it is a library, without an init function (PyInit_...)";
+    }
     const struct kiln_machine *machine = making->reading->bake->python.machine;
-    if (result == 0 && extension->fat.machine != machine) {
+    if (result == 0 && !extension->is_library && extension->fat.machine != machine) {
         result =
             kiln_fail(ctx, KILN_ERR_INPUT,
                       "%s: made for the machine %s, but the Python for %s: compile it for that",
                       found->path, extension->fat.machine->name, machine->name);
     }
-    if (result == 0) {
+    if (result == 0 && !extension->is_library) {
         extension->reason =
             !is_fat ? "it was built without Kiln (see `kiln help pip`)" : extension->fat.failure;
         if (extension->reason == NULL) {

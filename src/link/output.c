@@ -108,11 +108,48 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_baked *module)
     return *text == '\0' ? " none" : text;
 }
 
+/* Whether a driver said in TEXT that it does not know ARG: gcc "unrecognized", clang "unsupported
+ * option" or "unknown argument", and the option behind it on the line. */
+static bool
+is_said_unknown(const char *text, const char *arg)
+{
+    static const char *const signs[] = {"unrecognized ", "unsupported option", "unknown argument"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        for (const char *hit = text; (hit = strstr(hit, signs[i])) != NULL; hit++) {
+            if (memmem(hit, strcspn(hit, "\n"), arg, strlen(arg)) != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The first option of a module's link that the driver does not know, as another compiler has it. */
+static int
+explain_option(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
+{
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const struct kiln_baked *module = &bake->modules.items[i];
+        for (size_t j = 0; j < module->fat.args.count; j++) {
+            const char *arg = module->fat.args.items[j];
+            if (arg[0] == '-' && is_said_unknown(text, arg)) {
+                return kiln_fail(
+                    ctx, KILN_ERR_INPUT,
+                    "%s: %s was linked by %s with %s, which %s does not know; let %s be that "
+                    "compiler, or leave it out",
+                    module->found->path, module->found->name, module->fat.driver, arg, bake->driver,
+                    kiln_bake_is_cplusplus(bake->driver) ? "KILN_CXX" : "KILN_CC");
+            }
+        }
+    }
+    return 0;
+}
+
 static int
 explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
 {
-    int result = 0;
-    for (size_t i = 0; i < bake->modules.count; i++) {
+    int result = explain_option(ctx, bake, text);
+    for (size_t i = 0; result == 0 && i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
         for (size_t j = 0; j < module->isolated.undefined.count; j++) {
             const char *symbol = module->isolated.undefined.items[j];
@@ -174,6 +211,9 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         /* Sections found by __start_ and __stop_ symbols are used, whatever --gc-sections says. */
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
+        /* Addresses in read-only sections (of assembly, as a rule) are what they are in the file:
+         * filled in at the start. The other linkers do that unasked. */
+        kiln_strings_push(arena, &args, "-Wl,-z,notext");
     }
     kiln_bake_push_archive(ctx, bake, &args);
     push_objects(ctx, bake, &args);

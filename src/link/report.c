@@ -208,7 +208,7 @@ put_files(FILE *stream, const struct kiln_bake *bake)
     fputs("],\n \"files\": [", stream);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
-        if (extension->reason != NULL) {
+        if (extension->reason != NULL && !extension->is_library) {
             fprintf(stream, "%s\n  {\"name\": ", separator);
             kiln_json_string(stream, extension->found->name);
             put_text(stream, "file", extension->found->path);

@@ -14,6 +14,9 @@ keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *exte
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s cannot be baked: %s", found->path,
                          found->name, extension->reason);
     }
+    if (extension->is_library) {
+        return 0;
+    }
     bake->kept++;
     kiln_say(ctx, KILN_NOTE, "%s stays a file: %s (%s)", found->name, extension->reason,
              found->path);
@@ -36,10 +39,12 @@ compare_files(const void *a, const void *b)
 static struct files
 sort_files(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
-    struct files files = {.count = bake->extensions.count};
-    files.items = kiln_arena_alloc(&ctx->arena, (files.count + 1) * sizeof *files.items);
-    for (size_t i = 0; i < files.count; i++) {
-        files.items[i] = bake->extensions.items[i].found;
+    struct files files = {0};
+    files.items = kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *files.items);
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        if (!bake->extensions.items[i].is_library) {
+            files.items[files.count++] = bake->extensions.items[i].found;
+        }
     }
     if (files.count > 0) {
         qsort(files.items, files.count, sizeof *files.items, compare_files);

@@ -925,6 +925,15 @@ def test_a_member_that_does_not_take_part_may_be_unusable(workshop):
     workshop.isolate("p.m", source, archive(workshop, nested=nested))
 
 
+@pytest.mark.parametrize("name", ["kiln_ctors_start", "kiln_text_end", "kiln_run_constructors", "kiln_start_PyInit_m"])
+def test_error_names_that_combining_uses(name, workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    other = workshop.compile("b.c", f"int {name} = 1;")
+    result = workshop.isolate("p.m", source, other, check=False)
+    assert_error(workshop, result, f"b.c.o: it defines {name}", "call it something else")
+    assert workshop.isolate("p.m", source, workshop.compile("b.c", f"static int {name} = 1; int *f(void) {{ return &{name}; }}"))
+
+
 @pytest.mark.parametrize("section, text", [(".preinit_array", "preinit_array"),
                                            (".init", "_init or _fini"),
                                            (".fini", "_init or _fini")])

@@ -44,6 +44,40 @@ find_section_problem(const GElf_Shdr *shdr, const char *name)
     return NULL;
 }
 
+/* Names that combining gives a meaning to: an object that defines one would take part in that. */
+static bool
+is_reserved(const char *name)
+{
+    static const char *const names[] = {
+        "kiln_ctors_start", "kiln_ctors_end", "kiln_dtors_start",      "kiln_dtors_end",
+        "kiln_text_start",  "kiln_text_end",  "kiln_run_constructors",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "kiln_start_", 11) == 0 && kiln_elf_is_init_symbol(name + 11);
+}
+
+static int
+check_names(struct kiln_ctx *ctx, const struct kiln_elf *elf)
+{
+    size_t count = elf->symtab == 0 ? 0 : kiln_elf_count_symbols(elf, elf->symtab);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, elf->symtab, i, &symbol);
+        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
+            is_reserved(symbol.name))
+        {
+            return kiln_fail(ctx, KILN_ERR_INPUT,
+                             "%s: it defines %s, a name that Kiln uses; call it something else",
+                             elf->name, symbol.name);
+        }
+    }
+    return 0;
+}
+
 int
 kiln_prepare_check(struct kiln_ctx *ctx, const struct kiln_elf *elf)
 {
@@ -55,7 +89,7 @@ kiln_prepare_check(struct kiln_ctx *ctx, const struct kiln_elf *elf)
             return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", elf->name, problem);
         }
     }
-    return 0;
+    return check_names(ctx, elf);
 }
 
 struct kiln_needs

@@ -362,6 +362,23 @@ get:    leaq table(%rip), %rax
     assert call(tmp_path / "app", tmp_path / "site", "import one; print(json.dumps(one.value()))") == "from a table"
 
 
+@pytest.mark.parametrize("linker", [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")])
+def test_what_does_not_move_with_the_program_stays_where_it_is(linker, kiln, python, tmp_path):
+    """Absolute symbols, and hidden ones that nobody defines, which are 0."""
+    (tmp_path / "blob").write_text("0123456789")
+    run("ld", "-r", "-b", "binary", "-z", "noexecstack", "-o", "blob.o", "blob", cwd=tmp_path)
+    source = MULTI_PHASE.replace("#include <Python.h>", """#include <Python.h>
+extern char _binary_blob_start[], _binary_blob_size[], given[];
+extern int missing(void) __attribute__((weak, visibility("hidden")));
+""").replace("PyUnicode_FromString(VALUE)", 'Py_BuildValue("s#nni", _binary_blob_start, (Py_ssize_t)4, (Py_ssize_t)_binary_blob_size, '
+                                            "(Py_ssize_t)given, missing != NULL)")
+    source = "#define PY_SSIZE_T_CLEAN\n" + source
+    extension(tmp_path / "site", "one", python, source=source, more=[tmp_path / "blob.o", "-Wl,--defsym=given=0x1234"])
+    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
+    script = "import one; print(json.dumps(one.value()))"
+    assert call(tmp_path / "app", tmp_path / "site", script) == call(python, tmp_path / "site", script) == ["0123", 10, 0x1234, 0]
+
+
 def test_an_option_of_another_compiler_is_named_with_module_and_remedy(kiln, python, tmp_path):
     if shutil.which("clang") is None:
         pytest.skip("no clang")

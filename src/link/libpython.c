@@ -120,7 +120,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
 
 /* Try the forms there are until one works, and leave it in BAKE. */
 static int
-choose(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *not_pic)
+choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
 {
     const struct kiln_python *python = &bake->python;
     enum kiln_libpython wanted = bake->options->libpython;
@@ -137,7 +137,7 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *not_pic)
             const char *why = NULL;
             bake->shared_libpython = shared;
             bake->pie = other ? !python->pie : python->pie;
-            if (bake->pie && not_pic != NULL) {
+            if (bake->pie && fixed) {
                 continue;
             }
             int result = try_link(ctx, bake, &works, &why);
@@ -162,22 +162,23 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *not_pic)
                      reason != NULL ? reason : "it is not installed", python->version);
 }
 
-/* The first module that can be in no position-independent executable; NULL if all can. */
-static const char *
-find_not_pic(const struct kiln_bake *bake)
+/* Whether the executable cannot be position-independent: a module has code that is not, or the linker
+ * is gold, which then moves with the program what does not move, absolute symbols (the size of a
+ * file that was made an object, say) and weak ones that nobody defines. */
+static bool
+has_fixed_place(const struct kiln_bake *bake)
 {
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        if (bake->modules.items[i].isolated.not_pic != NULL) {
-            return bake->modules.items[i].found->name;
-        }
+    bool found = strcmp(bake->linker, "gold") == 0;
+    for (size_t i = 0; !found && i < bake->modules.count; i++) {
+        found = bake->modules.items[i].isolated.not_pic != NULL;
     }
-    return NULL;
+    return found;
 }
 
 /* Where the outcome of the trials is remembered: a file called after all that they depend on, as far
  * as that can be told; NULL if there is no cache. */
 static const char *
-get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *not_pic)
+get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
 {
     const struct kiln_python *python = &bake->python;
     const char *path = NULL;
@@ -187,9 +188,9 @@ get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *not_p
     if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
         const char *const files[] = {python->static_library, python->shared_library,
                                      kiln_process_find(ctx, bake->driver, NULL)};
-        const char *text = kiln_arena_printf(
-            &ctx->arena, KILN_VERSION " %s %s %s %d %d %d", python->identity, bake->driver,
-            bake->linker, (int)bake->options->libpython, not_pic != NULL, python->pie);
+        const char *text = kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d",
+                                             python->identity, bake->driver, bake->linker,
+                                             (int)bake->options->libpython, fixed, python->pie);
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
             struct stat st;
             if (files[i] != NULL && stat(files[i], &st) == 0) {
@@ -238,13 +239,13 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     if (kiln_ctx_get_tmpdir(ctx) == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    const char *not_pic = find_not_pic(bake);
-    const char *memory = get_memory(ctx, bake, not_pic);
+    bool fixed = has_fixed_place(bake);
+    const char *memory = get_memory(ctx, bake, fixed);
     if (recall(memory, bake)) {
         say_choice(ctx, bake);
         return 0;
     }
-    int result = choose(ctx, bake, not_pic);
+    int result = choose(ctx, bake, fixed);
     if (result == 0) {
         say_choice(ctx, bake);
     }

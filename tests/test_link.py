@@ -305,6 +305,22 @@ def test_a_library_that_would_use_a_function_of_another_is_an_error(hides, bakes
         [1, 1 if hides == "weak" else 2]
 
 
+def test_libraries_that_libraries_bring_along_are_looked_at(kiln, python, tmp_path):
+    site = tmp_path / "site"
+    for number, name in enumerate(("one", "two"), 1):
+        extension_with_library(site, name, tmp_path / f"libouter{number}.so", python,
+                               f"int outer{number}(void) {{ return 0; }}", f"outer{number}")
+        inner = tmp_path / f"libinner{number}.so"
+        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", inner, f"-Wl,-soname,{inner.name}",
+            input=f"int parse(void) {{ return {number}; }} int inner{number}(void) {{ return parse(); }}")
+        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / f"libouter{number}.so", f"-Wl,-soname,libouter{number}.so",
+            "-x", "none", inner, "-Wl,-rpath,$ORIGIN",
+            input=f"int inner{number}(void); int outer{number}(void) {{ return inner{number}(); }}")
+    assert call(python, site, "import one, two; print(json.dumps([one.value(), two.value()]))") == [1, 2]
+    said = fails(kiln, tmp_path, site, python=python)
+    assert f"{tmp_path / 'libinner2.so'}: this library, which two is linked against, uses its parse" in said
+
+
 def test_libraries_that_one_link_names_together_may_have_names_in_common(kiln, python, tmp_path):
     site = tmp_path / "site"
     for number, name in enumerate(("one", "two"), 1):

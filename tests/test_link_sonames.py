@@ -128,3 +128,36 @@ def test_a_library_is_found_by_the_name_it_has_in_the_package(how, repaired, pyt
     result = link(python, tmp_path)
     assert result.returncode == 0, result.stderr
     assert values(tmp_path / "app", tmp_path) == values(python, tmp_path) == [7, 7]
+
+
+def nested(root, python, tags):
+    """A package whose library needs another one in its directory, which only the search path of the extension names."""
+    libs = root / "site" / "pkg.libs"
+    libs.mkdir(parents=True)
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", libs / "libinner.so", "-Wl,-soname,libinner.so",
+        input="int inner(void) { return 5; }")
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", libs / "libouter.so", "-Wl,-soname,libouter.so",
+        "-x", "none", libs / "libinner.so", input="int inner(void); int outer(void) { return inner(); }")
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint outer(void);").replace(
+        "PyUnicode_FromString(VALUE)", "PyLong_FromLong(outer())")
+    extension(root / "site", "pkg.native", python, source=source,
+              more=[f"-L{libs}", "-louter", f"-Wl,-rpath,$ORIGIN/../pkg.libs,{tags}", "-Wl,--allow-shlib-undefined"])
+    return root / "site"
+
+
+@pytest.mark.parametrize("linker", [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")])
+def test_a_search_path_that_holds_for_the_libraries_too_does_in_the_executable(linker, python, tmp_path):
+    site = nested(tmp_path, python, "--disable-new-dtags")
+    said = run(BUILD / "kiln", "link", "--python", python, "--linker", linker, "-o", tmp_path / "app", site).stderr
+    assert "warning" not in said
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    assert run(tmp_path / "app", "-c", "import pkg.native; print(pkg.native.value())", env=env).stdout == "5\n"
+
+
+def test_a_library_that_the_loader_will_not_find_is_a_warning(python, tmp_path):
+    site = nested(tmp_path, python, "--enable-new-dtags")
+    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", site).stderr
+    assert f"warning: {tmp_path / 'app'}: the dynamic loader does not find what it needs (libinner.so)" in said
+    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", site,
+               env={**os.environ, "LD_LIBRARY_PATH": str(site / "pkg.libs")}).stderr
+    assert "warning" not in said

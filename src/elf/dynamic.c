@@ -41,6 +41,7 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
         }
     }
     /* gABI: the latter is ignored if there is the former. */
+    out->is_rpath = runpath == NULL && rpath != NULL;
     runpath = runpath == NULL ? rpath : runpath;
     if (runpath != NULL) {
         kiln_strings_add_dirs(&ctx->arena, &out->rpaths, runpath);

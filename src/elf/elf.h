@@ -71,6 +71,7 @@ struct kiln_elf_dynamic {
     const char *soname;         /* NULL: it has none */
     struct kiln_strings needed; /* the libraries it needs, by name */
     struct kiln_strings rpaths; /* DT_RUNPATH, or else DT_RPATH; unexpanded ($ORIGIN) */
+    bool is_rpath;              /* the latter, which holds for what the libraries need, too */
 };
 void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                            struct kiln_elf_dynamic *out);

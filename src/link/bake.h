@@ -40,7 +40,8 @@ struct kiln_baked {
     struct kiln_fat fat;
     struct kiln_isolated isolated;
     struct kiln_strings
-        needed; /* read: DT_NEEDED of the file, if it is linked against any library */
+        needed;    /* read: DT_NEEDED of the file, if it is linked against any library */
+    bool is_rpath; /* read: the search path of the file holds for what its libraries need, too */
     const struct kiln_installed *origin; /* distributions; NULL: not known */
     struct kiln_strings own;             /* see struct kiln_isolation */
     struct kiln_strings looked_for;      /* read: symbols that stay visible for its libraries */
@@ -123,6 +124,10 @@ kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, co
 /* The shared libraries of MODULE's link that it would find so; they are added to ALL. */
 struct kiln_strings kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
                                             struct kiln_strings *all);
+/* The library NAME as the library at the path LIBRARY would find it in RPATH of its own: the path, links
+ * resolved, or NULL. */
+const char *kiln_library_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
+                                     const char *name);
 /* A name that the dynamic loader knows libraries by must not be that of two different ones. */
 int kiln_bake_check_sonames(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* What a module or a library takes from its own libraries must not come from another's instead. */
@@ -144,6 +149,9 @@ int kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake);
 int kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Link it all and put the result into place. */
 int kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake);
+
+/* Warn of libraries that the dynamic loader will not find. */
+void kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 
 /* The name of the file that --split-debug writes beside OUTPUT. */
 const char *kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output);

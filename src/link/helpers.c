@@ -84,3 +84,20 @@ kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
     }
     return helpers;
 }
+
+const char *
+kiln_library_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
+                         const char *name)
+{
+    const char *dir = kiln_file_dirname(ctx, library);
+    const char *rest = strncmp(rpath, "$ORIGIN", 7) == 0     ? rpath + 7
+                       : strncmp(rpath, "${ORIGIN}", 9) == 0 ? rpath + 9
+                                                             : NULL;
+    const char *path = rest != NULL    ? kiln_arena_printf(&ctx->arena, "%s%s/%s", dir, rest, name)
+                       : *rpath == '/' ? kiln_arena_printf(&ctx->arena, "%s/%s", rpath, name)
+                                       : NULL;
+    char *real = path == NULL ? NULL : realpath(path, NULL);
+    path = real == NULL ? NULL : kiln_arena_strdup(&ctx->arena, real);
+    free(real);
+    return path;
+}

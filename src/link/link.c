@@ -117,6 +117,7 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
     say_result(ctx, bake);
+    kiln_bake_check_loading(ctx, bake);
     return kiln_bake_report(ctx, bake);
 }
 

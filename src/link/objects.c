@@ -187,6 +187,7 @@ read_needed(struct kiln_ctx *ctx, struct kiln_span bytes, struct kiln_baked *ext
         kiln_elf_read_dynamic(ctx, &elf, &dynamic);
         extension->needed = dynamic.needed;
         extension->fat.rpaths = dynamic.rpaths;
+        extension->is_rpath = dynamic.is_rpath;
     }
     kiln_ctx_release(&silent);
 }

@@ -52,6 +52,9 @@ push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_st
             kiln_strings_add(&ctx->arena, &seen,
                              kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s",
                                                expanded != NULL ? expanded : rpath));
+            if (module->is_rpath) {
+                kiln_strings_add(&ctx->arena, &seen, "-Wl,--disable-new-dtags");
+            }
         }
     }
     kiln_strings_push_all(&ctx->arena, argv, &seen);

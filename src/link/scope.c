@@ -4,7 +4,7 @@
  * do these. An executable has one scope for all, in which the first library wins. Where that would be
  * another library than in the file, for what a module needs or for what a library takes from itself,
  * the two packages cannot be in one executable. Looked at are the libraries that the links of the
- * modules named; not those which these bring along. */
+ * modules named, and those that these find by a search path of their own. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +18,7 @@ struct library {
         *soname; /* what the dynamic loader knows it by: of those of one name, it takes one */
     const char *module; /* the first one that is linked against it */
     bool has_versions;
+    struct kiln_strings needed, rpaths;
 };
 
 /* A name that a library exports. */
@@ -86,6 +87,39 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct scope 
     }
 }
 
+static bool
+has(const struct uses *uses, size_t library)
+{
+    for (size_t i = 0; i < uses->count; i++) {
+        if (uses->items[i] == library) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever uses LIBRARY uses what it needs. */
+static void
+add_needed(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct scope *scope, size_t library)
+{
+    const struct library at = scope->libraries.items[library]; /* the list may move */
+    for (size_t i = 0; i < at.needed.count; i++) {
+        const char *path = NULL;
+        for (size_t k = 0; path == NULL && k < at.rpaths.count; k++) {
+            path = kiln_library_find_needed(ctx, at.path, at.rpaths.items[k], at.needed.items[i]);
+        }
+        if (path == NULL || is_libpython(path)) {
+            continue;
+        }
+        size_t needed = add_library(scope, path, at.module);
+        for (size_t k = 0; k < bake->modules.count; k++) {
+            if (has(&scope->uses[k], library) && !has(&scope->uses[k], needed)) {
+                *KILN_ARENA_PUSH(&scope->arena, &scope->uses[k]) = needed;
+            }
+        }
+    }
+}
+
 static int
 add_exports(struct kiln_ctx *ctx, struct scope *scope, size_t library)
 {
@@ -102,6 +136,8 @@ add_exports(struct kiln_ctx *ctx, struct scope *scope, size_t library)
             struct kiln_elf_dynamic dynamic;
             kiln_elf_read_dynamic(ctx, &elf, &dynamic);
             at->soname = dynamic.soname;
+            at->needed = dynamic.needed;
+            at->rpaths = dynamic.rpaths;
             kiln_elf_mark_named(&elf, table, named, count);
             at->has_versions = kiln_elf_find_type(&elf, SHT_GNU_verdef) != 0;
         }
@@ -131,11 +167,12 @@ compare(const void *a, const void *b)
 }
 
 static int
-read_exports(struct kiln_ctx *ctx, struct scope *scope)
+read_exports(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct scope *scope)
 {
     int result = 0;
-    for (size_t i = 0; result == 0 && i < scope->libraries.count; i++) {
+    for (size_t i = 0; result == 0 && i < scope->libraries.count; i++) { /* it grows */
         result = add_exports(ctx, scope, i);
+        add_needed(ctx, bake, scope, i);
     }
     if (scope->exports.count > 0) {
         qsort(scope->exports.items, scope->exports.count, sizeof *scope->exports.items, compare);
@@ -233,17 +270,6 @@ check_module(struct kiln_ctx *ctx, const struct kiln_baked *module, const struct
     return 0;
 }
 
-static bool
-has(const struct uses *uses, size_t library)
-{
-    for (size_t i = 0; i < uses->count; i++) {
-        if (uses->items[i] == library) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether some module is linked against both libraries, so that they are in one scope anyway. */
 static bool
 are_together(const struct kiln_bake *bake, const struct scope *scope, size_t one, size_t other)
@@ -291,7 +317,7 @@ kiln_bake_check_scope(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
     struct scope scope = {0};
     list_libraries(ctx, bake, &scope);
-    int result = scope.libraries.count < 2 ? 0 : read_exports(ctx, &scope);
+    int result = scope.libraries.count < 2 ? 0 : read_exports(ctx, bake, &scope);
     if (result == 0 && scope.exports.count > 0) {
         for (size_t i = 0; i < bake->modules.count; i++) {
             int failed = check_module(ctx, &bake->modules.items[i], &scope.uses[i], &scope);

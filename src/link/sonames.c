@@ -62,23 +62,13 @@ add(struct kiln_ctx *ctx, struct libraries *libraries, const char *path, const c
 static const char *
 find_needed(struct kiln_ctx *ctx, const struct library *library, const char *name)
 {
-    for (size_t i = 0; i < library->rpaths.count; i++) {
-        const char *rpath = library->rpaths.items[i];
-        const char *rest = strncmp(rpath, "$ORIGIN", 7) == 0     ? rpath + 7
-                           : strncmp(rpath, "${ORIGIN}", 9) == 0 ? rpath + 9
-                                                                 : NULL;
-        const char *path =
-            rest == NULL ? NULL
-                         : kiln_arena_printf(&ctx->arena, "%s%s/%s",
-                                             kiln_file_dirname(ctx, library->path), rest, name);
-        char *real = path == NULL ? NULL : realpath(path, NULL);
-        if (real != NULL) {
-            path = kiln_arena_strdup(&ctx->arena, real);
-            free(real);
-            return path;
+    const char *path = NULL;
+    for (size_t i = 0; path == NULL && i < library->rpaths.count; i++) {
+        if (library->rpaths.items[i][0] != '/') {
+            path = kiln_library_find_needed(ctx, library->path, library->rpaths.items[i], name);
         }
     }
-    return NULL;
+    return path;
 }
 
 static void

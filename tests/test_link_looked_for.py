@@ -99,3 +99,61 @@ def test_an_extension_with_an_operator_new_of_its_own_bakes(linker, python, tmp_
               before=["-x", "c++"])
     link(python, tmp_path / "app", "--linker", linker, tmp_path / "site")
     assert values(tmp_path / "app", tmp_path / "site", "one") == [True]
+
+
+# A library that comes with C++ extensions, and what both have of a header: one registry for all, they think.
+HEADER = r"""
+#include <string>
+struct Registry { static inline int calls = 0; };
+inline std::string &names() { static std::string all; return all; }
+int add(const char *name);
+"""
+REGISTERING = r"""
+#include <Python.h>
+#include "registry.h"
+static PyObject *
+value(PyObject *, PyObject *)
+{
+    int before = add(VALUE);
+    names() += "!";
+    Registry::calls += 10;
+    return Py_BuildValue("isi", before, names().c_str(), Registry::calls);
+}
+""" + ALLOCATING[ALLOCATING.index("static PyMethodDef"):]
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_variables_of_a_header_are_one_for_a_library_and_its_extensions(compiler, linker, python, tmp_path):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    (tmp_path / "registry.h").write_text(HEADER)
+    run(compiler, "-shared", "-fPIC", "-std=c++17", "-x", "c++", "-", "-o", tmp_path / "libregistry.so",
+        f"-I{tmp_path}", "-Wl,-soname,libregistry.so",
+        input='#include "registry.h"\nint add(const char *name) { names() += name; return ++Registry::calls; }')
+    (tmp_path / "cxx").write_text(f'#!/bin/sh\nKILN_CXX={compiler} exec {BUILD / "kiln-c++"} "$@"\n')
+    (tmp_path / "cxx").chmod(0o755)
+    for name in "one", "two":
+        extension(tmp_path / "site", name, python, source=REGISTERING, compiler=tmp_path / "cxx",
+                  before=["-x", "c++", "-std=c++17", f"-I{tmp_path}"],
+                  more=["-x", "none", tmp_path / "libregistry.so", f"-Wl,-rpath,{tmp_path}"])
+    link(python, tmp_path / "app", "--linker", linker, tmp_path / "site")
+    # As files: clang's variables are one for the library and the first extension, g++'s for the process.
+    assert values(python, tmp_path / "site", "one") == [[1, "one!", 11]]
+    assert values(tmp_path / "app", tmp_path / "site", "one", "two") == [[1, "one!", 11], [12, "one!two!", 22]]
+
+
+def test_a_function_that_a_shared_library_looks_for_cannot_be_shared(python, tmp_path):
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / "libhelper.so", "-Wl,-soname,libhelper.so",
+        input="int hook(int x); int help(int x) { return hook(x); }")
+    run("cc", "-c", "-fPIC", "-x", "c", "-", "-o", tmp_path / "hook.o", input="int hook(int x) { return x + 1; }")
+    run("ar", "rcs", tmp_path / "libhook.a", tmp_path / "hook.o")
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint help(int x), hook(int x);").replace(
+        "PyUnicode_FromString(VALUE)", "PyLong_FromLong(help(10) + hook(20))")
+    for name in "one", "two":
+        extension(tmp_path / "site", name, python, source=source,
+                  more=[tmp_path / "libhook.a", tmp_path / "libhelper.so", f"-Wl,-rpath,{tmp_path}"])
+    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", "--share", "libhook.a", tmp_path / "site",
+               check=False)
+    assert said.returncode == 1 and "one cannot share libhook.a: a shared library looks for its hook" in said.stderr
+    assert not (tmp_path / "app").exists()

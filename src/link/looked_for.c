@@ -1,10 +1,12 @@
 /* What shared libraries look for in the extension that is linked against them: functions that they
- * leave undefined, or define for extensions to replace (an error handler, operator new).
+ * leave undefined, or define for extensions to replace (an error handler, operator new), and C++'s
+ * inline and static variables that both define and are to have one of.
  *
- * In a file of its own an extension exports such a function, and its libraries find it. Isolated, it
- * has another name and is hidden; so it stays visible, as if --export had named it. A program has one
- * function of a name: if several extensions define it, their libraries get that of the first. As files,
- * they would get that of the one that is imported first. What the C library defines is found there
+ * In a file of its own an extension exports such a symbol, and its libraries find it. Isolated, it has
+ * another name and is hidden; so it stays visible, as if --export had named it. A program has one of a
+ * name: if several extensions define a function, their libraries get that of the first. As files, they
+ * would get that of the one that is imported first. Variables of C++, which are weak, become one for
+ * the library and all extensions that are linked against it. What the C library defines is found there
  * first, by files too. */
 #include <stdlib.h>
 
@@ -30,9 +32,9 @@ struct looking {
     const char *cplusplus; /* the path of C++'s own library; NULL: not known */
     struct library c;      /* what the C library defines */
     struct found {
-        struct kiln_strings libraries,
-            names; /* the extension's libraries; what they look for in it */
-    } * found;     /* one for each extension */
+        struct kiln_strings libraries;   /* the extension's libraries */
+        struct kiln_strings names, weak; /* what they look for in it */
+    } * found;                           /* one for each extension */
 };
 
 static int
@@ -152,18 +154,34 @@ list_libraries(struct kiln_ctx *ctx, struct looking *looking)
 }
 
 static bool
-is_looked_for(const struct looking *looking, const struct found *found, const char *name)
+is_looked_for(const struct looking *looking, const struct found *found, const char *name,
+              bool is_weak)
 {
     for (size_t i = 0; i < found->libraries.count; i++) {
-        if (has_name(find_library(looking, found->libraries.items[i]), name)) {
+        /* C++'s own library is there before most extensions are, and has found its own. */
+        const char *path = found->libraries.items[i];
+        if (is_weak && strncmp(kiln_file_basename(path), "libstdc++.so", 12) == 0) {
+            continue;
+        }
+        if (has_name(find_library(looking, path), name)) {
             return !has_name(&looking->c, name);
         }
     }
     return false;
 }
 
-/* What the libraries of one extension look for in it. Inline functions and templates of C++, which
- * are weak, are in any number of objects and alike. */
+/* Whether SYMBOL, which an extension exports, makes a difference to who finds it. Inline functions of
+ * C++, which are weak, are in any number of objects and alike; variables are not. */
+static bool
+matters(const struct kiln_elf_symbol *symbol)
+{
+    unsigned type = GELF_ST_TYPE(symbol->sym.st_info);
+    return kiln_elf_is_defined(symbol) && (GELF_ST_BIND(symbol->sym.st_info) == STB_GLOBAL ||
+                                           (GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL &&
+                                            (type == STT_OBJECT || type == STT_TLS)));
+}
+
+/* What the libraries of one extension look for in it. */
 static int
 look_into(struct kiln_ctx *ctx, size_t index, void *arg)
 {
@@ -180,10 +198,9 @@ look_into(struct kiln_ctx *ctx, size_t index, void *arg)
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
-            if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) == STB_GLOBAL &&
-                is_looked_for(looking, found, symbol.name))
-            {
-                kiln_strings_push(&ctx->arena, &found->names,
+            bool is_weak = GELF_ST_BIND(symbol.sym.st_info) != STB_GLOBAL;
+            if (matters(&symbol) && is_looked_for(looking, found, symbol.name, is_weak)) {
+                kiln_strings_push(&ctx->arena, is_weak ? &found->weak : &found->names,
                                   kiln_arena_strdup(&ctx->arena, symbol.name));
             }
         }
@@ -192,36 +209,64 @@ look_into(struct kiln_ctx *ctx, size_t index, void *arg)
     return result;
 }
 
-/* Let each name be one extension's. */
-static bool
-settle(struct kiln_ctx *ctx, struct looking *looking)
+static void
+keep(struct kiln_ctx *ctx, struct kiln_baked *extension, const char *name)
+{
+    kiln_strings_push(&ctx->arena, &extension->looked_for, name);
+    kiln_say(ctx, KILN_DETAIL, "%s: %s stays visible, a shared library looks for it",
+             extension->found->name, name);
+}
+
+/* A name may be one that EXTENSION has together with others. */
+static int
+check_sharing(struct kiln_ctx *ctx, const struct kiln_baked *extension, const char *name)
+{
+    const struct kiln_sharing *sharing = extension->sharing;
+    for (size_t i = 0; sharing != NULL && i < sharing->bound.count; i++) {
+        if (strcmp(sharing->bound.items[i].name, name) == 0) {
+            return kiln_fail(ctx, KILN_ERR_INPUT,
+                             "%s cannot share %s: a shared library looks for its %s; leave it "
+                             "private",
+                             extension->found->name, sharing->libraries.items[0], name);
+        }
+    }
+    return 0;
+}
+
+/* Let each function be one extension's. */
+static int
+settle(struct kiln_ctx *ctx, struct looking *looking, bool *any)
 {
     struct kiln_bake *bake = looking->bake;
     struct kiln_strings taken = {0}, by = {0};
-    for (size_t i = 0; i < bake->extensions.count; i++) {
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < bake->extensions.count; i++) {
         struct kiln_baked *extension = &bake->extensions.items[i];
-        for (size_t k = 0; k < looking->found[i].names.count; k++) {
-            const char *name = looking->found[i].names.items[k];
+        const struct found *found = &looking->found[i];
+        for (size_t k = 0; k < found->weak.count; k++) {
+            keep(ctx, extension, found->weak.items[k]);
+        }
+        for (size_t k = 0; result == 0 && k < found->names.count; k++) {
+            const char *name = found->names.items[k];
             size_t at = 0;
             while (at < taken.count && strcmp(taken.items[at], name) != 0) {
                 at++;
             }
-            if (at < taken.count) {
-                kiln_say(ctx, KILN_WARNING,
-                         "%s and %s both define %s, which shared libraries of theirs look for: "
-                         "these will use that of %s; if that is not as good, leave one of the two "
-                         "out",
-                         by.items[at], extension->found->name, name, by.items[at]);
+            result = check_sharing(ctx, extension, name);
+            if (at == taken.count) {
+                kiln_strings_push(&ctx->arena, &taken, name);
+                kiln_strings_push(&ctx->arena, &by, extension->found->name);
+                keep(ctx, extension, name);
                 continue;
             }
-            kiln_strings_push(&ctx->arena, &taken, name);
-            kiln_strings_push(&ctx->arena, &by, extension->found->name);
-            kiln_strings_push(&ctx->arena, &extension->looked_for, name);
-            kiln_say(ctx, KILN_DETAIL, "%s: %s stays visible, a shared library looks for it",
-                     extension->found->name, name);
+            kiln_say(ctx, KILN_WARNING,
+                     "%s and %s both define %s, which shared libraries of theirs look for: these "
+                     "will use that of %s; if that is not as good, leave one of the two out",
+                     by.items[at], extension->found->name, name, by.items[at]);
         }
+        *any = *any || extension->looked_for.count > 0;
     }
-    return taken.count > 0;
+    return result;
 }
 
 int
@@ -235,7 +280,7 @@ kiln_bake_find_looked_for(struct kiln_ctx *ctx, struct kiln_bake *bake, bool *fo
     *found = false;
     if (looking.libraries.count > 0) {
         result = kiln_parallel_run(ctx, "look", bake->extensions.count, look_into, &looking);
-        *found = result == 0 && settle(ctx, &looking);
+        result = result < 0 ? result : settle(ctx, &looking, found);
     }
     kiln_arena_release(&looking.arena);
     return result;

@@ -64,6 +64,17 @@ def test_of_two_extensions_with_the_function_the_first_counts_and_that_is_said(p
     assert values(tmp_path / "app", site, "pkg.one", "pkg.two") == values(python, site, "pkg.one", "pkg.two") == [10, 10]
 
 
+def test_who_takes_the_function_from_a_library_does_not_get_that_of_another_extension(python, tmp_path):
+    """As with a static copy of zlib in one extension, and zlib itself for all others."""
+    site = hooked(tmp_path, python, ["one"], "int hook(int x) { return -x; }")
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint hook(int x);").replace(
+        "PyUnicode_FromString(VALUE)", "PyLong_FromLong(hook(10))")
+    extension(site, "two", python, source=source, more=[tmp_path / "libhelper.so", f"-Wl,-rpath,{tmp_path}"])
+    said = link(python, tmp_path / "app", site).stderr
+    assert "warning: one defines hook, which shared libraries of it look for, but two takes that from a library" in said
+    assert values(tmp_path / "app", site, "two") == values(python, site, "two") == [-10]
+
+
 # The library of C++ allocates with the one and the inline code of the extension frees with the other, or the other
 # way round: both must be the extension's.
 ALLOCATING = r"""

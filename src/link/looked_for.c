@@ -16,10 +16,10 @@
 #include "elf/elf.h"
 #include "link/bake.h"
 
-/* A library, and the names that it looks for. */
+/* A library, the names that it looks for, and those that it defines; both sorted. */
 struct library {
     const char *path;
-    struct kiln_strings names; /* sorted */
+    struct kiln_strings names, defined;
 };
 
 struct looking {
@@ -30,7 +30,7 @@ struct looking {
         size_t count, capacity;
     } libraries;
     const char *cplusplus; /* the path of C++'s own library; NULL: not known */
-    struct library c;      /* what the C library defines */
+    struct library c;      /* the C library */
     struct found {
         struct kiln_strings libraries;   /* the extension's libraries */
         struct kiln_strings names, weak; /* what they look for in it */
@@ -44,16 +44,23 @@ compare(const void *a, const void *b)
 }
 
 static bool
-has_name(const struct library *library, const char *name)
+has_name(const struct kiln_strings *names, const char *name)
 {
-    return library->names.count > 0 &&
-           bsearch(&name, library->names.items, library->names.count, sizeof name, compare) != NULL;
+    return names->count > 0 &&
+           bsearch(&name, names->items, names->count, sizeof name, compare) != NULL;
 }
 
-/* Read the names that LIBRARY looks for, or, for the C library, those that it defines. A library
- * that cannot be read has none: the linker will say it. */
 static void
-read_names(struct looking *looking, struct library *library, bool defined)
+sort(struct kiln_strings *names)
+{
+    if (names->count > 0) {
+        qsort(names->items, names->count, sizeof *names->items, compare);
+    }
+}
+
+/* Read the names of LIBRARY. One that cannot be read has none: the linker will say it. */
+static void
+read_names(struct looking *looking, struct library *library)
 {
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_file file;
@@ -69,17 +76,20 @@ read_names(struct looking *looking, struct library *library, bool defined)
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
-            if (GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
-                (defined ? kiln_elf_is_defined(&symbol) : named[i]))
-            {
-                kiln_strings_push(&looking->arena, &library->names,
-                                  kiln_arena_strdup(&looking->arena, symbol.name));
+            if (GELF_ST_BIND(symbol.sym.st_info) == STB_LOCAL) {
+                continue;
+            }
+            const char *name = kiln_arena_strdup(&looking->arena, symbol.name);
+            if (named[i]) {
+                kiln_strings_push(&looking->arena, &library->names, name);
+            }
+            if (kiln_elf_is_defined(&symbol)) {
+                kiln_strings_push(&looking->arena, &library->defined, name);
             }
         }
     }
-    if (library->names.count > 0) {
-        qsort(library->names.items, library->names.count, sizeof *library->names.items, compare);
-    }
+    sort(&library->names);
+    sort(&library->defined);
     kiln_file_release(&file);
     kiln_ctx_release(&silent);
 }
@@ -121,7 +131,7 @@ add_library(struct looking *looking, size_t extension, const char *path)
     if (find_library(looking, path) == NULL) {
         struct library *library = KILN_ARENA_PUSH(&looking->arena, &looking->libraries);
         *library = (struct library){.path = path};
-        read_names(looking, library, false);
+        read_names(looking, library);
     }
 }
 
@@ -149,8 +159,15 @@ list_libraries(struct kiln_ctx *ctx, struct looking *looking)
     }
     looking->c.path = looking->libraries.count == 0 ? NULL : ask_driver(ctx, bake, "libc.so.6");
     if (looking->c.path != NULL) {
-        read_names(looking, &looking->c, true);
+        read_names(looking, &looking->c);
     }
+}
+
+/* Whether PATH is C++'s own library. */
+static bool
+is_cplusplus(const char *path)
+{
+    return strncmp(kiln_file_basename(path), "libstdc++.so", 12) == 0;
 }
 
 static bool
@@ -160,11 +177,11 @@ is_looked_for(const struct looking *looking, const struct found *found, const ch
     for (size_t i = 0; i < found->libraries.count; i++) {
         /* C++'s own library is there before most extensions are, and has found its own. */
         const char *path = found->libraries.items[i];
-        if (is_weak && strncmp(kiln_file_basename(path), "libstdc++.so", 12) == 0) {
+        if (is_weak && is_cplusplus(path)) {
             continue;
         }
-        if (has_name(find_library(looking, path), name)) {
-            return !has_name(&looking->c, name);
+        if (has_name(&find_library(looking, path)->names, name)) {
+            return !has_name(&looking->c.defined, name);
         }
     }
     return false;
@@ -233,6 +250,26 @@ check_sharing(struct kiln_ctx *ctx, const struct kiln_baked *extension, const ch
     return 0;
 }
 
+/* The first extension but OWNER that takes NAME from a library of its own: with NAME visible it would
+ * get the owner's. (Not so C++'s own functions: they are replaced for all.) */
+static const struct kiln_baked *
+find_other_user(const struct looking *looking, size_t owner, const char *name)
+{
+    const struct kiln_baked_list *extensions = &looking->bake->extensions;
+    for (size_t i = 0; i < extensions->count; i++) {
+        const struct kiln_strings *libraries = &looking->found[i].libraries;
+        for (size_t k = 0; i != owner && k < libraries->count; k++) {
+            if (!is_cplusplus(libraries->items[k]) &&
+                kiln_strings_contain(&extensions->items[i].isolated.undefined, name) &&
+                has_name(&find_library(looking, libraries->items[k])->defined, name))
+            {
+                return &extensions->items[i];
+            }
+        }
+    }
+    return NULL;
+}
+
 /* Let each function be one extension's. */
 static int
 settle(struct kiln_ctx *ctx, struct looking *looking, bool *any)
@@ -251,6 +288,15 @@ settle(struct kiln_ctx *ctx, struct looking *looking, bool *any)
             size_t at = 0;
             while (at < taken.count && strcmp(taken.items[at], name) != 0) {
                 at++;
+            }
+            const struct kiln_baked *other = find_other_user(looking, i, name);
+            if (other != NULL) {
+                kiln_say(ctx, KILN_WARNING,
+                         "%s defines %s, which shared libraries of it look for, but %s takes that "
+                         "from a library: so will they; if that is not as good, leave one of the "
+                         "two out",
+                         extension->found->name, name, other->found->name);
+                continue;
             }
             result = check_sharing(ctx, extension, name);
             if (at == taken.count) {

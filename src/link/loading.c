@@ -34,7 +34,9 @@ kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     struct kiln_process program = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
     const char *path = kiln_file_absolute(ctx, bake->options->output);
     kiln_strings_push(&silent.arena, &program.argv, path);
-    /* ld.so(8): it then lists the libraries, and runs nothing of the program. */
+    /* ld.so(8): it then lists the libraries, and runs nothing of the program. A loader that does not
+     * know this runs it, but no further than its version. */
+    kiln_strings_push(&silent.arena, &program.argv, "--version");
     kiln_strings_push(&silent.arena, &program.setenv, "LD_TRACE_LOADED_OBJECTS=1");
     if (kiln_process_run(&silent, &program) == 0) {
         const char *missing = list_missing(ctx, (const char *)program.out.ptr);

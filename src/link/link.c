@@ -117,6 +117,8 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
     say_result(ctx, bake);
+
+    /* What the executable needs of this system is the dynamic loader's to say. */
     kiln_bake_check_loading(ctx, bake);
     return kiln_bake_report(ctx, bake);
 }

@@ -81,7 +81,7 @@ objects: $(TOOL_OBJ) $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a $(B)/libkiln.a $
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
 DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64,$(MAKECMDGOALS)),check demo) \
-               $(if $(filter demo demo-tests,$(MAKECMDGOALS)),demo) $(if $(filter packages,$(MAKECMDGOALS)),demo packages) \
+               $(if $(filter demo demo-tests bench,$(MAKECMDGOALS)),demo) $(if $(filter packages,$(MAKECMDGOALS)),demo packages) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
                $(if $(filter matrix-sid,$(MAKECMDGOALS)),sid) $(if $(filter matrix-arm64,$(MAKECMDGOALS)),arm64) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
                $(if $(filter bench bench-quick,$(MAKECMDGOALS)),bench)

@@ -37,7 +37,7 @@ struct kiln_fast {
     PyObject *locks; /* its _module_locks */
     PyObject *sys_dict;
     PyObject *finder, *loader;
-    PyObject *create_builtin, *acquire_lock, *release_lock; /* of _imp */
+    PyObject *create_builtin, *acquire_lock, *release_lock, *lock_held; /* of _imp */
     PyObject *spec_type;
     PyObject *load_made, *load_new; /* see fast_python.c; NULL: importlib is not as we know it */
     PyObject *set_lazy_attributes;  /* of _imp; NULL before 3.15 */
@@ -111,8 +111,11 @@ struct kiln_module_lock {
     unsigned long owner; /* the thread */
 };
 
-/* Take the lock of the module IMPORT->name for this thread: 1, and it is IMPORT->lock; 0 if
- * importlib has a lock of that name; -1 with an exception. */
+/* Whether the lock of the module NAME can be taken: importlib has none of that name and is not just
+ * making one. -1 with an exception. */
+int kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name);
+/* Take the lock of the module IMPORT->name for this thread: 1, and it is IMPORT->lock; 0 if it is not
+ * free; -1 with an exception. */
 int kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import);
 /* Give it back. An exception that is set stays. */
 void kiln_module_lock_give(struct kiln_import *import);

@@ -180,9 +180,9 @@ static int
 audit(struct kiln_fast *fast, struct kiln_import *import)
 {
     /* If importlib is to do the import after all, it will do this, too. */
-    int locked = PyDict_Contains(fast->locks, import->name);
-    if (locked != 0) {
-        return locked < 0 ? -1 : 0;
+    int is_free = kiln_module_lock_is_free(fast, import->name);
+    if (is_free <= 0) {
+        return is_free;
     }
     if (PySys_Audit("import", "OOOOO", import->name, Py_None, get_from_sys(fast, "path"),
                     get_from_sys(fast, "meta_path"), get_from_sys(fast, "path_hooks")) < 0)

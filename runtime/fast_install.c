@@ -39,6 +39,7 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->create_builtin);
     Py_VISIT(self->acquire_lock);
     Py_VISIT(self->release_lock);
+    Py_VISIT(self->lock_held);
     Py_VISIT(self->spec_type);
     Py_VISIT(self->load_made);
     Py_VISIT(self->load_new);
@@ -61,6 +62,7 @@ fast_clear(PyObject *object)
     Py_CLEAR(self->create_builtin);
     Py_CLEAR(self->acquire_lock);
     Py_CLEAR(self->release_lock);
+    Py_CLEAR(self->lock_held);
     Py_CLEAR(self->spec_type);
     Py_CLEAR(self->load_made);
     Py_CLEAR(self->load_new);
@@ -157,6 +159,7 @@ take_modules(struct kiln_fast *fast)
     fast->create_builtin = PyObject_GetAttrString(imp, "create_builtin");
     fast->acquire_lock = PyObject_GetAttrString(imp, "acquire_lock");
     fast->release_lock = PyObject_GetAttrString(imp, "release_lock");
+    fast->lock_held = PyObject_GetAttrString(imp, "lock_held");
     fast->set_lazy_attributes = PyObject_GetAttrString(imp, "_set_lazy_attributes");
     PyErr_Clear();
     Py_DECREF(imp);
@@ -166,7 +169,7 @@ take_modules(struct kiln_fast *fast)
     fast->sys_dict = sys_dict;
     Py_XDECREF(sys);
     return fast->create_builtin == NULL || fast->acquire_lock == NULL ||
-                   fast->release_lock == NULL || fast->sys_dict == NULL
+                   fast->release_lock == NULL || fast->lock_held == NULL || fast->sys_dict == NULL
                ? -1
                : 0;
 }

@@ -79,15 +79,26 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     return lock;
 }
 
+/* Who holds the import lock may be about to add an entry, having seen that there is none. */
+int
+kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name)
+{
+    int present = PyDict_Contains(fast->locks, name);
+    if (present != 0) {
+        return present < 0 ? -1 : 0;
+    }
+    PyObject *held = KILN_VECTORCALL(fast->lock_held, NULL, 0, NULL);
+    Py_XDECREF(held);
+    return held == NULL ? -1 : held == Py_False;
+}
+
 int
 kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import)
 {
     PyObject *name = import->name;
-    if (PyDict_GetItemWithError(fast->locks, name) != NULL) {
-        return 0;
-    }
-    if (PyErr_Occurred()) {
-        return -1;
+    int is_free = kiln_module_lock_is_free(fast, name);
+    if (is_free <= 0) {
+        return is_free;
     }
     struct kiln_module_lock *lock = fast->spare;
     fast->spare = NULL;

@@ -657,6 +657,21 @@ answer.append(list(_bootstrap._module_locks))
 """) == [[[True, True, True, True], True], None, False, ["pkg.one"], []]
 
 
+def test_an_import_waits_for_who_makes_a_lock_with_the_import_lock(both):
+    assert both("""
+import _imp
+while "_kiln" not in str(type(sys.meta_path[0])): del sys.meta_path[0]  # others are asked with that lock
+_imp.acquire_lock()
+thread = threading.Thread(target=lambda: __import__("flat"))
+thread.start()
+thread.join(0.5)
+answer = ["flat" in sys.modules, thread.is_alive()]
+_imp.release_lock()
+thread.join()
+answer += ["flat" in sys.modules, list(_bootstrap._module_locks)]
+""") == [False, True, True, []]
+
+
 def test_many_threads_and_many_failures_leave_complete_modules(both):
     assert both("""
 import pkg, pkg.sub, random, time

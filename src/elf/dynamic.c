@@ -48,6 +48,21 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
     }
 }
 
+bool
+kiln_elf_is_extension(const struct kiln_elf *elf)
+{
+    size_t table = kiln_elf_find_type(elf, SHT_DYNSYM);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count)
 {

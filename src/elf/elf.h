@@ -57,6 +57,8 @@ void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
 /* Whether SYMBOL has a place: in a section, absolute, or common. */
 bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
+/* The same, for other objects. */
+bool kiln_elf_is_exported(const struct kiln_elf_symbol *symbol);
 /* Whether the symbol table SHT_SYMTAB defines NAME for other objects. */
 bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
 
@@ -75,6 +77,8 @@ struct kiln_elf_dynamic {
 };
 void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                            struct kiln_elf_dynamic *out);
+/* Whether it exports an init function: it is an extension, and not a library. */
+bool kiln_elf_is_extension(const struct kiln_elf *elf);
 /* Set NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a relocation
  * names: the loader looks for it, even if the object defines it. */
 void kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count);

@@ -258,6 +258,12 @@ kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, 
 }
 
 bool
+kiln_elf_is_exported(const struct kiln_elf_symbol *symbol)
+{
+    return kiln_elf_is_defined(symbol) && GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL;
+}
+
+bool
 kiln_elf_defines(const struct kiln_elf *elf, const char *name)
 {
     size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
@@ -265,9 +271,7 @@ kiln_elf_defines(const struct kiln_elf *elf, const char *name)
     for (size_t i = 0; i < count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
-            strcmp(symbol.name, name) == 0)
-        {
+        if (kiln_elf_is_exported(&symbol) && strcmp(symbol.name, name) == 0) {
             return true;
         }
     }

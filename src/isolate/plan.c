@@ -98,8 +98,7 @@ find_symbol(const struct kiln_plan *plan, const char *name)
     for (size_t i = 1; i < plan->symbol_count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
-        if (kiln_plan_is_global(&symbol) && kiln_elf_is_defined(&symbol) &&
-            strcmp(symbol.name, name) == 0) {
+        if (kiln_elf_is_exported(&symbol) && strcmp(symbol.name, name) == 0) {
             return i;
         }
     }
@@ -113,9 +112,7 @@ find_inits(struct kiln_plan *plan)
     for (size_t i = 1; i < plan->symbol_count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
-        if (kiln_plan_is_global(&symbol) && kiln_elf_is_defined(&symbol) &&
-            kiln_elf_is_init_symbol(symbol.name))
-        {
+        if (kiln_elf_is_exported(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
             kiln_strings_push(&plan->arena, &inits, symbol.name);
         }
     }

@@ -67,9 +67,7 @@ check_names(struct kiln_ctx *ctx, const struct kiln_elf *elf)
     for (size_t i = 1; i < count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(elf, elf->symtab, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
-            is_reserved(symbol.name))
-        {
+        if (kiln_elf_is_exported(&symbol) && is_reserved(symbol.name)) {
             return kiln_fail(ctx, KILN_ERR_INPUT,
                              "%s: it defines %s, a name that Kiln uses; call it something else",
                              elf->name, symbol.name);
@@ -119,9 +117,7 @@ kiln_prepare_find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct
     for (size_t i = 0; i < count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL &&
-            kiln_elf_is_init_symbol(symbol.name))
-        {
+        if (kiln_elf_is_exported(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
             kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
         }
     }

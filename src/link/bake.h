@@ -137,6 +137,8 @@ const char *
 kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus);
 /* Whether DRIVER adds the C++ run-time library by itself. */
 bool kiln_bake_is_cplusplus(const char *driver);
+/* The path of the library NAME ("libc.so.6") that DRIVER links with; NULL if it does not say. */
+const char *kiln_bake_ask_driver(struct kiln_ctx *ctx, const char *driver, const char *name);
 /* Choose compiler driver and linker. */
 int kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Choose static or shared libpython, PIE or not, by trial. */

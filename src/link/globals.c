@@ -71,21 +71,6 @@ add_library(const struct adding *adding, const char *path)
     return result;
 }
 
-/* The C library that the driver links with; NULL if it does not say. */
-static const char *
-find_libc(struct kiln_ctx *ctx, const struct kiln_bake *bake)
-{
-    struct kiln_process driver = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
-    kiln_strings_push(&ctx->arena, &driver.argv, bake->driver);
-    kiln_strings_push(&ctx->arena, &driver.argv, "-print-file-name=libc.so.6");
-    if (kiln_process_run(ctx, &driver) < 0 || driver.status != 0) {
-        return NULL;
-    }
-    const char *path = kiln_arena_strndup(&ctx->arena, (const char *)driver.out.ptr,
-                                          strcspn((const char *)driver.out.ptr, "\n"));
-    return *path == '/' ? path : NULL;
-}
-
 static int
 compare(const void *a, const void *b)
 {
@@ -100,7 +85,7 @@ kiln_globals_read(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kil
         bake->shared_libpython ? bake->python.shared_library : bake->python.static_library;
     struct adding python = {ctx, out, "libpython"}, c = {ctx, out, "libc"};
     int result = libpython == NULL ? 0 : add_library(&python, libpython);
-    const char *libc = find_libc(ctx, bake);
+    const char *libc = kiln_bake_ask_driver(ctx, bake->driver, "libc.so.6");
     if (result == 0 && libc != NULL) {
         result = add_library(&c, libc);
     }

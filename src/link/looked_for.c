@@ -94,25 +94,6 @@ read_names(struct looking *looking, struct library *library)
     kiln_ctx_release(&silent);
 }
 
-/* The path of the library NAME of the compiler's; NULL if it does not say. */
-static const char *
-ask_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *name)
-{
-    struct kiln_process driver = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
-    kiln_strings_push(&ctx->arena, &driver.argv, kiln_bake_get_driver(ctx, bake, true));
-    kiln_strings_push(&ctx->arena, &driver.argv,
-                      kiln_arena_printf(&ctx->arena, "-print-file-name=%s", name));
-    struct kiln_ctx silent = {.quiet = true};
-    int result = kiln_process_run(&silent, &driver);
-    const char *path = NULL;
-    if (result == 0 && driver.status == 0 && driver.out.len > 0 && driver.out.ptr[0] == '/') {
-        const char *text = (const char *)driver.out.ptr;
-        path = kiln_arena_strndup(&ctx->arena, text, strcspn(text, "\n"));
-    }
-    kiln_ctx_release(&silent);
-    return path;
-}
-
 static const struct library *
 find_library(const struct looking *looking, const char *path)
 {
@@ -139,6 +120,7 @@ static void
 list_libraries(struct kiln_ctx *ctx, struct looking *looking)
 {
     const struct kiln_bake *bake = looking->bake;
+    const char *driver = kiln_bake_get_driver(ctx, bake, true);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
         if (extension->reason != NULL) {
@@ -151,13 +133,14 @@ list_libraries(struct kiln_ctx *ctx, struct looking *looking)
         }
         if (kiln_bake_is_cplusplus(extension->fat.driver)) {
             if (looking->cplusplus == NULL) {
-                looking->cplusplus = ask_driver(ctx, bake, "libstdc++.so.6");
+                looking->cplusplus = kiln_bake_ask_driver(ctx, driver, "libstdc++.so.6");
                 looking->cplusplus = looking->cplusplus == NULL ? "" : looking->cplusplus;
             }
             add_library(looking, i, looking->cplusplus);
         }
     }
-    looking->c.path = looking->libraries.count == 0 ? NULL : ask_driver(ctx, bake, "libc.so.6");
+    looking->c.path =
+        looking->libraries.count == 0 ? NULL : kiln_bake_ask_driver(ctx, driver, "libc.so.6");
     if (looking->c.path != NULL) {
         read_names(looking, &looking->c);
     }

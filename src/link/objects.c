@@ -157,20 +157,10 @@ is_library(struct kiln_span bytes)
 {
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
-    bool found = true;
-    if (kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-        kiln_elf_init(&silent, bytes, "", &elf) == 0) {
-        size_t table = kiln_elf_find_type(&elf, SHT_DYNSYM);
-        size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
-        found = false;
-        for (size_t i = 1; !found && i < count; i++) {
-            struct kiln_elf_symbol symbol;
-            kiln_elf_get_symbol(&elf, table, i, &symbol);
-            found = kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name);
-        }
-    }
+    bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_elf_is_extension(&elf);
     kiln_ctx_release(&silent);
-    return !found;
+    return result;
 }
 
 /* What the file, as it is installed, says of its libraries: their names, and where they are, may have

@@ -6,7 +6,6 @@
  * the two packages cannot be in one executable. Looked at are the libraries that the links of the
  * modules named, and those that these find by a search path of their own. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "elf/elf.h"
@@ -144,7 +143,7 @@ add_exports(struct kiln_ctx *ctx, struct scope *scope, size_t library)
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
-            if (kiln_elf_is_defined(&symbol) && GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL) {
+            if (kiln_elf_is_exported(&symbol)) {
                 *KILN_ARENA_PUSH(&scope->arena, &scope->exports) = (struct export){
                     .name = kiln_arena_strdup(&scope->arena, symbol.name),
                     .library = library,
@@ -254,17 +253,16 @@ check_module(struct kiln_ctx *ctx, const struct kiln_baked *module, const struct
         const struct export *exports = find_exports(scope, undefined->items[i], &count);
         const struct export *own = choose_own(uses, exports, count);
         if (own != NULL && !are_alike(scope, own, &exports[0])) {
-            return kiln_fail(/* one name says it */
-                             ctx, KILN_ERR_INPUT,
-                             "%s: %s needs %s of its library %s, but another library, %s, which %s "
-                             "is linked "
-                             "against, has that name, too, and in one program would be used by "
-                             "both; leave one "
-                             "of the two out, as files they work together",
-                             module->found->path, module->found->name, undefined->items[i],
-                             scope->libraries.items[own->library].path,
-                             scope->libraries.items[exports[0].library].path,
-                             scope->libraries.items[exports[0].library].module);
+            /* One name says it. */
+            return kiln_fail(
+                ctx, KILN_ERR_INPUT,
+                "%s: %s needs %s of its library %s, but another library, %s, which %s "
+                "is linked against, has that name, too, and in one program would be used by "
+                "both; leave one of the two out, as files they work together",
+                module->found->path, module->found->name, undefined->items[i],
+                scope->libraries.items[own->library].path,
+                scope->libraries.items[exports[0].library].path,
+                scope->libraries.items[exports[0].library].module);
         }
     }
     return 0;
@@ -299,14 +297,13 @@ check_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct
             !(library->has_versions && other->has_versions) &&
             !are_together(bake, scope, own->library, taken->library))
         {
-            return kiln_fail(/* one name says it */
-                             ctx, KILN_ERR_INPUT,
-                             "%s: this library, which %s is linked against, uses its %s by that "
-                             "name, but %s, "
-                             "which %s is linked against, has the name, too, and in one program "
-                             "would be used "
-                             "by both; leave one of the two out, as files they work together",
-                             library->path, library->module, own->name, other->path, other->module);
+            /* One name says it. */
+            return kiln_fail(
+                ctx, KILN_ERR_INPUT,
+                "%s: this library, which %s is linked against, uses its %s by that "
+                "name, but %s, which %s is linked against, has the name, too, and in one program "
+                "would be used by both; leave one of the two out, as files they work together",
+                library->path, library->module, own->name, other->path, other->module);
         }
     }
     return 0;

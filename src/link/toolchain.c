@@ -12,6 +12,24 @@ kiln_bake_is_cplusplus(const char *driver)
     return strstr(kiln_file_basename(driver), "++") != NULL;
 }
 
+const char *
+kiln_bake_ask_driver(struct kiln_ctx *ctx, const char *driver, const char *name)
+{
+    struct kiln_process process = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
+    kiln_strings_push(&ctx->arena, &process.argv, driver);
+    kiln_strings_push(&ctx->arena, &process.argv,
+                      kiln_arena_printf(&ctx->arena, "-print-file-name=%s", name));
+    struct kiln_ctx silent = {.quiet = true};
+    int result = kiln_process_run(&silent, &process);
+    const char *path = NULL;
+    if (result == 0 && process.status == 0 && process.out.len > 0 && process.out.ptr[0] == '/') {
+        const char *text = (const char *)process.out.ptr;
+        path = kiln_arena_strndup(&ctx->arena, text, strcspn(text, "\n"));
+    }
+    kiln_ctx_release(&silent);
+    return path;
+}
+
 static bool
 needs_cplusplus(const struct kiln_bake *bake)
 {

@@ -99,15 +99,7 @@ is_extension(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name)
         kiln_elf_init(ctx, bytes, name, &elf) != 0) {
         return false;
     }
-    bool found = false;
-    size_t table = kiln_elf_find_type(&elf, SHT_DYNSYM);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
-    for (size_t i = 0; i < count && !found; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(&elf, table, i, &symbol);
-        found = symbol.section != SHN_UNDEF && symbol.name != NULL &&
-                kiln_elf_is_init_symbol(symbol.name);
-    }
+    bool found = kiln_elf_is_extension(&elf);
     kiln_elf_release(&elf);
     return found;
 }

@@ -16,7 +16,7 @@ VERSION := $(shell sed -n 's/.*KILN_VERSION "\(.*\)"/\1/p' include/kiln/version.
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wundef $(WERROR)
 KILN_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(WARNINGS) -fno-common -fvisibility=hidden
-HOST_LIBS := -lelf -lzstd -lxxhash -pthread
+HOST_LIBS := -lzstd -lxxhash -pthread
 # Asked when a recipe needs it: before `make check` and `make demo` there may be no Python.
 PYTHON_INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
 

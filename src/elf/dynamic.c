@@ -11,7 +11,7 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
     if (index == 0) {
         return;
     }
-    GElf_Shdr header;
+    Elf64_Shdr header;
     kiln_elf_get_section(elf, index, &header);
     struct kiln_span entries = kiln_elf_get_contents(elf, index);
     struct kiln_span strings = header.sh_link < elf->section_count
@@ -67,16 +67,16 @@ void
 kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
-        GElf_Rela rela;
+        Elf64_Shdr shdr;
+        Elf64_Rela rela;
         kiln_elf_get_section(elf, i, &shdr);
         struct kiln_span entries = kiln_elf_get_contents(elf, i);
         if (shdr.sh_type != SHT_RELA || shdr.sh_link != table) {
             continue;
         }
         for (uint64_t at = 0; kiln_span_read(entries, at, &rela, sizeof rela); at += sizeof rela) {
-            if (GELF_R_SYM(rela.r_info) < count) {
-                named[GELF_R_SYM(rela.r_info)] = true;
+            if (ELF64_R_SYM(rela.r_info) < count) {
+                named[ELF64_R_SYM(rela.r_info)] = true;
             }
         }
     }

@@ -2,12 +2,11 @@
  * in machine.h.
  *
  * kiln_elf_init() is the gate: once it has returned 0, section headers, section contents, string
- * tables, symbols and relocations can be asked for by index and every answer lies inside the file.
- * libelf, too, finds nothing in such a file that it could not read. */
+ * tables, symbols and relocations can be asked for by index and every answer lies inside the file. */
 #ifndef KILN_ELF_ELF_H
 #define KILN_ELF_ELF_H
 
-#include <gelf.h>
+#include <elf.h>
 
 #include "base/ctx.h"
 #include "elf/machine.h"
@@ -15,7 +14,7 @@
 struct kiln_elf {
     struct kiln_span bytes; /* borrowed: they must outlive this */
     const char *name;       /* for messages: "foo.o" or "libx.a(foo.o)"; borrowed */
-    GElf_Ehdr header;
+    Elf64_Ehdr header;
     const struct kiln_machine *machine;
     size_t section_count;   /* index 0 included; 0 if the file has no section headers */
     struct kiln_span table; /* the section headers */
@@ -33,7 +32,7 @@ kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, st
 void kiln_elf_release(struct kiln_elf *elf);
 
 /* INDEX < section_count, for all of these. */
-void kiln_elf_get_section(const struct kiln_elf *elf, size_t index, GElf_Shdr *out);
+void kiln_elf_get_section(const struct kiln_elf *elf, size_t index, Elf64_Shdr *out);
 /* "" for a section without a name. */
 const char *kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index);
 /* Empty for SHT_NOBITS. */
@@ -44,7 +43,7 @@ size_t kiln_elf_find_section(const struct kiln_elf *elf, const char *name);
 size_t kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type);
 
 struct kiln_elf_symbol {
-    GElf_Sym sym;
+    Elf64_Sym sym;
     const char *name; /* borrowed from the file */
     uint32_t section; /* the index of its section, SHN_XINDEX resolved; 0 if it has none: st_shndx
                        * then tells SHN_UNDEF, SHN_ABS and SHN_COMMON apart */
@@ -66,7 +65,7 @@ bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
  * section says of which table) exist, and so does the section that they are for (sh_info). */
 size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
-kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, GElf_Rela *out);
+kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out);
 
 /* What a shared object says to the dynamic loader. In the context's arena. */
 struct kiln_elf_dynamic {

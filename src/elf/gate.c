@@ -1,9 +1,9 @@
 /* The gate: what must hold of an ELF file's sections before anything in them is used.
  *
- * Each check stands for an access that is made later without one, here or by libelf. A shared
- * object or executable was made by a linker and perhaps rewritten by others since; of it only what
- * is needed to read names and contents is demanded. A relocatable object is going to be edited, and
- * must be right in every index. */
+ * Each check stands for an access that is made later without one. A shared object or executable was
+ * made by a linker and perhaps rewritten by others since; of it only what is needed to read names
+ * and contents is demanded. A relocatable object is going to be edited, and must be right in every
+ * index. */
 #include "elf/gate.h"
 
 /* The section under examination. */
@@ -11,7 +11,7 @@ struct check {
     struct kiln_ctx *ctx;
     struct kiln_elf *elf;
     size_t index;
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
 };
 
 static int
@@ -36,7 +36,7 @@ static int
 check_header(const struct check *check)
 {
     const struct kiln_elf *elf = check->elf;
-    const GElf_Shdr *shdr = &check->shdr;
+    const Elf64_Shdr *shdr = &check->shdr;
     struct kiln_span contents;
     if (elf->names.len > 0 && shdr->sh_name >= elf->names.len) {
         return fail(check, "its name is outside the section names");
@@ -71,7 +71,7 @@ check_entries(const struct check *check, uint64_t size)
 static bool
 is_linked_to(const struct check *check, uint32_t type)
 {
-    GElf_Shdr linked;
+    Elf64_Shdr linked;
     kiln_elf_get_section(check->elf, check->shdr.sh_link, &linked);
     return linked.sh_type == type;
 }
@@ -81,9 +81,9 @@ is_linked_to(const struct check *check, uint32_t type)
 static uint64_t
 count_linked_symbols(const struct check *check)
 {
-    GElf_Shdr linked;
+    Elf64_Shdr linked;
     kiln_elf_get_section(check->elf, check->shdr.sh_link, &linked);
-    return linked.sh_size / sizeof(GElf_Sym);
+    return linked.sh_size / sizeof(Elf64_Sym);
 }
 
 static int
@@ -91,7 +91,7 @@ check_symbols(const struct check *check)
 {
     const struct kiln_elf *elf = check->elf;
     struct kiln_span names;
-    GElf_Shdr strings;
+    Elf64_Shdr strings;
     kiln_elf_get_section(elf, check->shdr.sh_link, &strings);
     if (strings.sh_type != SHT_STRTAB ||
         !kiln_span_slice(elf->bytes, strings.sh_offset, strings.sh_size, &names) ||
@@ -130,7 +130,7 @@ check_symbols(const struct check *check)
 static int
 check_symbol_table(const struct check *check)
 {
-    int result = check_entries(check, sizeof(GElf_Sym));
+    int result = check_entries(check, sizeof(Elf64_Sym));
     /* gABI, "Sections": "Currently, an object file may have only one section of each type". */
     if (result == 0 && kiln_elf_find_type(check->elf, check->shdr.sh_type) != check->index) {
         result = fail(check, "a second symbol table");
@@ -160,7 +160,7 @@ check_group(const struct check *check)
 static int
 check_relocations(const struct check *check)
 {
-    size_t size = check->shdr.sh_type == SHT_RELA ? sizeof(GElf_Rela) : sizeof(GElf_Rel);
+    size_t size = check->shdr.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
     int result = check_entries(check, size);
     struct kiln_span entries = kiln_elf_get_contents(check->elf, check->index);
     if (result == 0 && (check->shdr.sh_info >= check->elf->section_count ||
@@ -170,7 +170,7 @@ check_relocations(const struct check *check)
     }
     uint64_t count = count_linked_symbols(check), info;
     for (uint64_t at = 0; result == 0 && at < entries.len; at += size) {
-        if (!kiln_span_get_u64(entries, at + 8, &info) || GELF_R_SYM(info) >= count) {
+        if (!kiln_span_get_u64(entries, at + 8, &info) || ELF64_R_SYM(info) >= count) {
             result =
                 fail(check, kiln_arena_printf(&check->ctx->arena,
                                               "relocation %llu is to a symbol that does not exist",

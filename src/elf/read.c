@@ -9,7 +9,7 @@
 
 /* Why HEADER is not that of a file for this Kiln; NULL if it is. */
 static const char *
-find_header_problem(struct kiln_ctx *ctx, const GElf_Ehdr *header)
+find_header_problem(struct kiln_ctx *ctx, const Elf64_Ehdr *header)
 {
     const char *name = kiln_machine_get_name(ctx, header->e_machine);
     if (kiln_machine_find(header->e_machine) == NULL) {
@@ -31,7 +31,7 @@ find_header_problem(struct kiln_ctx *ctx, const GElf_Ehdr *header)
 static int
 read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
-    GElf_Ehdr *header = &elf->header;
+    Elf64_Ehdr *header = &elf->header;
     if (!kiln_span_starts_with(elf->bytes, ELFMAG, SELFMAG)) {
         return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; make it anew", elf->name);
     }
@@ -68,12 +68,12 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
 static int
 read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
-    const GElf_Ehdr *header = &elf->header;
+    const Elf64_Ehdr *header = &elf->header;
     if (header->e_shoff == 0) {
         return 0;
     }
     /* gABI, "Section Header Table": numbers that do not fit the header are in section 0. */
-    GElf_Shdr first;
+    Elf64_Shdr first;
     if (header->e_shentsize != sizeof first ||
         !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first) ||
         first.sh_type != SHT_NULL || first.sh_name != 0)
@@ -101,7 +101,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
                          elf->name, (unsigned long long)names, (unsigned long long)count);
     }
     if (names != 0) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, (size_t)names, &shdr);
         if (shdr.sh_type != SHT_STRTAB ||
             !kiln_span_slice(elf->bytes, shdr.sh_offset, shdr.sh_size, &elf->names) ||
@@ -138,7 +138,7 @@ kiln_elf_release(struct kiln_elf *elf)
 }
 
 void
-kiln_elf_get_section(const struct kiln_elf *elf, size_t index, GElf_Shdr *out)
+kiln_elf_get_section(const struct kiln_elf *elf, size_t index, Elf64_Shdr *out)
 {
     memcpy(out, elf->table.ptr + index * sizeof *out, sizeof *out);
 }
@@ -146,7 +146,7 @@ kiln_elf_get_section(const struct kiln_elf *elf, size_t index, GElf_Shdr *out)
 const char *
 kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, index, &shdr);
     return elf->names.len == 0 ? "" : (const char *)elf->names.ptr + shdr.sh_name;
 }
@@ -154,7 +154,7 @@ kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index)
 struct kiln_span
 kiln_elf_get_contents(const struct kiln_elf *elf, size_t index)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, index, &shdr);
     if (shdr.sh_type == SHT_NOBITS || shdr.sh_type == SHT_NULL) {
         return kiln_span_of(NULL, 0);
@@ -177,7 +177,7 @@ size_t
 kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         if (shdr.sh_type == type) {
             return i;
@@ -189,7 +189,7 @@ kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type)
 size_t
 kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table)
 {
-    return kiln_elf_get_contents(elf, table).len / sizeof(GElf_Sym);
+    return kiln_elf_get_contents(elf, table).len / sizeof(Elf64_Sym);
 }
 
 /* The entry of the extended section indexes for symbol INDEX of TABLE; 0 if there is none. */
@@ -197,7 +197,7 @@ static uint32_t
 get_extended_index(const struct kiln_elf *elf, size_t table, size_t index)
 {
     uint32_t section = 0;
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     if (elf->xindex != 0) {
         kiln_elf_get_section(elf, elf->xindex, &shdr);
         if (shdr.sh_link == table) {
@@ -212,7 +212,7 @@ get_extended_index(const struct kiln_elf *elf, size_t table, size_t index)
 static struct kiln_span
 get_strings(const struct kiln_elf *elf, size_t table)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, table, &shdr);
     return kiln_elf_get_contents(elf, shdr.sh_link);
 }
@@ -246,13 +246,13 @@ kiln_elf_is_defined(const struct kiln_elf_symbol *symbol)
 size_t
 kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table)
 {
-    return kiln_elf_get_contents(elf, table).len / sizeof(GElf_Rela);
+    return kiln_elf_get_contents(elf, table).len / sizeof(Elf64_Rela);
 }
 
 void
-kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, GElf_Rela *out)
+kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, table, &shdr);
     memcpy(out, elf->bytes.ptr + shdr.sh_offset + index * sizeof *out, sizeof *out);
 }
@@ -260,7 +260,7 @@ kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, 
 bool
 kiln_elf_is_exported(const struct kiln_elf_symbol *symbol)
 {
-    return kiln_elf_is_defined(symbol) && GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL;
+    return kiln_elf_is_defined(symbol) && ELF64_ST_BIND(symbol->sym.st_info) != STB_LOCAL;
 }
 
 bool

@@ -87,7 +87,7 @@ reach(const struct kiln_elf *elf, uint64_t offset, uint64_t size, uint64_t *end)
 static bool
 find_end(const struct kiln_elf *elf, size_t index, size_t names_index, uint64_t *end)
 {
-    const GElf_Ehdr *header = &elf->header;
+    const Elf64_Ehdr *header = &elf->header;
     *end = sizeof *header;
     for (size_t i = 0; i < header->e_phnum; i++) {
         Elf64_Phdr segment;
@@ -100,7 +100,7 @@ find_end(const struct kiln_elf *elf, size_t index, size_t names_index, uint64_t 
         }
     }
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr section;
+        Elf64_Shdr section;
         kiln_elf_get_section(elf, i, &section);
         if (i != index && i != names_index && section.sh_type != SHT_NOBITS &&
             section.sh_type != SHT_NULL && !reach(elf, section.sh_offset, section.sh_size, end))
@@ -128,7 +128,7 @@ lay_out(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_span secti
         struct layout *out)
 {
     size_t index = kiln_elf_find_section(elf, KILN_FAT_SECTION);
-    GElf_Shdr first;
+    Elf64_Shdr first;
     kiln_elf_get_section(elf, 0, &first);
     size_t names_index =
         elf->header.e_shstrndx == SHN_XINDEX ? first.sh_link : elf->header.e_shstrndx;
@@ -141,7 +141,7 @@ lay_out(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_span secti
 
     out->headers = kiln_arena_alloc(&ctx->arena, out->header_count * sizeof *out->headers);
     for (size_t i = 0; i < elf->section_count; i++) {
-        GElf_Shdr copy; /* Elf64_Shdr by another name */
+        Elf64_Shdr copy; /* Elf64_Shdr by another name */
         kiln_elf_get_section(elf, i, &copy);
         out->headers[i] = copy;
     }

@@ -224,7 +224,7 @@ is_sound(const struct edit *edit)
     extents[count++] =
         (struct extent){.start = elf->header.e_shoff, .end = elf->header.e_shoff + elf->table.len};
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         size_t len = kiln_elf_get_contents(elf, i).len;
         /* The offset of a section without contents means nothing, but counts for where the copy

@@ -19,8 +19,8 @@ find_visibility(const struct kiln_elf *elf, const char *symbol)
     for (size_t i = 1; i < count; i++) {
         struct kiln_elf_symbol found;
         kiln_elf_get_symbol(elf, table, i, &found);
-        if (GELF_ST_BIND(found.sym.st_info) == STB_GLOBAL && strcmp(found.name, symbol) == 0) {
-            GElf_Shdr shdr;
+        if (ELF64_ST_BIND(found.sym.st_info) == STB_GLOBAL && strcmp(found.name, symbol) == 0) {
+            Elf64_Shdr shdr;
             kiln_elf_get_section(elf, table, &shdr);
             return shdr.sh_offset + i * sizeof(Elf64_Sym) + offsetof(Elf64_Sym, st_other);
         }

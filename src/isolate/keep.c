@@ -68,7 +68,7 @@ clear_dropped(struct kiln_combining *run, struct kiln_span bytes, uint8_t *copy)
                        ? elf.section_count
                        : 0;
     for (size_t i = 1; i < count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(&elf, i, &shdr);
         if ((shdr.sh_flags & SHF_ALLOC) == 0 &&
             is_dropped(kiln_elf_get_section_name(&elf, i), strips)) {

@@ -99,13 +99,13 @@ static void
 add_relocations(XXH3_state_t *state, const struct kiln_elf *elf, size_t table, size_t symbols)
 {
     for (size_t i = 0; i < kiln_elf_count_relocations(elf, table); i++) {
-        GElf_Rela rela;
+        Elf64_Rela rela;
         struct kiln_elf_symbol symbol;
         kiln_elf_get_relocation(elf, table, i, &rela);
-        const uint64_t numbers[] = {rela.r_offset, GELF_R_TYPE(rela.r_info),
+        const uint64_t numbers[] = {rela.r_offset, ELF64_R_TYPE(rela.r_info),
                                     (uint64_t)rela.r_addend};
         add_numbers(state, numbers, sizeof numbers / sizeof numbers[0]);
-        kiln_elf_get_symbol(elf, symbols, (size_t)GELF_R_SYM(rela.r_info), &symbol);
+        kiln_elf_get_symbol(elf, symbols, (size_t)ELF64_R_SYM(rela.r_info), &symbol);
         add_symbol(state, elf, &symbol);
     }
 }
@@ -113,7 +113,7 @@ add_relocations(XXH3_state_t *state, const struct kiln_elf *elf, size_t table, s
 static bool
 is_allocated(const struct kiln_elf *elf, size_t index)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, index, &shdr);
     return (shdr.sh_flags & SHF_ALLOC) != 0 && shdr.sh_type != SHT_NOTE;
 }
@@ -121,7 +121,7 @@ is_allocated(const struct kiln_elf *elf, size_t index)
 static void
 add_section(XXH3_state_t *state, const struct kiln_elf *elf, size_t index)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, index, &shdr);
     if (shdr.sh_type == SHT_RELA && shdr.sh_info < elf->section_count &&
         is_allocated(elf, shdr.sh_info))
@@ -152,7 +152,7 @@ kiln_part_identify(const struct kiln_elf *elf)
     for (size_t i = 1; table != 0 && i < kiln_elf_count_symbols(elf, table); i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (GELF_ST_BIND(symbol.sym.st_info) != STB_LOCAL) {
+        if (ELF64_ST_BIND(symbol.sym.st_info) != STB_LOCAL) {
             add_symbol(&state, elf, &symbol);
         }
     }

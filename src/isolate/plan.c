@@ -34,7 +34,7 @@ redirect(const char *name)
 bool
 kiln_plan_is_common(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
-    return plan->common_suffix != NULL && GELF_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
+    return plan->common_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
            !kiln_strings_contain(plan->as->own, symbol->name);
 }
 

@@ -57,7 +57,7 @@ bool kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_sym
 static inline bool
 kiln_plan_is_global(const struct kiln_elf_symbol *symbol)
 {
-    return GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL;
+    return ELF64_ST_BIND(symbol->sym.st_info) != STB_LOCAL;
 }
 
 #endif

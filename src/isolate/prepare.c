@@ -23,7 +23,7 @@ is_legacy_array(const char *name)
 }
 
 static const char *
-find_section_problem(const GElf_Shdr *shdr, const char *name)
+find_section_problem(const Elf64_Shdr *shdr, const char *name)
 {
     if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
         return "it wants an executable stack, which would make that of the whole program one; "
@@ -80,7 +80,7 @@ int
 kiln_prepare_check(struct kiln_ctx *ctx, const struct kiln_elf *elf)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         const char *problem = find_section_problem(&shdr, kiln_elf_get_section_name(elf, i));
         if (problem != NULL) {
@@ -95,7 +95,7 @@ kiln_prepare_find_needs(const struct kiln_elf *elf)
 {
     struct kiln_needs needs = {0};
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         const char *name = kiln_elf_get_section_name(elf, i);
         if (shdr.sh_size == 0 || (shdr.sh_flags & SHF_ALLOC) == 0) {
@@ -127,7 +127,7 @@ kiln_prepare_find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct
 static int
 reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, uint8_t *copy)
 {
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(elf, array, &shdr);
     bool sound = shdr.sh_type == SHT_PROGBITS && shdr.sh_size % WORD == 0;
     for (uint64_t at = 0; sound && at < shdr.sh_size; at += WORD) {
@@ -135,13 +135,13 @@ reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, ui
                elf->bytes.ptr + shdr.sh_offset + shdr.sh_size - WORD - at, WORD);
     }
     for (size_t i = 1; sound && i < elf->section_count; i++) {
-        GElf_Shdr table;
+        Elf64_Shdr table;
         kiln_elf_get_section(elf, i, &table);
         if (table.sh_type != SHT_RELA || table.sh_info != array) {
             continue;
         }
         for (size_t k = 0; sound && k < kiln_elf_count_relocations(elf, i); k++) {
-            GElf_Rela rela;
+            Elf64_Rela rela;
             kiln_elf_get_relocation(elf, i, k, &rela);
             sound = rela.r_offset % WORD == 0 && rela.r_offset < shdr.sh_size;
             rela.r_offset = shdr.sh_size - WORD - rela.r_offset;
@@ -163,7 +163,7 @@ write_reversed(struct kiln_combining *run, const struct kiln_elf *elf, const cha
     uint8_t *copy = kiln_arena_alloc(&run->ctx->arena, elf->bytes.len);
     memcpy(copy, elf->bytes.ptr, elf->bytes.len);
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         if (is_legacy_array(kiln_elf_get_section_name(elf, i)) && shdr.sh_size > 0 &&
             (shdr.sh_flags & SHF_ALLOC) != 0)

@@ -91,7 +91,7 @@ name_relocations(struct kiln_plan *plan)
 {
     const struct kiln_elf *elf = plan->elf;
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         if (shdr.sh_type == SHT_RELA && shdr.sh_info < elf->section_count &&
             plan->section_names[shdr.sh_info] != NULL)
@@ -130,7 +130,7 @@ kiln_plan_name_sections(struct kiln_plan *plan)
     for (size_t i = 0; (name = next_bound(plan, &i, &symbol)) != NULL;) {
         /* A weak bound of no section is 0, and must not become that of another module's. */
         const struct bounded *bounded = find(&bounds, name);
-        if (bounded->exists || GELF_ST_BIND(symbol.sym.st_info) == STB_WEAK) {
+        if (bounded->exists || ELF64_ST_BIND(symbol.sym.st_info) == STB_WEAK) {
             plan->symbol_names[i] = kiln_arena_printf(
                 &plan->arena, "%.*s%s", (int)(name - symbol.name), symbol.name, bounded->new_name);
         }

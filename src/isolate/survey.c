@@ -14,7 +14,7 @@ find_bound(const struct kiln_plan *plan, const char *name, uint64_t *out)
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
         if (kiln_plan_is_global(&symbol) && symbol.section != 0 && strcmp(symbol.name, name) == 0) {
-            GElf_Shdr shdr;
+            Elf64_Shdr shdr;
             kiln_elf_get_section(plan->elf, symbol.section, &shdr);
             *out = symbol.sym.st_value;
             return *out <= shdr.sh_size && *out % WORD == 0 &&
@@ -100,7 +100,7 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
         bool is_own =
             new_name != NULL && len > suffix && strcmp(name + len - suffix, plan->suffix) == 0;
         is_own = is_own || kiln_plan_find_bound(plan, symbol.name) != NULL;
-        if (GELF_ST_BIND(symbol.sym.st_info) == STB_GLOBAL && !is_own && !is_from_linker(name)) {
+        if (ELF64_ST_BIND(symbol.sym.st_info) == STB_GLOBAL && !is_own && !is_from_linker(name)) {
             kiln_strings_push(&scratch, &names, name);
         }
     }
@@ -123,15 +123,15 @@ find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, 
     const struct kiln_elf *elf = plan->elf;
     size_t count = kiln_elf_count_relocations(elf, table);
     for (size_t i = 0; i < count; i++) {
-        GElf_Rela rela;
+        Elf64_Rela rela;
         kiln_elf_get_relocation(elf, table, i, &rela);
-        if (!elf->machine->is_absolute(GELF_R_TYPE(rela.r_info))) {
+        if (!elf->machine->is_absolute(ELF64_R_TYPE(rela.r_info))) {
             continue;
         }
         struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, plan->symtab, (size_t)GELF_R_SYM(rela.r_info), &symbol);
+        kiln_elf_get_symbol(elf, plan->symtab, (size_t)ELF64_R_SYM(rela.r_info), &symbol);
         if (symbol.sym.st_shndx != SHN_ABS) {
-            bool is_section = GELF_ST_TYPE(symbol.sym.st_info) == STT_SECTION;
+            bool is_section = ELF64_ST_TYPE(symbol.sym.st_info) == STT_SECTION;
             return kiln_arena_printf(
                 &ctx->arena, "section %s, symbol %s", kiln_elf_get_section_name(elf, section),
                 is_section ? kiln_elf_get_section_name(elf, symbol.section) : symbol.name);
@@ -145,7 +145,7 @@ kiln_plan_survey(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln
 {
     const struct kiln_elf *elf = plan->elf;
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr, target;
+        Elf64_Shdr shdr, target;
         kiln_elf_get_section(elf, i, &shdr);
         if ((shdr.sh_flags & SHF_ALLOC) != 0) {
             out->size += shdr.sh_size;

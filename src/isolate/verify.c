@@ -32,7 +32,7 @@ ends_with(const char *text, const char *suffix)
 }
 
 static const char *
-find_section_problem(const struct kiln_elf *elf, size_t index, const GElf_Shdr *shdr)
+find_section_problem(const struct kiln_elf *elf, size_t index, const Elf64_Shdr *shdr)
 {
     static const char *const start_up[] = {".preinit_array", ".init_array", ".fini_array", ".ctors",
                                            ".dtors"};
@@ -86,17 +86,17 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
     if (kiln_strings_contain(&isolated->exported, symbol->name)) {
         return NULL;
     }
-    if (GELF_ST_VISIBILITY(symbol->sym.st_other) != STV_HIDDEN) {
+    if (ELF64_ST_VISIBILITY(symbol->sym.st_other) != STV_HIDDEN) {
         return "is visible";
     }
-    if (GELF_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
+    if (ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
         return "is one for the whole process";
     }
     bool is_common = isolated->common_suffix != NULL &&
-                     GELF_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
+                     ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
                      ends_with(symbol->name, isolated->common_suffix);
     is_common = is_common ||
-                (isolated->bound_suffix != NULL && GELF_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
+                (isolated->bound_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
                  ends_with(symbol->name, isolated->bound_suffix));
     if (strcmp(symbol->name, isolated->symbol) != 0 && !ends_with(symbol->name, isolated->suffix) &&
         !is_common)
@@ -133,7 +133,7 @@ int
 kiln_verify(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_isolated *isolated)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         const char *problem = find_section_problem(elf, i, &shdr);
         if (problem != NULL) {

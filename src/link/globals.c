@@ -14,8 +14,8 @@
 static bool
 is_global(const struct kiln_elf_symbol *symbol)
 {
-    unsigned visibility = GELF_ST_VISIBILITY(symbol->sym.st_other);
-    return kiln_elf_is_defined(symbol) && GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL &&
+    unsigned visibility = ELF64_ST_VISIBILITY(symbol->sym.st_other);
+    return kiln_elf_is_defined(symbol) && ELF64_ST_BIND(symbol->sym.st_info) != STB_LOCAL &&
            (visibility == STV_DEFAULT || visibility == STV_PROTECTED) && *symbol->name != '\0';
 }
 
@@ -123,7 +123,7 @@ kiln_globals_find_interposed(struct kiln_ctx *ctx, const struct kiln_globals *gl
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(&elf, table, i, &symbol);
         if (named[i] && is_global(&symbol) &&
-            GELF_ST_VISIBILITY(symbol.sym.st_other) == STV_DEFAULT &&
+            ELF64_ST_VISIBILITY(symbol.sym.st_other) == STV_DEFAULT &&
             kiln_globals_find(globals, symbol.name) != NULL)
         {
             kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));

@@ -76,7 +76,7 @@ read_names(struct looking *looking, struct library *library)
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
-            if (GELF_ST_BIND(symbol.sym.st_info) == STB_LOCAL) {
+            if (ELF64_ST_BIND(symbol.sym.st_info) == STB_LOCAL) {
                 continue;
             }
             const char *name = kiln_arena_strdup(&looking->arena, symbol.name);
@@ -175,9 +175,9 @@ is_looked_for(const struct looking *looking, const struct found *found, const ch
 static bool
 matters(const struct kiln_elf_symbol *symbol)
 {
-    unsigned type = GELF_ST_TYPE(symbol->sym.st_info);
-    return kiln_elf_is_defined(symbol) && (GELF_ST_BIND(symbol->sym.st_info) == STB_GLOBAL ||
-                                           (GELF_ST_BIND(symbol->sym.st_info) != STB_LOCAL &&
+    unsigned type = ELF64_ST_TYPE(symbol->sym.st_info);
+    return kiln_elf_is_defined(symbol) && (ELF64_ST_BIND(symbol->sym.st_info) == STB_GLOBAL ||
+                                           (ELF64_ST_BIND(symbol->sym.st_info) != STB_LOCAL &&
                                             (type == STT_OBJECT || type == STT_TLS)));
 }
 
@@ -198,7 +198,7 @@ look_into(struct kiln_ctx *ctx, size_t index, void *arg)
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
-            bool is_weak = GELF_ST_BIND(symbol.sym.st_info) != STB_GLOBAL;
+            bool is_weak = ELF64_ST_BIND(symbol.sym.st_info) != STB_GLOBAL;
             if (matters(&symbol) && is_looked_for(looking, found, symbol.name, is_weak)) {
                 kiln_strings_push(&ctx->arena, is_weak ? &found->weak : &found->names,
                                   kiln_arena_strdup(&ctx->arena, symbol.name));

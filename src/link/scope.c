@@ -147,7 +147,7 @@ add_exports(struct kiln_ctx *ctx, struct scope *scope, size_t library)
                 *KILN_ARENA_PUSH(&scope->arena, &scope->exports) = (struct export){
                     .name = kiln_arena_strdup(&scope->arena, symbol.name),
                     .library = library,
-                    .is_weak = GELF_ST_BIND(symbol.sym.st_info) != STB_GLOBAL,
+                    .is_weak = ELF64_ST_BIND(symbol.sym.st_info) != STB_GLOBAL,
                     .is_own_use = named[i],
                 };
             }

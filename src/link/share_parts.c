@@ -85,7 +85,7 @@ static bool
 has_gathered_section(const struct kiln_elf *elf)
 {
     for (size_t i = 1; i < elf->section_count; i++) {
-        GElf_Shdr shdr;
+        Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         const char *name = kiln_elf_get_section_name(elf, i);
         bool is_identifier = isalpha((unsigned char)*name) || *name == '_';

@@ -64,7 +64,7 @@ list_symbols(struct binding_run *run, const struct kiln_share_part *part)
     for (size_t i = 1; i < count; i++) {
         struct kiln_elf_symbol symbol;
         kiln_elf_get_symbol(&elf, table, i, &symbol);
-        unsigned bind = GELF_ST_BIND(symbol.sym.st_info);
+        unsigned bind = ELF64_ST_BIND(symbol.sym.st_info);
         if (bind == STB_LOCAL || *symbol.name == '\0') {
             continue;
         }

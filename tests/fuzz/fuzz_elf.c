@@ -33,10 +33,10 @@ read_relocations(const struct kiln_elf *elf, size_t table, size_t symbols)
 {
     size_t sum = 0;
     for (size_t i = 0; i < kiln_elf_count_relocations(elf, table); i++) {
-        GElf_Rela rela;
+        Elf64_Rela rela;
         struct kiln_elf_symbol symbol;
         kiln_elf_get_relocation(elf, table, i, &rela);
-        kiln_elf_get_symbol(elf, symbols, (size_t)GELF_R_SYM(rela.r_info), &symbol);
+        kiln_elf_get_symbol(elf, symbols, (size_t)ELF64_R_SYM(rela.r_info), &symbol);
         sum += strlen(symbol.name);
     }
     return sum;
@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     volatile size_t sum = (size_t)kiln_elf_classify(bytes);
     if (kiln_elf_init(&ctx, bytes, "fuzz.o", &elf) == 0) {
         for (size_t i = 0; i < elf.section_count; i++) {
-            GElf_Shdr shdr;
+            Elf64_Shdr shdr;
             kiln_elf_get_section(&elf, i, &shdr);
             sum += strlen(kiln_elf_get_section_name(&elf, i));
             sum += read_all(kiln_elf_get_contents(&elf, i));

@@ -34,7 +34,7 @@ compare_sections(const struct kiln_elf *before, const struct kiln_elf *after)
 {
     require(before->section_count == after->section_count);
     for (size_t i = 1; i < before->section_count; i++) {
-        GElf_Shdr old, new;
+        Elf64_Shdr old, new;
         kiln_elf_get_section(before, i, &old);
         kiln_elf_get_section(after, i, &new);
         require(old.sh_flags == new.sh_flags &&old.sh_link == new.sh_link &&old.sh_info ==
@@ -61,9 +61,9 @@ compare_symbols(const struct kiln_elf *before, const struct kiln_elf *after)
         kiln_elf_get_symbol(after, table, i, &new);
         require(old.section == new.section &&old.sym.st_shndx ==
                 new.sym.st_shndx &&old.sym.st_value == new.sym.st_value &&old.sym.st_size ==
-                new.sym.st_size &&GELF_ST_TYPE(old.sym.st_info) == GELF_ST_TYPE(new.sym.st_info));
-        if (GELF_ST_BIND(old.sym.st_info) == STB_LOCAL) {
-            require(GELF_ST_BIND(new.sym.st_info) == STB_LOCAL);
+                new.sym.st_size &&ELF64_ST_TYPE(old.sym.st_info) == ELF64_ST_TYPE(new.sym.st_info));
+        if (ELF64_ST_BIND(old.sym.st_info) == STB_LOCAL) {
+            require(ELF64_ST_BIND(new.sym.st_info) == STB_LOCAL);
             require(strchr(old.name, '@') != NULL || strcmp(old.name, new.name) == 0);
         }
     }

@@ -61,10 +61,10 @@ test_sections_and_symbols_are_read(void **state)
     assert_true(kiln_elf_is_defined(&symbol));
     kiln_elf_get_symbol(&elf, TEST_SYMTAB, 4, &symbol);
     assert_false(kiln_elf_is_defined(&symbol));
-    GElf_Rela rela;
+    Elf64_Rela rela;
     assert_int_equal(kiln_elf_count_relocations(&elf, TEST_RELA), 1);
     kiln_elf_get_relocation(&elf, TEST_RELA, 0, &rela);
-    assert_int_equal(GELF_R_SYM(rela.r_info), 4);
+    assert_int_equal(ELF64_R_SYM(rela.r_info), 4);
     kiln_elf_release(&elf);
     kiln_ctx_release(&ctx);
 }

@@ -206,7 +206,7 @@ test_the_old_file_is_kept_to_the_byte(void **state)
     assert_int_equal(old.header.e_phnum, new.header.e_phnum);
     assert_int_equal(old.header.e_phoff, new.header.e_phoff);
     for (size_t i = 1; i < old.section_count; i++) {
-        GElf_Shdr a, b;
+        Elf64_Shdr a, b;
         kiln_elf_get_section(&old, i, &a);
         kiln_elf_get_section(&new, i, &b);
         assert_string_equal(kiln_elf_get_section_name(&old, i), kiln_elf_get_section_name(&new, i));
@@ -227,7 +227,7 @@ test_the_old_file_is_kept_to_the_byte(void **state)
         assert_true(kiln_span_slice(after, segment.p_offset + from, segment.p_filesz - from, &b));
         assert_true(kiln_span_equal(a, b));
     }
-    GElf_Shdr section;
+    Elf64_Shdr section;
     kiln_elf_get_section(&new, kiln_elf_find_section(&new, ".kiln"), &section);
     assert_int_equal(section.sh_flags, 0);
     assert_int_equal(section.sh_type, SHT_PROGBITS);

@@ -155,13 +155,13 @@ test_defined_symbols_get_the_suffix_and_are_hidden(void **state)
         "tls.pkg_dm",   "kiln_text_start.pkg_dm", "kiln_init_pkg_dm"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         assert_true(find_symbol(fixture, names[i], &symbol));
-        assert_int_equal(GELF_ST_VISIBILITY(symbol.sym.st_other), STV_HIDDEN);
+        assert_int_equal(ELF64_ST_VISIBILITY(symbol.sym.st_other), STV_HIDDEN);
     }
     assert_false(find_symbol(fixture, "PyInit_m", &symbol));
     assert_true(find_symbol(fixture, "w.pkg_dm", &symbol));
-    assert_int_equal(GELF_ST_BIND(symbol.sym.st_info), STB_WEAK);
+    assert_int_equal(ELF64_ST_BIND(symbol.sym.st_info), STB_WEAK);
     assert_true(find_symbol(fixture, "tls.pkg_dm", &symbol));
-    assert_int_equal(GELF_ST_TYPE(symbol.sym.st_info), STT_TLS);
+    assert_int_equal(ELF64_ST_TYPE(symbol.sym.st_info), STT_TLS);
 }
 
 static void
@@ -191,7 +191,7 @@ test_the_function_that_runs_the_constructors_is_exported(void **state)
     assert_defined(fixture, "PyInit_m.pkg_dm", true);
     assert_true(is_undefined(fixture, "kiln_run_constructors"));
     size_t index = kiln_elf_find_section(&fixture->elf, ".data.rel.ro.kiln_ctors");
-    GElf_Shdr shdr;
+    Elf64_Shdr shdr;
     kiln_elf_get_section(&fixture->elf, index, &shdr);
     assert_int_equal(shdr.sh_type, SHT_PROGBITS);
 }
@@ -239,7 +239,7 @@ test_unique_symbols_and_groups_do_not_meet_those_of_others(void **state)
     struct kiln_elf_symbol symbol;
     isolate(fixture, "comdat.o", "m", NULL);
     assert_true(find_symbol(fixture, "_ZN1SIiE1vE.m", &symbol));
-    assert_int_equal(GELF_ST_BIND(symbol.sym.st_info), STB_WEAK);
+    assert_int_equal(ELF64_ST_BIND(symbol.sym.st_info), STB_WEAK);
     size_t group = kiln_elf_find_type(&fixture->elf, SHT_GROUP);
     uint32_t flags = 1;
     assert_true(group != 0);

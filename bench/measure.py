@@ -30,9 +30,9 @@ IMPORT_TIME = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| \s*(\S+)$", re.MULTI
 class Import:
     """One fresh process that imported everything."""
 
-    def __init__(self, python, names, options=()):
+    def __init__(self, python, names, options=(), before=""):
         result = subprocess.run(
-            [os.fspath(python), *options, "-c", PROBE], input="\n".join(names),
+            [os.fspath(python), *options, "-c", before + PROBE], input="\n".join(names),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if result.returncode != 0:
             raise Failure(f"{python} could not import everything:\n{result.stderr}")

@@ -188,15 +188,19 @@ def write_result(result):
     if result.get("real"):
         lines += ["", "### Real packages", "", ", ".join(result["real"]["packages"])
                   + ". Milliseconds, median (fastest .. slowest); with a cold cache the files of the packages and the"
-                  " executable come from the disk.", ""]
-        lines += make_table(["what", "extensions", "page cache", ".so files", "baked", "ratio"],
+                  " executable come from the disk. The `python` that CPython comes with and the executable have libpythons that were"
+                  " compiled differently, so the executable imports the files of the packages as well.", ""]
+        lines += make_table(["what", "extensions", "page cache", ".so files, python", ".so files, executable", "baked",
+                             "python / baked", "files / baked"],
                             [format_real(row) for row in result["real"]["rows"]])
     return lines + [""]
 
 
 def format_real(row):
-    return [row["what"], str(row["modules"]), row["cache"], format_spread(row["files"]), format_spread(row["baked"]),
-            format_number(statistics.median(row["files"]) / statistics.median(row["baked"]))]
+    sides = [row[side] for side in ("files", "files_in_executable", "baked")]
+    medians = [statistics.median(samples) for samples in sides]
+    return [row["what"], str(row["modules"]), row["cache"], *map(format_spread, sides),
+            *(format_number(median / medians[-1]) for median in medians[:-1])]
 
 
 def format_build(row, side):

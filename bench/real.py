@@ -23,6 +23,9 @@ WORK = textwrap.dedent("""
     print(time.perf_counter_ns() - start)
 """)
 
+# An executable that ran this imports the files of what is baked in it.
+FILES_INSTEAD = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != '_kiln']\n"
+
 
 def bake(python):
     """The packages of `make demo`, if it has built them for this Python, else the small ones among them."""
@@ -49,32 +52,36 @@ def list_files(bakery):
     return [bakery.executable, *(path for path in bakery.site_packages.rglob("*") if path.is_file())]
 
 
-def measure_import(bakery, names, runs, cold):
-    """{side: milliseconds of each process}: all modules in NAMES imported."""
-    samples = {"files": [], "baked": []}
+def take_turns(bakery, runs, measure_one):
+    """{side: milliseconds of each process}; MEASURE_ONE is given a Python and code to run first."""
+    sides = {"files": (bakery.python, ""), "files_in_executable": (bakery.executable, FILES_INSTEAD),
+             "baked": (bakery.executable, "")}
+    samples = {side: [] for side in sides}
     for turn in range(runs + 1):
-        for side, python in (("files", bakery.python), ("baked", bakery.executable)):
-            if cold:
-                evict(list_files(bakery))
-            milliseconds = measure.Import(python, names).milliseconds
+        for side, (python, before) in sides.items():
+            milliseconds = measure_one(python, before)
             if turn > 0:
                 samples[side].append(milliseconds)
     return samples
 
 
+def measure_import(bakery, names, runs, cold):
+    """All modules in NAMES imported."""
+    def measure_one(python, before):
+        if cold:
+            evict(list_files(bakery))
+        return measure.Import(python, names, before=before).milliseconds
+    return take_turns(bakery, runs, measure_one)
+
+
 def measure_work(bakery, runs):
-    samples = {"files": [], "baked": []}
-    for turn in range(runs + 1):
-        for side, python in (("files", bakery.python), ("baked", bakery.executable)):
-            nanoseconds = int(output_of(python, "-c", WORK, stdin=subprocess.DEVNULL))
-            if turn > 0:
-                samples[side].append(nanoseconds / 1e6)
-    return samples
+    def measure_one(python, before):
+        return int(output_of(python, "-c", before + WORK, stdin=subprocess.DEVNULL)) / 1e6
+    return take_turns(bakery, runs, measure_one)
 
 
-def measure_packages(python, runs):
+def measure_packages(bakery, runs):
     """The rows of the page: what was done, and the milliseconds of each side."""
-    bakery = bake(python)
     baked = sorted(bakery.list_baked())
     if set(baked) != set(bakery.list_extension_files()):
         raise Failure("some extensions stayed files; see `kiln link`")

@@ -103,7 +103,9 @@ import_target(struct kiln_fast *fast, PyObject *name, const struct kiln_target *
     *module = NULL;
     if (result > 0) {
         *module = run_locked(fast, &import);
-        kiln_module_lock_give(&import);
+        if (kiln_module_lock_give(&import) < 0) {
+            Py_CLEAR(*module);
+        }
     }
     release(&import);
     return result;

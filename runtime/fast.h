@@ -22,7 +22,10 @@ enum kiln_fast_name {
     KILN_NAME_FIND_SPEC,
     KILN_NAME_META_PATH, /* of sys */
     KILN_NAME_MODULES,
-    KILN_NAME_OWNER, /* of locks */
+    KILN_NAME_POP,       /* of sys.modules */
+    KILN_NAME_OWNER,     /* of locks */
+    KILN_NAME_THREAD,    /* of importlib._bootstrap: _thread */
+    KILN_NAME_GET_IDENT, /* of that */
     KILN_NAME_COUNT
 };
 
@@ -38,6 +41,7 @@ struct kiln_fast {
     PyObject *sys_dict;
     PyObject *finder, *loader;
     PyObject *create_builtin, *acquire_lock, *release_lock, *lock_held; /* of _imp */
+    PyObject *thread, *get_ident; /* _thread, and by what it tells threads apart */
     PyObject *spec_type;
     PyObject *load_made, *load_new; /* see fast_python.c; NULL: importlib is not as we know it */
     PyObject *set_lazy_attributes;  /* of _imp; NULL before 3.15 */
@@ -107,18 +111,19 @@ struct kiln_module_lock {
     struct kiln_fast *fast;
     PyObject *name;
     PyObject *shared;    /* importlib's lock, once somebody has asked for it; or NULL */
-    bool making;         /* somebody is asking for it just now, with the import lock */
+    bool asked;          /* somebody has asked for it */
+    bool making;         /* and is doing that just now, with the import lock */
     unsigned long owner; /* the thread */
 };
 
-/* Whether the lock of the module NAME can be taken: importlib has none of that name and is not just
- * making one. -1 with an exception. */
+/* Whether the lock of the module NAME can be taken: importlib has none of that name, is not just
+ * making one, and knows threads by what we know them by. -1 with an exception. */
 int kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name);
 /* Take the lock of the module IMPORT->name for this thread: 1, and it is IMPORT->lock; 0 if it is not
  * free; -1 with an exception. */
 int kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import);
-/* Give it back. An exception that is set stays. */
-void kiln_module_lock_give(struct kiln_import *import);
+/* Give it back: 0, and an exception that is set stays; or -1 with the exception of that. */
+int kiln_module_lock_give(struct kiln_import *import);
 /* Whether this thread holds the lock of NAME. -1 with an exception. */
 int kiln_module_lock_is_mine(struct kiln_fast *fast, PyObject *name);
 /* New reference, or NULL with an exception. */

@@ -40,6 +40,8 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->acquire_lock);
     Py_VISIT(self->release_lock);
     Py_VISIT(self->lock_held);
+    Py_VISIT(self->thread);
+    Py_VISIT(self->get_ident);
     Py_VISIT(self->spec_type);
     Py_VISIT(self->load_made);
     Py_VISIT(self->load_new);
@@ -63,6 +65,8 @@ fast_clear(PyObject *object)
     Py_CLEAR(self->acquire_lock);
     Py_CLEAR(self->release_lock);
     Py_CLEAR(self->lock_held);
+    Py_CLEAR(self->thread);
+    Py_CLEAR(self->get_ident);
     Py_CLEAR(self->spec_type);
     Py_CLEAR(self->load_made);
     Py_CLEAR(self->load_new);
@@ -135,7 +139,10 @@ make_names(struct kiln_fast *fast)
         [KILN_NAME_FIND_SPEC] = "find_spec",
         [KILN_NAME_META_PATH] = "meta_path",
         [KILN_NAME_MODULES] = "modules",
+        [KILN_NAME_POP] = "pop",
         [KILN_NAME_OWNER] = "owner",
+        [KILN_NAME_THREAD] = "_thread",
+        [KILN_NAME_GET_IDENT] = "get_ident",
     };
     for (int i = 0; i < KILN_NAME_COUNT; i++) {
         fast->names[i] = PyUnicode_InternFromString(names[i]);
@@ -174,6 +181,17 @@ take_modules(struct kiln_fast *fast)
                : 0;
 }
 
+/* They stay NULL if importlib is not as we know it. */
+static void
+take_threads(struct kiln_fast *fast)
+{
+    fast->thread = PyObject_GetAttr(fast->bootstrap, fast->names[KILN_NAME_THREAD]);
+    if (fast->thread != NULL && PyModule_Check(fast->thread)) {
+        fast->get_ident = PyObject_GetAttr(fast->thread, fast->names[KILN_NAME_GET_IDENT]);
+    }
+    PyErr_Clear();
+}
+
 static int
 fill(struct kiln_fast *fast, PyObject *bootstrap, PyObject *finder, PyObject *loader)
 {
@@ -187,11 +205,13 @@ fill(struct kiln_fast *fast, PyObject *bootstrap, PyObject *finder, PyObject *lo
     fast->locks = PyObject_GetAttrString(bootstrap, "_module_locks");
     fast->spec_type = PyObject_GetAttrString(bootstrap, "ModuleSpec");
     fast->lock_type = kiln_module_lock_make_type();
-    return fast->locks == NULL || fast->spec_type == NULL || fast->lock_type == NULL ||
-                   make_names(fast) < 0 || take_modules(fast) < 0 ||
-                   kiln_fast_make_functions(fast) < 0
-               ? -1
-               : 0;
+    if (fast->locks == NULL || fast->spec_type == NULL || fast->lock_type == NULL ||
+        make_names(fast) < 0 || take_modules(fast) < 0)
+    {
+        return -1;
+    }
+    take_threads(fast);
+    return kiln_fast_make_functions(fast);
 }
 
 static struct kiln_fast *
@@ -247,7 +267,7 @@ install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
     }
     int result = 0;
     /* Otherwise it is a CPython that we do not know. */
-    if (fast->load_new != NULL && PyDict_CheckExact(fast->locks)) {
+    if (fast->load_new != NULL && fast->get_ident != NULL && PyDict_CheckExact(fast->locks)) {
         result = replace(bootstrap, "_find_spec", fast, &fast->original_find_spec);
         if (result == 0) {
             result = replace(bootstrap, "_find_and_load", fast, &fast->original);

@@ -58,7 +58,7 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     Py_INCREF(name);
     /* It calls the stand-in again, is told that there is no lock, and puts a new one in its place. At
      * no moment the name is without an entry, which would let another thread import it, too. */
-    self->making = true;
+    self->making = self->asked = true;
     PyObject *lock = PyObject_CallMethod(fast->bootstrap, "_get_module_lock", "O", name);
     self->making = false;
     if (lock != NULL && self->import != NULL && take_for_owner(self, lock) < 0) {
@@ -79,13 +79,24 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     return lock;
 }
 
-/* Who holds the import lock may be about to add an entry, having seen that there is none. */
-int
-kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name)
+/* Whether importlib knows threads by PyThread_get_thread_ident(), as we do. Libraries that have many
+ * threads of their own in one of the system replace what it asks. */
+static int
+knows_threads(struct kiln_fast *fast)
 {
-    int present = PyDict_Contains(fast->locks, name);
-    if (present != 0) {
-        return present < 0 ? -1 : 0;
+    PyObject *get_ident =
+        PyDict_GetItemWithError(PyModule_GetDict(fast->thread), fast->names[KILN_NAME_GET_IDENT]);
+    return get_ident == fast->get_ident ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* Whether an entry can be added. Who holds the import lock may be about to do that, having seen that
+ * there is none. */
+static int
+may_add(struct kiln_fast *fast)
+{
+    int known = knows_threads(fast);
+    if (known <= 0) {
+        return known;
     }
     PyObject *held = KILN_VECTORCALL(fast->lock_held, NULL, 0, NULL);
     Py_XDECREF(held);
@@ -93,73 +104,38 @@ kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name)
 }
 
 int
-kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import)
+kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name)
 {
-    PyObject *name = import->name;
-    int is_free = kiln_module_lock_is_free(fast, name);
-    if (is_free <= 0) {
-        return is_free;
-    }
+    int present = PyDict_Contains(fast->locks, name);
+    return present == 0 ? may_add(fast) : present < 0 ? -1 : 0;
+}
+
+/* A new one, not held. */
+static struct kiln_module_lock *
+make(struct kiln_fast *fast, PyObject *name)
+{
     struct kiln_module_lock *lock = fast->spare;
     fast->spare = NULL;
     if (lock == NULL) {
         lock = PyObject_New(struct kiln_module_lock, fast->lock_type);
         if (lock == NULL) {
-            return -1;
+            return NULL;
         }
     }
     Py_INCREF(fast);
     lock->fast = fast;
     Py_INCREF(name);
     lock->name = name;
-    lock->shared = NULL;
-    lock->making = false;
-    lock->owner = PyThread_get_thread_ident();
-    lock->import = import;
-    if (PyDict_SetItem(fast->locks, name, (PyObject *)lock) < 0) {
-        lock->import = NULL;
-        Py_DECREF(lock);
-        return -1;
-    }
-    import->lock = lock;
-    return 1;
-}
-
-/* Nobody has asked for it, or somebody is about to, who will see that it is not held. */
-static void
-forget(struct kiln_fast *fast, struct kiln_module_lock *lock)
-{
-    if (PyDict_GetItemWithError(fast->locks, lock->name) == (PyObject *)lock) {
-        PyDict_DelItem(fast->locks, lock->name);
-    }
-}
-
-static void
-release_shared(PyObject *shared)
-{
-    PyObject *result = PyObject_CallMethod(shared, "release", NULL);
-    if (result == NULL) {
-        PyErr_WriteUnraisable(shared);
-    }
-    Py_XDECREF(result);
-}
-
-void
-kiln_module_lock_give(struct kiln_import *import)
-{
-    struct kiln_module_lock *lock = import->lock;
-    struct kiln_fast *fast = lock->fast;
-    struct kiln_error error;
-    kiln_error_save(&error);
-    import->lock = NULL;
     lock->import = NULL;
-    if (lock->shared == NULL) {
-        forget(fast, lock);
-    }
-    else {
-        release_shared(lock->shared);
-        Py_CLEAR(lock->shared);
-    }
+    lock->shared = NULL;
+    lock->making = lock->asked = false;
+    return lock;
+}
+
+/* Keep it for the next time, if nobody else has it. */
+static void
+drop(struct kiln_fast *fast, struct kiln_module_lock *lock)
+{
     if (Py_REFCNT(lock) == 1 && fast->spare == NULL) {
         Py_CLEAR(lock->name);
         lock->fast = NULL;
@@ -169,7 +145,75 @@ kiln_module_lock_give(struct kiln_import *import)
     else {
         Py_DECREF(lock);
     }
-    kiln_error_restore(&error);
+}
+
+int
+kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import)
+{
+    int may = may_add(fast);
+    if (may <= 0) {
+        return may;
+    }
+    struct kiln_module_lock *lock = make(fast, import->name);
+    if (lock == NULL) {
+        return -1;
+    }
+    PyObject *entry = PyDict_SetDefault(fast->locks, import->name, (PyObject *)lock);
+    if (entry != (PyObject *)lock) {
+        drop(fast, lock);
+        return entry == NULL ? -1 : 0;
+    }
+    lock->owner = PyThread_get_thread_ident();
+    lock->import = import;
+    import->lock = lock;
+    return 1;
+}
+
+/* Remove its entry. If somebody has asked for it, that may be importlib's, which it is to keep; or
+ * he is about to, and will see that it is not held. */
+static void
+forget(struct kiln_fast *fast, struct kiln_module_lock *lock)
+{
+    bool is_there =
+        !lock->asked || PyDict_GetItemWithError(fast->locks, lock->name) == (PyObject *)lock;
+    if (is_there && PyDict_DelItem(fast->locks, lock->name) < 0) {
+        PyErr_Clear(); /* others have emptied the dict */
+    }
+}
+
+static int
+release_shared(PyObject *shared)
+{
+    PyObject *result = PyObject_CallMethod(shared, "release", NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+int
+kiln_module_lock_give(struct kiln_import *import)
+{
+    struct kiln_module_lock *lock = import->lock;
+    struct kiln_fast *fast = lock->fast;
+    struct kiln_error error;
+    kiln_error_save(&error);
+    int result = 0;
+    import->lock = NULL;
+    lock->import = NULL;
+    if (lock->shared == NULL) {
+        forget(fast, lock);
+    }
+    else {
+        result = release_shared(lock->shared);
+        Py_CLEAR(lock->shared);
+    }
+    drop(fast, lock);
+    if (result < 0) {
+        kiln_error_drop(&error); /* as Python's `with` puts one exception in the place of another */
+    }
+    else {
+        kiln_error_restore(&error);
+    }
+    return result;
 }
 
 /* Whether OWNER, a lock's attribute or NULL with an exception, is this thread. */

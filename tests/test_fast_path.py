@@ -672,6 +672,100 @@ answer += ["flat" in sys.modules, list(_bootstrap._module_locks)]
 """) == [False, True, True, []]
 
 
+REPLACE_IDENT = """
+import _thread
+real = _thread.get_ident
+_thread.get_ident = lambda: real() + 1
+"""
+
+
+def test_second_thread_waits_if_importlib_knows_threads_by_other_numbers(both):
+    """As with greenlets, of which several share one thread of the system."""
+    assert both(REPLACE_IDENT + """
+started, seen = threading.Event(), []
+def on_exec(m):
+    started.set()
+    thread.join(0.3)
+    m.complete = True
+sys.on_exec = on_exec
+def other():
+    started.wait()
+    import flat
+    seen.append(flat.complete)
+thread = threading.Thread(target=other, daemon=True)
+thread.start()
+import flat
+thread.join(20)
+answer = [seen, thread.is_alive(), list(_bootstrap._module_locks)]
+""") == [[True], False, []]
+
+
+def test_circular_import_if_importlib_knows_threads_by_other_numbers(both):
+    assert both(REPLACE_IDENT + """
+sys.on_exec = lambda m: seen.append(importlib.import_module("flat") is m)
+seen = []
+thread = threading.Thread(target=lambda: __import__("flat"), daemon=True)
+thread.start()
+thread.join(20)
+answer = [seen, thread.is_alive()]
+""") == [[True], False]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_interrupt_when_the_lock_is_given_back_is_not_lost(fails, both):
+    assert both(f"""
+import pkg
+def trace(frame, event, arg):
+    if frame.f_code.co_name == "release" and "importlib" in frame.f_code.co_filename: raise KeyboardInterrupt
+def on_exec(m):
+    importlib.import_module("pkg.one")
+    sys.settrace(trace)
+    if {fails}: raise ValueError
+sys.on_exec = on_exec
+failure = attempt(importlib.import_module, "pkg.one")
+sys.settrace(None)
+answer = [failure, "pkg.one" in sys.modules]
+""") == [["KeyboardInterrupt", "", None], not fails]
+
+
+def test_locks_may_be_cleared_meanwhile(both):
+    assert both("""
+sys.on_exec = lambda m: _bootstrap._module_locks.clear()
+import flat
+answer = list(_bootstrap._module_locks)
+""") == []
+
+
+def test_threads_never_execute_one_module_at_the_same_time(both):
+    """Not even one that others remove from sys.modules meanwhile."""
+    assert both("""
+import pkg, pkg.sub, random, time
+sys.setswitchinterval(1e-6)
+names = ["flat", "pkg.one", "pkg.two", "pkg.sub.deep", "extpkg", "extpkg.inner"]
+wrong, executing = [], {}
+def on_exec(m):
+    me, name = threading.get_ident(), m.__name__
+    before = executing.get(name)
+    if before not in (None, me): wrong.append(name)
+    executing[name] = me
+    if random.random() < 0.3: work(1)
+    for _ in range(3): time.sleep(0)
+    executing[name] = before
+    if random.random() < 0.2: raise ValueError
+sys.on_exec = on_exec
+def work(count):
+    for i in range(count):
+        name = random.choice(names)
+        try: importlib.import_module(name)
+        except (ValueError, KeyError, ImportError, _bootstrap._DeadlockError): pass
+        if i % 3 == 1: sys.modules.pop(name, None)
+threads = [threading.Thread(target=work, args=(100,)) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+answer = [wrong, list(_bootstrap._module_locks), pkg.__spec__._initializing]
+""") == [[], [], False]
+
+
 def test_many_threads_and_many_failures_leave_complete_modules(both):
     assert both("""
 import pkg, pkg.sub, random, time

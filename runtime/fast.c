@@ -21,10 +21,14 @@
 static PyObject *
 load(struct kiln_fast *fast, struct kiln_import *import, bool by_importlib)
 {
-    if (by_importlib) {
-        return PyObject_CallMethod(fast->bootstrap, "_load_unlocked", "O", import->spec);
+    if (!by_importlib) {
+        return kiln_fast_load_from_python(fast, import);
     }
-    return kiln_fast_load_from_python(fast, import);
+    PyObject *module = PyObject_CallMethod(fast->bootstrap, "_load_unlocked", "O", import->spec);
+    if (module != NULL && kiln_fast_follow_modules(fast, import) < 0) {
+        Py_CLEAR(module);
+    }
+    return module;
 }
 
 /* Load it while its parent's spec says so. */

@@ -53,14 +53,15 @@ struct kiln_fast {
     size_t calls;                   /* of kiln_fast_find_and_load() */
     bool is_main;                   /* the interpreter is the main one */
     bool tracks_children;           /* specs have KILN_NAME_SPEC_CHILDREN: from 3.11 on */
+    bool copies_finders;            /* importlib goes through a copy of sys.meta_path */
 };
 
 /* One import on its way. Strong references, but for the name. */
 struct kiln_import {
     struct kiln_target target;
     PyObject *name;
-    PyObject *modules;             /* sys.modules, a dict */
-    PyObject *finders;             /* sys.meta_path, if others are in it before ours; or NULL */
+    PyObject *modules;             /* sys.modules: a dict, until others have had their turn */
+    PyObject *finders;             /* to go through, if others are before ours; or NULL */
     PyObject *parent_name, *child; /* NULL at the top level */
     PyObject *path;                /* its __path__ */
     PyObject *siblings;            /* the list of what its spec says is being imported; or NULL */
@@ -82,6 +83,10 @@ bool kiln_fast_is_on(void);
 /* Fill IMPORT, which has its name and target, and take the module's lock: 1; 0 if it is for
  * importlib; -1 with an exception. */
 int kiln_fast_prepare(struct kiln_fast *fast, struct kiln_import *import);
+/* What sys.modules is now, a new reference; NULL with an exception. */
+PyObject *kiln_fast_get_modules(struct kiln_fast *fast);
+/* The same to IMPORT->modules: 0, or -1 with an exception. */
+int kiln_fast_follow_modules(struct kiln_fast *fast, struct kiln_import *import);
 
 /* --- fast.c: methods of struct kiln_fast ---------------------------------------------------------
  */
@@ -95,6 +100,9 @@ PyObject *kiln_fast_continue(PyObject *fast, PyObject *lock);
 /* --- fast_find.c: the finders of sys.meta_path ---------------------------------------------------
  */
 
+/* The first COUNT of FINDERS, which is sys.meta_path, as importlib goes through them: it may see them
+ * change on the way. New reference, or NULL with an exception. */
+PyObject *kiln_fast_hold_finders(struct kiln_fast *fast, PyObject *finders, Py_ssize_t count);
 /* Ask the finders before ours: 1 with the spec that importlib's code is to load; 0 if the module is
  * ours; -1 with an exception. */
 int kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import);

@@ -6,6 +6,34 @@
  * exception. */
 #include "fast.h"
 
+PyObject *
+kiln_fast_get_modules(struct kiln_fast *fast)
+{
+    PyObject *key = fast->names[KILN_NAME_MODULES];
+    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, key);
+    Py_XINCREF(modules);
+    if (modules == NULL && !PyErr_Occurred()) {
+        PyObject *sys = PyObject_GetAttrString(fast->bootstrap, "sys");
+        modules = sys == NULL ? NULL : PyObject_GetAttr(sys, key);
+        Py_XDECREF(sys);
+    }
+    return modules;
+}
+
+int
+kiln_fast_follow_modules(struct kiln_fast *fast, struct kiln_import *import)
+{
+    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_MODULES]);
+    if (modules != import->modules || modules == NULL) {
+        modules = kiln_fast_get_modules(fast);
+        if (modules == NULL) {
+            return -1;
+        }
+        Py_SETREF(import->modules, modules);
+    }
+    return 0;
+}
+
 static int
 check_sys(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -15,10 +43,6 @@ check_sys(struct kiln_fast *fast, struct kiln_import *import)
         finders == NULL || !PyList_CheckExact(finders))
     {
         return PyErr_Occurred() ? -1 : 0;
-    }
-    int present = PyDict_Contains(modules, import->name);
-    if (present != 0) {
-        return present < 0 ? -1 : 0;
     }
     Py_ssize_t i = 0;
     while (i < PyList_GET_SIZE(finders) && PyList_GET_ITEM(finders, i) != fast->finder) {
@@ -30,19 +54,21 @@ check_sys(struct kiln_fast *fast, struct kiln_import *import)
     Py_INCREF(modules);
     import->modules = modules;
     if (i > 0) {
-        import->finders = PyList_GetSlice(finders, 0, i);
+        import->finders = kiln_fast_hold_finders(fast, finders, i + 1);
     }
-    return i > 0 && import->finders == NULL ? -1 : 1;
+    int present = i > 0 && import->finders == NULL ? -1 : PyDict_Contains(modules, import->name);
+    return present < 0 ? -1 : !present;
 }
 
-/* Whether a module with that SPEC, and the name NAME, is being imported by another thread. */
+/* Whether a module with that SPEC, and the name NAME, is being imported by another thread, or SPEC
+ * does not tell. */
 static int
 is_waited_for(struct kiln_fast *fast, PyObject *spec, PyObject *name)
 {
     PyObject *value = PyObject_GetAttr(spec, fast->names[KILN_NAME_SPEC_INITIALIZING]);
     if (value == NULL) {
         PyErr_Clear();
-        return 0;
+        return 1;
     }
     int initializing = PyObject_IsTrue(value);
     Py_DECREF(value);
@@ -73,7 +99,9 @@ check_ancestors(struct kiln_fast *fast, struct kiln_import *import)
         else {
             PyObject *spec =
                 PyDict_GetItemWithError(PyModule_GetDict(module), fast->names[KILN_NAME_SPEC]);
+            Py_XINCREF(spec);
             int waited_for = spec == NULL ? 0 : is_waited_for(fast, spec, name);
+            Py_XDECREF(spec);
             result = waited_for < 0 || PyErr_Occurred() ? -1 : !waited_for;
         }
         Py_XDECREF(name);
@@ -201,9 +229,11 @@ check_version(struct kiln_fast *fast, struct kiln_import *import)
     PyObject *other = NULL;
     int result = kiln_skew_check(fast->finder, import->name, import->target.flags, path, &other);
     Py_XDECREF(other);
-    /* A warning may have run anything. */
-    int present = result <= 0 ? 0 : PyDict_Contains(import->modules, import->name);
-    return present < 0 ? -1 : present > 0 ? 0 : result;
+    if (result != KILN_SKEW_LOOKED) {
+        return result;
+    }
+    int present = PyDict_Contains(import->modules, import->name);
+    return present < 0 ? -1 : !present;
 }
 
 int

@@ -57,12 +57,69 @@ ask_finder(struct kiln_fast *fast, PyObject *finder, const struct question *ques
     return spec;
 }
 
-/* The spec of the first of FINDERS, a list that nobody else has, that has one; None if none has. */
-static PyObject *
-ask_finders(struct kiln_fast *fast, PyObject *finders, const struct question *question)
+PyObject *
+kiln_fast_hold_finders(struct kiln_fast *fast, PyObject *finders, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(finders); i++) {
-        PyObject *spec = ask_finder(fast, PyList_GET_ITEM(finders, i), question);
+    if (fast->copies_finders) {
+        return PyList_GetSlice(finders, 0, count);
+    }
+    Py_INCREF(finders);
+    return finders;
+}
+
+/* Giving the finders of a list their turns. If it is sys.meta_path itself, whoever removes himself
+ * from it makes the next one miss its turn. Where our finder stands there is one for built-in modules
+ * without Kiln, which nobody misses for an extension; so ours has its turn in any case. */
+struct turns {
+    PyObject *finders;
+    Py_ssize_t next;
+    bool ours_is_over;
+};
+
+static bool
+is_ours_behind(struct kiln_fast *fast, const struct turns *turns)
+{
+    Py_ssize_t i = 0;
+    while (i < turns->next && i < PyList_GET_SIZE(turns->finders)) {
+        if (PyList_GET_ITEM(turns->finders, i++) == fast->finder) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The finder whose turn it is, a new reference; NULL without an exception: all have had theirs. */
+static PyObject *
+take_turn(struct kiln_fast *fast, struct turns *turns)
+{
+    PyObject *finder = NULL;
+    if (!turns->ours_is_over && is_ours_behind(fast, turns)) {
+        finder = fast->finder;
+    }
+    else if (turns->next < PyList_GET_SIZE(turns->finders)) {
+        finder = PyList_GET_ITEM(turns->finders, turns->next++);
+    }
+    turns->ours_is_over = turns->ours_is_over || finder == fast->finder;
+    Py_XINCREF(finder);
+    return finder;
+}
+
+/* The spec of the first of FINDERS that has one; None if none has. OURS, if it is not NULL, is
+ * whether it is our finder's turn before there is one, which is not asked, then: NULL without an
+ * exception. */
+static PyObject *
+ask_finders(struct kiln_fast *fast, PyObject *finders, const struct question *question, bool *ours)
+{
+    struct turns turns = {.finders = finders};
+    PyObject *finder;
+    while ((finder = take_turn(fast, &turns)) != NULL) {
+        if (ours != NULL && finder == fast->finder) {
+            *ours = true;
+            Py_DECREF(finder);
+            return NULL;
+        }
+        PyObject *spec = ask_finder(fast, finder, question);
+        Py_DECREF(finder);
         if (spec != Py_None) {
             return spec;
         }
@@ -73,16 +130,18 @@ ask_finders(struct kiln_fast *fast, PyObject *finders, const struct question *qu
 
 /* SPEC, which is taken, unless the module NAME has been imported while finders were asked. */
 static PyObject *
-prefer_present_spec(struct kiln_fast *fast, PyObject *modules, PyObject *name, PyObject *spec)
+prefer_present_spec(struct kiln_fast *fast, PyObject *name, PyObject *spec)
 {
-    PyObject *module = PyDict_GetItemWithError(modules, name);
+    PyObject *modules = kiln_fast_get_modules(fast);
+    int is_present = modules == NULL ? -1 : PySequence_Contains(modules, name);
+    PyObject *module = is_present <= 0 ? NULL : PyObject_GetItem(modules, name);
+    Py_XDECREF(modules);
     if (module == NULL) {
-        if (PyErr_Occurred()) {
+        if (is_present != 0) {
             Py_CLEAR(spec);
         }
         return spec;
     }
-    Py_INCREF(module);
     PyObject *present = PyObject_GetAttr(module, fast->names[KILN_NAME_SPEC]);
     Py_DECREF(module);
     if (present == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError)) {
@@ -98,23 +157,39 @@ prefer_present_spec(struct kiln_fast *fast, PyObject *modules, PyObject *name, P
     return present;
 }
 
+static PyObject *
+fail_not_found(PyObject *name)
+{
+    PyObject *message = PyUnicode_FromFormat("No module named %R", name);
+    if (message != NULL) {
+        PyErr_SetImportErrorSubclass(PyExc_ModuleNotFoundError, message, name, NULL);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
 int
 kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import)
 {
     const struct question question = {import->name, import->path == NULL ? Py_None : import->path,
                                       Py_None};
-    PyObject *spec = ask_finders(fast, import->finders, &question);
-    if (spec == Py_None) {
-        Py_CLEAR(spec);
-        int present = PyDict_Contains(import->modules, import->name);
+    bool ours = false;
+    PyObject *spec = ask_finders(fast, import->finders, &question, &ours);
+    if (ours) {
+        int present = kiln_fast_follow_modules(fast, import) < 0
+                          ? -1
+                          : PySequence_Contains(import->modules, import->name);
         if (present <= 0) {
             return present;
         }
         spec = PyObject_CallMethodObjArgs(fast->finder, fast->names[KILN_NAME_FIND_SPEC],
                                           question.name, question.path, NULL);
     }
-    import->spec =
-        spec == NULL ? NULL : prefer_present_spec(fast, import->modules, import->name, spec);
+    else if (spec == Py_None) {
+        Py_DECREF(spec);
+        spec = fail_not_found(import->name);
+    }
+    import->spec = spec == NULL ? NULL : prefer_present_spec(fast, import->name, spec);
     return import->spec == NULL ? -1 : 1;
 }
 
@@ -123,15 +198,14 @@ static PyObject *
 find_spec(struct kiln_fast *fast, PyObject *modules, PyObject *meta_path,
           const struct question *question)
 {
-    int is_reload = PyDict_Contains(modules, question->name);
-    PyObject *finders =
-        is_reload < 0 ? NULL : PyList_GetSlice(meta_path, 0, PyList_GET_SIZE(meta_path));
-    PyObject *spec = finders == NULL ? NULL : ask_finders(fast, finders, question);
+    PyObject *finders = kiln_fast_hold_finders(fast, meta_path, PyList_GET_SIZE(meta_path));
+    int is_reload = finders == NULL ? -1 : PyDict_Contains(modules, question->name);
+    PyObject *spec = is_reload < 0 ? NULL : ask_finders(fast, finders, question, NULL);
     Py_XDECREF(finders);
     if (spec == NULL || spec == Py_None || is_reload != 0) {
         return spec;
     }
-    return prefer_present_spec(fast, modules, question->name, spec);
+    return prefer_present_spec(fast, question->name, spec);
 }
 
 PyObject *
@@ -155,8 +229,5 @@ kiln_fast_find_spec(PyObject *object, PyObject *const *args, Py_ssize_t nargs, P
                    : KILN_VECTORCALL(fast->original_find_spec, args, (size_t)nargs, keywords);
     }
     const struct question question = {args[0], args[1], nargs == 3 ? args[2] : Py_None};
-    Py_INCREF(modules);
-    PyObject *spec = find_spec(fast, modules, meta_path, &question);
-    Py_DECREF(modules);
-    return spec;
+    return find_spec(fast, modules, meta_path, &question);
 }

@@ -258,6 +258,21 @@ replace(PyObject *bootstrap, const char *name, struct kiln_fast *fast, PyObject 
     return result;
 }
 
+/* Whether FUNCTION, which is written in Python, uses something called NAME. */
+static bool
+uses(PyObject *function, const char *name)
+{
+    PyObject *code = PyObject_GetAttrString(function, "__code__");
+    PyObject *used = code == NULL ? NULL : PyObject_GetAttrString(code, "co_names");
+    PyObject *key = used == NULL ? NULL : PyUnicode_FromString(name);
+    bool result = key != NULL && PySequence_Contains(used, key) == 1;
+    Py_XDECREF(key);
+    Py_XDECREF(used);
+    Py_XDECREF(code);
+    PyErr_Clear();
+    return result;
+}
+
 static int
 install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
 {
@@ -269,6 +284,7 @@ install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
     /* Otherwise it is a CPython that we do not know. */
     if (fast->load_new != NULL && fast->get_ident != NULL && PyDict_CheckExact(fast->locks)) {
         result = replace(bootstrap, "_find_spec", fast, &fast->original_find_spec);
+        fast->copies_finders = result == 0 && uses(fast->original_find_spec, "list");
         if (result == 0) {
             result = replace(bootstrap, "_find_and_load", fast, &fast->original);
         }

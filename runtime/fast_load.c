@@ -67,58 +67,73 @@ create(struct kiln_fast *fast, struct kiln_import *import)
     return module;
 }
 
-/* Remove the module that has failed, if it is still there. The exception stays. */
+/* Remove the module that has failed, if it is still there. The exception stays, if that works. */
 static void
-unregister(struct kiln_import *import)
+unregister(struct kiln_fast *fast, struct kiln_import *import)
 {
     struct kiln_error error;
     kiln_error_save(&error);
-    if (PyDict_DelItem(import->modules, import->name) < 0) {
-        PyErr_Clear();
+    if (kiln_fast_follow_modules(fast, import) < 0 ||
+        (PyObject_DelItem(import->modules, import->name) < 0 &&
+         !PyErr_ExceptionMatches(PyExc_KeyError)))
+    {
+        kiln_error_drop(&error);
+        return;
     }
+    PyErr_Clear();
     kiln_error_restore(&error);
 }
 
-/* The module in sys.modules now: it may have replaced itself. */
+/* The module in sys.modules now, as it may have replaced itself. importlib takes it out and puts it
+ * in again, at the end. */
 static PyObject *
-get_registered(struct kiln_import *import)
+move_to_end(struct kiln_fast *fast, struct kiln_import *import)
 {
-    PyObject *module = PyDict_GetItemWithError(import->modules, import->name);
-    if (module == NULL && !PyErr_Occurred()) {
-        PyErr_SetObject(PyExc_KeyError, import->name);
+    PyObject *module =
+        PyObject_CallMethodObjArgs(import->modules, fast->names[KILN_NAME_POP], import->name, NULL);
+    if (module != NULL && PyObject_SetItem(import->modules, import->name, module) < 0) {
+        Py_CLEAR(module);
     }
-    Py_XINCREF(module);
     return module;
 }
 
-/* importlib takes it out and puts it in again. */
+/* Into sys.modules. Whether it is the last item of that, a dict. -1 with an exception. */
 static int
-move_to_end(struct kiln_import *import, PyObject *module)
+put_in(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
-    return PyDict_DelItem(import->modules, import->name) < 0
+    if (kiln_fast_follow_modules(fast, import) < 0) {
+        return -1;
+    }
+    if (!PyDict_CheckExact(import->modules)) {
+        return PyObject_SetItem(import->modules, import->name, module);
+    }
+    Py_ssize_t size = PyDict_Size(import->modules);
+    return PyDict_SetItem(import->modules, import->name, module) < 0
                ? -1
-               : PyDict_SetItem(import->modules, import->name, module);
+               : PyDict_Size(import->modules) > size;
 }
 
 static PyObject *
 register_and_execute(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
-    if (PyDict_SetItem(import->modules, import->name, module) < 0) {
+    int is_last = put_in(fast, import, module);
+    if (is_last < 0) {
         return NULL;
     }
-    Py_ssize_t size = PyDict_Size(import->modules);
+    PyObject *modules = import->modules;
+    Py_ssize_t size = is_last ? PyDict_Size(modules) : 0;
     size_t calls = fast->calls;
     if (kiln_loader_exec(module) < 0) {
-        unregister(import);
+        unregister(fast, import);
         return NULL;
     }
-    PyObject *registered = get_registered(import);
-    /* It is at the end, unless it has imported others. */
-    bool moves = calls != fast->calls || size != PyDict_Size(import->modules);
-    if (registered != NULL && moves && move_to_end(import, registered) < 0) {
-        Py_CLEAR(registered);
+    if (kiln_fast_follow_modules(fast, import) < 0) {
+        return NULL;
     }
-    return registered;
+    /* It still is, unless it has imported others. */
+    bool stays = is_last && modules == import->modules && calls == fast->calls &&
+                 size == PyDict_Size(modules);
+    return stays ? PyObject_GetItem(modules, import->name) : move_to_end(fast, import);
 }
 
 PyObject *
@@ -193,14 +208,10 @@ kiln_fast_bind(struct kiln_fast *fast, struct kiln_import *import, PyObject *mod
     if (import->parent_name == NULL) {
         return set_lazy_attributes(fast, import, module);
     }
-    PyObject *parent = PyDict_GetItemWithError(import->modules, import->parent_name);
+    PyObject *parent = PyObject_GetItem(import->modules, import->parent_name);
     if (parent == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetObject(PyExc_KeyError, import->parent_name);
-        }
         return -1;
     }
-    Py_INCREF(parent);
     int result = set_child(parent, import->child, module);
     Py_DECREF(parent);
     if (result < 0) {

@@ -245,7 +245,7 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
         PyObject *file = NULL;
         int fits =
             target.listed ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file) : 1;
-        return fits == 1 ? make_spec(self, target.flags, name, path) : file;
+        return fits > 0 ? make_spec(self, target.flags, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);

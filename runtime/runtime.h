@@ -101,9 +101,10 @@ PyObject *kiln_get_create_builtin(PyObject *bootstrap);
 struct kiln_distribution; /* kiln/distributions.h */
 /* The record of the distribution that the baked module NAME came from; NULL: not known. */
 struct kiln_distribution *kiln_distribution_find(const char *name, size_t len);
-/* Whether FINDER is to find the baked module NAME (with FLAGS): 1; 0 if the version that is
- * installed is another, and *SPEC is what is to be found instead, a new reference; -1 with an
- * exception. PATH is what find_spec() was given. */
+/* Whether FINDER is to find the baked module NAME (with FLAGS): 1, or KILN_SKEW_LOOKED if Python code
+ * may have run to find that out; 0 if the version that is installed is another, and *SPEC is what is
+ * to be found instead, a new reference; -1 with an exception. PATH is what find_spec() was given. */
+enum { KILN_SKEW_LOOKED = 2 };
 int
 kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec);
 

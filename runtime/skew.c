@@ -217,10 +217,11 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
     }
     const char *dot = strrchr(asked.text, '.');
     asked.parent_len = dot == NULL ? 0 : (size_t)(dot - asked.text);
+    int fits = 1;
     for (;;) {
         struct kiln_answer *answer = __atomic_load_n(&asked.distribution->answer, __ATOMIC_ACQUIRE);
         if (answer == &kiln_answer_fits || (answer == &kiln_answer_absent && dot == NULL)) {
-            return 1;
+            return fits;
         }
         if (answer != NULL && answer != &kiln_answer_absent) {
             *spec = use_file(&asked, answer);
@@ -228,7 +229,8 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
         }
         int result = settle(&asked, answer);
         if (result != 0) {
-            return result;
+            return result < 0 ? -1 : KILN_SKEW_LOOKED;
         }
+        fits = KILN_SKEW_LOOKED;
     }
 }

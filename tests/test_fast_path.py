@@ -242,6 +242,51 @@ answer = list(sys.modules)[before:]
 
 # --- Failures -----------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("code", [
+    "sys.modules['flat'] = sys.modules['after'] = sys",
+    "calls.append(1)\n    if len(calls) == 1: import flat, other",
+])
+def test_module_that_was_there_early_is_moved_to_the_end(code, both):
+    assert both(f"""
+calls = []
+def on_init(_):
+    {code}
+sys.on_init = on_init
+before = len(sys.modules)
+import flat
+answer = list(sys.modules)[before:]
+""")[-1] == "flat"
+
+
+@pytest.mark.parametrize("when", ["on_init", "on_exec", "finder"])
+@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize("how", [
+    "sys.modules = dict(old)", "del sys.modules", "sys.modules = {'pkg': type(sys)('pkg')}", "sys.modules = None", "sys.modules = Sub(old)",
+    "sys.modules = Sub(old); sys.modules.fails = True",
+])
+def test_sys_modules_may_be_replaced_on_the_way(how, fails, when, both):
+    both(f"""
+import pkg
+old, log = sys.modules, []
+class Sub(dict):
+    fails = False
+    def __setitem__(self, key, value): log.append(["set", key, self.fails and 1 / 0]); super().__setitem__(key, value)
+    def __delitem__(self, key): log.append(["del", key, self.fails and 1 / 0]); super().__delitem__(key)
+    def pop(self, key): log.append(["pop", key]); return super().pop(key)
+def replace(*args):
+    {how}
+    if {fails}: raise ValueError
+class Finder:
+    def find_spec(*args): replace()
+if {when!r} == "finder": sys.meta_path.insert(0, Finder())
+else: sys.{when} = replace
+result = attempt(importlib.import_module, "pkg.one")
+new = getattr(sys, "modules", None)
+sys.modules = old
+answer = [result if isinstance(result, list) else result.__name__, log, state("pkg.one"), new and ["pkg.one" in new, hasattr(new["pkg"], "one")]]
+""")
+
+
 @pytest.mark.parametrize("name, hook", [("flat", "on_init"), ("flat", "on_exec"), ("pkg.one", "on_init"), ("pkg.one", "on_exec"),
                                         ("pkg.single", "on_init")])
 def test_failing_import_leaves_no_trace_and_can_be_tried_again(name, hook, both):
@@ -433,6 +478,46 @@ sys.meta_path.insert(0, Eager())
 import pkg.one
 answer = [pkg.one.__name__, calls, state("pkg.one"), pkg.one.__spec__._initializing]
 """)
+
+
+# Finders that change sys.meta_path when they are asked for the first time. DO is what they do.
+CHANGING = """
+class Changing(Finder):
+    def find_spec(self, name, path, target=None):
+        first = not calls
+        super().find_spec(name, path, target)
+        if first: do(self)
+def do(self): DO
+sys.meta_path[:0] = [Changing("a"), Finder("b"), Finder("c")]
+result = [attempt(importlib.import_module, name) for name in ("NAME", "pure")]
+answer = [calls, [getattr(r, "mine", r.__name__) if hasattr(r, "__name__") else r for r in result], state("NAME")]
+"""
+
+
+@pytest.mark.parametrize("name", ["flat", "pkg.one", "pkg.pure"])
+@pytest.mark.parametrize("do", [
+    "sys.meta_path.remove(self)", "sys.meta_path.insert(0, Finder('new'))", "sys.meta_path.insert(1, Finder('new', ['flat', 'pkg.one']))",
+    "del sys.meta_path[:2]", "sys.meta_path.reverse()", "sys.meta_path = [Finder('other')] + sys.meta_path", "sys.meta_path.clear()",
+    "sys.meta_path[:] = [f for f in sys.meta_path if 'Kiln' not in repr(f)]",
+])
+def test_finder_may_change_the_finders(do, name, pure, both):
+    both(FINDERS + CHANGING.replace("DO", do).replace("NAME", name))
+
+
+@pytest.mark.parametrize("name", ["flat", "pkg.one"])
+def test_finder_that_removes_itself_does_not_hide_baked_modules(name, ask):
+    """Up to 3.13 importlib passes over the one that follows. Without Kiln, that is one that has no extension."""
+    assert ask(FINDERS + f"""
+class Once(Finder):
+    def find_spec(self, *args):
+        sys.meta_path.remove(self)
+        super().find_spec(*args)
+index = [repr(f) for f in sys.meta_path].index("<finder of the modules baked by Kiln>")
+sys.meta_path.insert(index, Once("once"))
+spec = importlib.util.find_spec({name!r})
+sys.meta_path.insert(index, Once("once"))
+answer = [spec.name, importlib.import_module({name!r}).__name__, len(calls)]
+""") == [name, name, 2]
 
 
 # --- Modules that are not baked -----------------------------------------------------------------

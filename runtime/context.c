@@ -10,7 +10,15 @@
 
 #include "mutex.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+struct kiln_context {
+    const char *name;  /* the dotted name of the module whose init function runs; NULL once used */
+    const char *given; /* the same, and stays */
+    struct kiln_context *outer;
+    bool is_used;
+};
 
 /* CPython's own variable, for objects that call its PyModule_Create2() because they were linked
  * by hand. It is there in every static libpython, and in the shared ones that export it: as a
@@ -18,7 +26,11 @@
 extern const char *_Py_PackageContext __attribute__((weak));
 const char *_PyImport_SwapPackageContext(const char *name) __attribute__((weak));
 
+/* They nest, but for a thread that has several stacks (greenlets): there any of them may end first,
+ * and none may be on a stack. */
 static _Thread_local struct kiln_context *current_context;
+/* Spares allocating those that are not within another. */
+static _Thread_local struct kiln_context first_context;
 
 /* For the name in a definition, which is one for all interpreters: it is the whole name for as long
  * as a module is made of it. */
@@ -44,35 +56,51 @@ swap_cpythons(const char *name)
     return old;
 }
 
-void
-kiln_context_begin(struct kiln_context *context, const char *name)
+struct kiln_context *
+kiln_context_begin(const char *name)
 {
-    context->name = name;
-    context->given = name;
-    context->outer = current_context;
+    struct kiln_context *context = &first_context;
+    if (context->is_used) {
+        context = malloc(sizeof *context);
+    }
+    if (context == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    *context = (struct kiln_context){name, name, current_context, true};
     current_context = context;
     swap_cpythons(name);
+    return context;
 }
 
 /* Up to 3.11 another thread may have set the variable meanwhile; then it is for that one to end. In
  * no case is a name left there that belongs to a context of the past. */
-void
+bool
 kiln_context_end(struct kiln_context *context)
 {
     struct kiln_context *outer = context->outer;
+    struct kiln_context **link = &current_context;
+    while (*link != context) {
+        link = &(*link)->outer;
+    }
+    *link = outer;
     const char *left = swap_cpythons(NULL);
     if (left == NULL || left == context->given) {
         left = outer == NULL ? NULL : outer->name;
     }
     swap_cpythons(left);
-    current_context = outer;
+    bool is_name_left = context->name != NULL;
+    context->is_used = false;
+    if (context != &first_context) {
+        free(context);
+    }
+    return is_name_left;
 }
 
-/* Whether the first module of CONTEXT should have got its name, and is MODULE, which has not. */
 bool
-kiln_context_was_missed(const struct kiln_context *context, PyObject *module)
+kiln_context_was_missed(const char *name_given, PyObject *module)
 {
-    const char *dot = context->name == NULL ? NULL : strrchr(context->name, '.');
+    const char *dot = strrchr(name_given, '.');
     PyObject *name = dot == NULL ? NULL : PyModule_GetNameObject(module);
     bool missed = name != NULL && PyUnicode_CompareWithASCIIString(name, dot + 1) == 0;
     Py_XDECREF(name);

@@ -31,20 +31,26 @@ struct request {
     enum kiln_fault fault; /* of what it has returned, for which no exception is set yet */
     bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
-    bool running;          /* it is running */
     bool audited;          /* audit hooks have been told */
     bool builtin;          /* the module is of CPython's inittab: it names it and checks it */
     bool checked;          /* or we do, in its place */
 };
+
+/* The one for which this thread is in _imp.create_builtin(), but not in the init function: the stack
+ * that it is on is another one in there, if the thread changes stacks (greenlets). */
 static _Thread_local struct request *current_request;
 
-static const struct request *
-find_slot_owner(const struct request *request)
+static void
+enter(struct request *request)
 {
-    while (request != NULL && !request->has_slot) {
-        request = request->outer;
-    }
-    return request;
+    request->outer = current_request;
+    current_request = request;
+}
+
+static void
+leave(const struct request *request)
+{
+    current_request = request->outer;
 }
 
 static void
@@ -61,7 +67,10 @@ give_slot(struct request *request)
         return;
     }
     request->has_slot = false;
-    const struct request *owner = find_slot_owner(request->outer);
+    const struct request *owner = current_request;
+    while (owner != NULL && !owner->has_slot) {
+        owner = owner->outer;
+    }
     kiln_slot_give(owner == NULL ? NULL : owner->name);
 }
 
@@ -117,16 +126,16 @@ kiln_audit_load(PyObject *spec)
 static PyObject *
 call_initfunc(struct request *request)
 {
-    struct kiln_context context;
+    bool is_name_left = false;
     request->called = true;
-    request->running = true;
     PyObject *result = NULL;
     if (request->builtin || request->audited || kiln_audit_load(request->spec) == 0) {
-        kiln_context_begin(&context, request->builtin ? NULL : request->name);
-        result = request->initfunc();
-        kiln_context_end(&context);
+        struct kiln_context *context = kiln_context_begin(request->builtin ? NULL : request->name);
+        if (context != NULL) {
+            result = request->initfunc();
+            is_name_left = kiln_context_end(context);
+        }
     }
-    request->running = false;
     if (request->builtin && !request->checked) {
         return result;
     }
@@ -135,7 +144,7 @@ call_initfunc(struct request *request)
         return result;
     }
     bool single_phase = result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type);
-    if (single_phase && kiln_context_was_missed(&context, result)) {
+    if (single_phase && is_name_left && kiln_context_was_missed(request->name, result)) {
         request->fault = KILN_FAULT_NAMELESS;
         Py_CLEAR(result);
     }
@@ -145,15 +154,10 @@ call_initfunc(struct request *request)
     return result;
 }
 
-/* At rest, and to an init function that imports _kiln, the slot is _kiln. */
-PyObject *
-kiln_slot_init(void)
+/* What the slot's init function returns for REQUEST. */
+static PyObject *
+fulfil(struct request *request)
 {
-    struct request *request = current_request;
-    if (request == NULL || request->running) {
-        return PyModuleDef_Init(&kiln_module_def);
-    }
-    give_slot(request);
     PyObject *result = request->result;
     if (result != NULL) {
         request->result = NULL;
@@ -167,6 +171,22 @@ kiln_slot_init(void)
     return request->builtin ? result : kiln_check_admission(result, request->spec);
 }
 
+/* At rest, and to an init function that imports _kiln, the slot is _kiln. CPython may call this twice
+ * for one module, first in the main interpreter. */
+PyObject *
+kiln_slot_init(void)
+{
+    struct request *request = current_request;
+    if (request == NULL) {
+        return PyModuleDef_Init(&kiln_module_def);
+    }
+    leave(request);
+    give_slot(request);
+    PyObject *result = fulfil(request);
+    enter(request);
+    return result;
+}
+
 static PyObject *
 create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name)
 {
@@ -175,7 +195,9 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
                                 "cannot create module %U: Kiln_Install() has not been called");
     }
     take_slot(request);
+    enter(request);
     PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
+    leave(request);
     give_slot(request);
     /* If it is not told what is wrong, CPython says SystemError, or in a sub-interpreter of late that
      * the import failed elsewhere. */
@@ -276,19 +298,6 @@ get_utf8(PyObject *name, size_t *len)
     return utf8;
 }
 
-static void
-begin_request(struct request *request)
-{
-    request->outer = current_request;
-    current_request = request;
-}
-
-static void
-end_request(struct request *request)
-{
-    current_request = request->outer;
-}
-
 static bool
 needs_slot(PyObject *name, const char *utf8, size_t len)
 {
@@ -307,11 +316,9 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
     request.name = get_utf8(name, &len);
     PyObject *module = NULL;
     if (request.name != NULL) {
-        begin_request(&request);
         module = needs_slot(name, request.name, len)
                      ? create_by_slot(&request, create_builtin, name)
                      : create_by_call(&request, name);
-        end_request(&request);
     }
     Py_DECREF(name);
     return module;
@@ -341,11 +348,9 @@ kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_
     }
     struct request request = {
         .spec = spec, .name = builtin->name, .initfunc = builtin->initfunc, .builtin = true};
-    begin_request(&request);
     PyObject *module = builtin->listed && KILN_INITTAB_LAST_WINS
                            ? create_listed(&request, create_builtin, name)
                            : create_by_slot(&request, create_builtin, name);
-    end_request(&request);
     Py_DECREF(name);
     return module;
 }
@@ -387,13 +392,11 @@ kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyO
     if (request.name == NULL || (request.audited && audit_load_from(name, origin) < 0)) {
         return NULL;
     }
-    begin_request(&request);
     PyObject *module = call_initfunc(&request);
     raise_fault(&request);
     if (module != NULL) {
         module = create_by_first_result(&request, create_builtin, name, module);
     }
-    end_request(&request);
     return module;
 }
 

@@ -204,18 +204,15 @@ void kiln_forget_created(void);
 /* --- context.c: the whole name for single-phase modules -----------------------------------------
  */
 
-struct kiln_context {
-    const char *name; /* the dotted name of the module whose init function runs; NULL once used */
-    const char
-        *given; /* the same, and stays; NULL: its modules keep the names they give themselves */
-    struct kiln_context *outer;
-};
-/* From here until it ends, modules that this thread creates are named by CONTEXT. They nest. */
-void kiln_context_begin(struct kiln_context *context, const char *name);
-void kiln_context_end(struct kiln_context *context);
-/* Whether MODULE, which the init function has returned, missed the name of CONTEXT: nothing that
- * hands it out is linked in. */
-bool kiln_context_was_missed(const struct kiln_context *context, PyObject *module);
+struct kiln_context;
+/* From here until it ends, the first module that this thread creates under the last component of NAME
+ * gets all of it; with NULL, modules keep the names they give themselves. NULL with an exception. */
+struct kiln_context *kiln_context_begin(const char *name);
+/* Whether there was no such module. */
+bool kiln_context_end(struct kiln_context *context);
+/* Whether MODULE, which the init function has returned, should have got NAME, which no module got:
+ * nothing that hands it out is linked in. */
+bool kiln_context_was_missed(const char *name, PyObject *module);
 /* In a forked child. */
 void kiln_context_survive_fork(void);
 

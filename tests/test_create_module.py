@@ -6,7 +6,7 @@ import re
 import pytest
 
 from conftest import run
-from bakery import Module
+from bakery import MORE_CFLAGS, Module
 from sources import API, SINGLE_PHASE, multi, single
 
 pytestmark = pytest.mark.usefixtures("fast_path")
@@ -181,6 +181,71 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0, NULL}};
 #endif
 void *PyModExport_hook(void); void *PyModExport_hook(void) { return slots; }
 """
+
+
+# Two stacks of one thread, as greenlets have them: the init function of each module goes on with the other stack.
+STACKS = r"""
+#include <Python.h>
+#include <kiln/kiln.h>
+#include <ucontext.h>
+/* What isolating makes of it. */
+#undef PyModule_Create
+#define PyModule_Create(def) kiln_PyModule_Create2(def, PYTHON_API_VERSION)
+PyObject *kiln_PyModule_Create2(struct PyModuleDef *, int);
+static ucontext_t here, stacks[2];
+static int current;
+static PyObject *modules[2];
+static void change(void) { int from = current; current = !from; swapcontext(&stacks[from], &stacks[current]); }
+static struct PyModuleDef defs[2] = {{PyModuleDef_HEAD_INIT, "a", NULL, -1, NULL, NULL, 0, 0, 0},
+                                     {PyModuleDef_HEAD_INIT, "b", NULL, -1, NULL, NULL, 0, 0, 0}};
+static PyObject *init_a(void) { PyObject *m = PyModule_Create(&defs[0]); change(); return m; }
+static PyObject *init_b(void) { PyObject *m = PyModule_Create(&defs[1]); change(); return m; }
+static PyObject *create(const char *name, Kiln_InitFunction init) {
+    PyObject *machinery = PyImport_ImportModule("importlib.machinery");
+    PyObject *spec = PyObject_CallMethod(machinery, "ModuleSpec", "sO", name, Py_None);
+    PyObject *module = Kiln_CreateModuleFromInitfunc(spec, init);
+    Py_DECREF(machinery);
+    Py_DECREF(spec);
+    return module;
+}
+static void run_a(void) { modules[0] = create("pkg.a", init_a); change(); }
+static void run_b(void) { modules[1] = create("pkg.b", init_b); current = 0; setcontext(&here); }
+static PyObject *init_c(void) {
+    static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "c", NULL, -1, NULL, NULL, 0, 0, 0};
+    return PyModule_Create(&def);
+}
+static int say(PyObject *module) {
+    if (module == NULL) { PyErr_Print(); return 1; }
+    puts(PyModule_GetName(module));
+    return 0;
+}
+int main(void) {
+    static void (*const functions[])(void) = {run_a, run_b};
+    char memory[2][1 << 17]; /* in this one, as CPython looks how far down a stack is */
+    volatile int been = 0;
+    Kiln_Install(&kiln_table);
+    Py_Initialize();
+    Py_XDECREF(PyImport_ImportModule("importlib.machinery"));
+    for (int i = 0; i < 2; i++) {
+        getcontext(&stacks[i]);
+        stacks[i].uc_stack.ss_sp = memory[i];
+        stacks[i].uc_stack.ss_size = sizeof memory[i];
+        makecontext(&stacks[i], functions[i], 0);
+    }
+    getcontext(&here);
+    if (!been) { been = 1; setcontext(&stacks[0]); }
+    memset(memory, 0x5a, sizeof memory);
+    int failed = say(modules[0]) | say(modules[1]) | say(create("pkg.c", init_c));
+    return failed | Py_FinalizeEx();
+}
+"""
+
+
+def test_init_functions_may_end_in_another_order_than_they_began(bakery, tmp_path):
+    if "-fsanitize" in " ".join(MORE_CFLAGS):
+        pytest.skip("the sanitizers know of one stack a thread")
+    program = bakery.bake(tmp_path / "app", MODULES, main=STACKS)
+    assert run(program, timeout=60).stdout == "pkg.a\npkg.b\npkg.c\n"
 
 
 def test_export_hook_makes_the_module_or_says_which_python_it_needs(bakery, tmp_path):

@@ -1035,6 +1035,40 @@ answer = pkg.one.status
 """, "-W", "ignore") == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("finder", [True, False])
+def test_import_that_runs_out_of_memory_anywhere_leaves_no_trace(finder, name, ask, python):
+    """CPython's own code does not stand that everywhere: only of the fast path all is asked."""
+    if run(python, "-c", "import _testcapi", check=False).returncode:
+        pytest.skip("_testcapi is needed to make allocations fail")
+    wrong, failures, ok = ask(f"""
+import _testcapi, gc, pkg, pkg.sub
+class Finder:
+    def find_spec(self, name, path, target=None): return None
+if {finder}: sys.meta_path.insert(0, Finder())
+name = {name!r}
+parent, _, child = name.rpartition(".")
+def forget():
+    sys.modules.pop(name, None)
+    if parent: vars(sys.modules[parent]).pop(child, None)
+importlib.import_module(parent or name), __import__(name), forget(), gc.disable()
+wrong, failures = [], 0
+for i in range(1, 200):
+    result = "imported"
+    _testcapi.set_nomemory(i, i + 1)
+    try: __import__(name)
+    except BaseException as error: result = type(error).__name__
+    finally: _testcapi.remove_mem_hooks()
+    left = [list(_bootstrap._module_locks), [getattr(m.__spec__, "_uninitialized_submodules", []) for m in (pkg, pkg.sub)],
+            _bootstrap._imp.lock_held()]
+    if result not in ("imported", "MemoryError") or left != [[], [[], []], False]: wrong.append([i, result, left])
+    failures += result == "MemoryError"
+    forget()
+answer = [wrong, failures, importlib.import_module(name).__name__ == name]
+""")
+    assert (wrong, ok) == ([], True) and failures > 5
+
+
 def test_nothing_is_left_of_the_fast_path_at_the_end(ask):
     """Blocks of memory, after imports that succeed, fail, wait and are found by others."""
     grown = ask("""

@@ -197,10 +197,11 @@ def write_result(result):
 
 
 def format_real(row):
-    sides = [row[side] for side in ("files", "files_in_executable", "baked")]
-    medians = [statistics.median(samples) for samples in sides]
-    return [row["what"], str(row["modules"]), row["cache"], *map(format_spread, sides),
-            *(format_number(median / medians[-1]) for median in medians[:-1])]
+    # The second was not always measured.
+    sides = [row.get(side) for side in ("files", "files_in_executable", "baked")]
+    medians = [None if samples is None else statistics.median(samples) for samples in sides]
+    return [row["what"], str(row["modules"]), row["cache"], *("" if samples is None else format_spread(samples) for samples in sides),
+            *(format_number(ratio(median, medians[-1])) for median in medians[:-1])]
 
 
 def format_build(row, side):

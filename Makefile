@@ -263,7 +263,7 @@ help:
 	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, from Debian sid in a chroot'
 	@echo 'make matrix-arm64 the tests of isolation for arm64, by its cross toolchain and qemu-user'
 	@echo 'make protocols-page  docs/protocols.md from what the two found'
-	@echo 'make bench        measure, beside what Kiln replaces; bench-quick: in two minutes'
+	@echo 'make bench        measure, beside what Kiln replaces; bench-quick: a part, in a minute or two once built'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'

@@ -201,7 +201,7 @@ def main():
     counts = [100, 1000, 10_000] if options.quick else [10, 100, 1000, 10_000, 100_000]
 
     facts = get_facts(choose_python())
-    # The package index is needed for this alone; what is measured after it is not lost any more.
+    # First, as it needs a package index: if that fails, no measurements are lost.
     bakery = None if options.quick else real.bake(facts["executable"])
     workload = Workload(facts["executable"])
     result = {"kiln": output_of(KILN, "--version").split()[-1], "python": facts["version"], "runs": runs,

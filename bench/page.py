@@ -188,7 +188,7 @@ def write_result(result):
     if result.get("real"):
         lines += ["", "### Real packages", "", ", ".join(result["real"]["packages"])
                   + ". Milliseconds, median (fastest .. slowest); with a cold cache the files of the packages and the"
-                  " executable come from the disk. The `python` that CPython comes with and the executable have libpythons that were"
+                  " executable come from the disk. The `python` that CPython comes with and the executable may have libpythons that were"
                   " compiled differently, so the executable imports the files of the packages as well.", ""]
         lines += make_table(["what", "extensions", "page cache", ".so files, python", ".so files, executable", "baked",
                              "python / baked", "files / baked"],

@@ -20,14 +20,14 @@ HOST_LIBS := -lzstd -lxxhash -pthread
 # Asked when a recipe needs it: before `make check` and `make demo` there may be no Python.
 PYTHON_INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
-HOST_SRC    := $(wildcard src/*/*.c)
+HOST_SRC    := $(wildcard src/*/*.c src/*/*/*.c)
 TOOL_SRC    := $(filter-out tool/kiln-cc.c,$(wildcard tool/*.c))
-RUNTIME_SRC := $(wildcard runtime/*.c)
+RUNTIME_SRC := $(wildcard runtime/*/*.c)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 # All C that is ours, for the gates.
-C_FILES := $(wildcard $(foreach dir,src/* tool runtime include/kiln tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
-SH_FILES := .ci/run $(wildcard tools/*)
+C_FILES := $(wildcard $(foreach dir,src/* src/*/* tool runtime/* include/kiln include/kiln/internal tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
+SH_FILES := .ci/run $(filter-out %.in,$(wildcard scripts/*))
 
 HOST_OBJ    := $(HOST_SRC:%.c=$(B)/obj/%.o)
 TOOL_OBJ    := $(TOOL_SRC:%.c=$(B)/obj/%.o)
@@ -47,7 +47,7 @@ $(B)/flags: force
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_TEXT)' | cmp -s - $@ || echo '$(FLAGS_TEXT)' >$@
 
-$(B)/obj/runtime/%.o: EXTRA = -fPIC -isystem $(PYTHON_INCLUDE)
+$(B)/obj/runtime/%.o: EXTRA = -fPIC -Iruntime -isystem $(PYTHON_INCLUDE)
 $(B)/obj/%.o: %.c $(B)/flags | deps
 	$(call say,CC)
 	@mkdir -p $(@D)
@@ -57,7 +57,7 @@ $(B)/obj/src/pip/driver.o: src/pip/driver.py # which it includes
 
 $(B)/%.a:
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 $(B)/libkilnhost.a: $(HOST_OBJ)
 $(B)/libkiln.a: $(RUNTIME_OBJ)
 
@@ -88,7 +88,7 @@ DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64,$(MAKECMDGOALS
 DEPS_MODE := $(if $(filter check deps demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 bench bench-quick fuzz,\
                            $(MAKECMDGOALS)),,--check)
 deps:
-	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) tools/deps $(DEPS_MODE) $(DEPS_GROUPS))
+	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) scripts/deps $(DEPS_MODE) $(DEPS_GROUPS))
 
 # The targets below build their parts by `make` itself, in parallel unless told otherwise.
 SUBMAKE = +@$(MAKE) --no-print-directory KILN_DEPS_DONE=1 \
@@ -105,10 +105,10 @@ check: deps
 lint: format-check cppcheck sh-check werror
 
 format-check:
-	$(Q)tools/clang-format --dry-run --Werror $(C_FILES)
+	$(Q)scripts/clang-format --dry-run --Werror $(C_FILES)
 	@echo "clang-format: $(words $(C_FILES)) files as they should be"
 format:
-	$(Q)tools/clang-format -i $(C_FILES)
+	$(Q)scripts/clang-format -i $(C_FILES)
 
 # Not wanted: a constStatement is found in `(void)a, (void)b;` (by some versions), and tests may as well
 # crash when the system has no memory.
@@ -116,7 +116,7 @@ CPPCHECK_FLAGS := --quiet --error-exitcode=1 --inline-suppr --std=c11 --language
     --enable=warning,performance,portability --suppress=missingIncludeSystem \
     --suppress=unmatchedSuppression \
     --suppress=preprocessorErrorDirective --suppress=constStatement \
-    --suppress='nullPointerOutOfMemory:tests/*' -Iinclude -Isrc -D_GNU_SOURCE -D__x86_64__ -D__linux__
+    --suppress='nullPointerOutOfMemory:tests/*' -Iinclude -Isrc -Iruntime -D_GNU_SOURCE -D__x86_64__ -D__linux__
 cppcheck:
 	$(Q)cppcheck $(CPPCHECK_FLAGS) $(filter %.c,$(C_FILES))
 	@echo "cppcheck: $(words $(filter %.c,$(C_FILES))) files, nothing found"
@@ -191,28 +191,28 @@ libfuzzer-fuzz_%: $(B)/bin/fuzz_%
 # The demo's own Python; KILN_PYTHON in the environment chooses another to bake for.
 demo: deps
 	$(SUBMAKE) all
-	@$(PYTHON) bench/demo.py $(DEMO_ARGS)
+	@$(PYTHON) qa/demo.py $(DEMO_ARGS)
 demo-tests: deps
 	$(SUBMAKE) all
-	@$(PYTHON) bench/demo_tests.py $(DEMO_ARGS)
+	@$(PYTHON) qa/demo_tests.py $(DEMO_ARGS)
 # Names in PACKAGES do those only. A run that was interrupted goes on where it was.
 packages: deps
 	$(SUBMAKE) all
-	@$(PYTHON) bench/packages.py $(PACKAGES)
+	@$(PYTHON) qa/packages.py $(PACKAGES)
 # Names of test modules in CPYTHON_TESTS run those only.
 cpython-tests: deps
 	$(SUBMAKE) all
-	@PYTHON=$(PYTHON) $(PYTHON) bench/cpython_tests.py $(CPYTHON_TESTS)
+	@PYTHON=$(PYTHON) $(PYTHON) qa/cpython_tests.py $(CPYTHON_TESTS)
 matrix: deps
 	$(SUBMAKE) all
-	@$(PYTHON) bench/matrix.py $(MATRIX_ARGS)
+	@$(PYTHON) qa/matrix.py $(MATRIX_ARGS)
 
 # The newest Pythons and their debug builds, from Debian sid in a chroot (as root), which is made once.
 KILN_SID ?= $(B)/sid
 matrix-sid: deps
 	@rm -rf $(B)/matrix-sid
-	@tools/sid $(KILN_SID) sh -c 'make -s -j$(shell nproc) all && rm -rf build/matrix && \
-	    python3 bench/matrix.py --no-packages $(MATRIX_ARGS)'; \
+	@scripts/sid $(KILN_SID) sh -c 'make -s -j$(shell nproc) all && rm -rf build/matrix && \
+	    python3 qa/matrix.py --no-packages $(MATRIX_ARGS)'; \
 	    status=$$?; cp -r $(KILN_SID)/kiln/build/matrix $(B)/matrix-sid && exit $$status
 
 # The tests of isolation, compiled for arm64 by the cross toolchain and run under qemu-user. None of them
@@ -223,7 +223,7 @@ matrix-arm64: deps
 
 # docs/protocols.md, from what the last runs of the two left behind.
 protocols-page:
-	$(PYTHON) bench/protocols_page.py $(wildcard $(B)/matrix $(B)/matrix-sid) >$(B)/protocols.md
+	$(PYTHON) qa/protocols_page.py $(wildcard $(B)/matrix $(B)/matrix-sid) >$(B)/protocols.md
 	cp $(B)/protocols.md docs/protocols.md
 
 # Kiln beside what it replaces: docs/benchmarks.md and bench/results/ come of it.
@@ -237,17 +237,20 @@ bench-quick: deps
 ## --- Installing ---------------------------------------------------------------------------------
 
 TO := $(DESTDIR)$(PREFIX)
+FLOORS := $(patsubst %/,%,$(wildcard runtime/*/))
 INSTALL ?= install
 install: all
-	$(INSTALL) -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/kiln $(TO)/share/kiln/runtime $(TO)/share/man/man1
+	$(INSTALL) -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/kiln/internal $(TO)/share/man/man1 \
+	    $(patsubst %,$(TO)/share/kiln/%,$(FLOORS))
 	$(INSTALL) -m 755 $(B)/kiln $(B)/kiln-cc $(TO)/bin
 	ln -sf kiln-cc $(TO)/bin/kiln-c++
 	$(INSTALL) -m 644 $(B)/libkiln.a $(TO)/lib
 	$(INSTALL) -m 644 $(wildcard include/kiln/*.h) $(TO)/include/kiln
-	$(INSTALL) -m 644 $(wildcard runtime/*.c runtime/*.h) $(TO)/share/kiln/runtime
+	$(INSTALL) -m 644 $(wildcard include/kiln/internal/*.h) $(TO)/include/kiln/internal
+	$(Q)for floor in $(FLOORS); do $(INSTALL) -m 644 $$floor/*.[ch] $(TO)/share/kiln/$$floor || exit 1; done
 	$(INSTALL) -m 644 $(wildcard docs/man/*.1) $(TO)/share/man/man1
 	ln -sf kiln-cc.1 $(TO)/share/man/man1/kiln-c++.1
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
 
 clean:
 	rm -rf $(B)

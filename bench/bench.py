@@ -8,6 +8,7 @@ docs/benchmarks.md of that. KILN_PYTHON chooses the Python.
 import argparse
 import json
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -16,11 +17,13 @@ import sys
 import tempfile
 import time
 
-import building
-import page
-import real
-from baking import KILN, ROOT, Failure, choose_python, get_facts, output_of
-from workload import FILES, PLAIN, SIDES, Workload, list_parents
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).resolve().parent.parent / "qa"))
+
+import building  # noqa: E402
+import page  # noqa: E402
+import real  # noqa: E402
+from baking import KILN, ROOT, Failure, choose_python, get_facts, output_of  # noqa: E402
+from workload import FILES, PLAIN, SIDES, Workload, list_parents  # noqa: E402
 
 SAMPLED = 100  # imports through a scanned inittab of 100,000 modules
 

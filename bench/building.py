@@ -15,10 +15,13 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from baking import BUILD, name_directory
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).resolve().parent.parent / "qa"))
+
+from baking import BUILD, name_directory  # noqa: E402
 
 SOURCES = 20       # different extensions
 PER_PACKAGE = 50   # modules in one package

@@ -4,10 +4,15 @@ Run by `make bench`, and by itself after a change of the page: `python3 bench/pa
 """
 
 import json
+import os
+import pathlib
 import statistics
+import sys
 
-import building
-from baking import ROOT
+sys.path.insert(0, os.fspath(pathlib.Path(__file__).resolve().parent.parent / "qa"))
+
+import building  # noqa: E402
+from baking import ROOT  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -215,7 +220,7 @@ HEAD = """# Benchmarks
 Kiln beside what it replaces. Made by `make bench` (a few minutes; `make bench-quick` is a part of it), from
 `bench/results/`; nothing on this page is written by hand. Every figure is a median over fresh processes, the sides
 taking turns in one run; ratios hold better than times, as machines differ: the Pythons below ran on several, and that of
-Debian sid in a chroot, by `tools/sid DIRECTORY env KILN_PYTHON=/usr/bin/python3.15 make bench`.
+Debian sid in a chroot, by `scripts/sid DIRECTORY env KILN_PYTHON=/usr/bin/python3.15 make bench`.
 
 The modules are as small as a module of any use can be: multi-phase, one method, one exec slot. The sides:
 

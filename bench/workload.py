@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from baking import BUILD, KILN, ROOT, name_directory, output_of
 
-sys.path.insert(0, os.fspath(ROOT / "tests"))
+sys.path[:0] = [os.fspath(ROOT / "tests"), os.fspath(ROOT / "tests" / "support")]
 
 from bakery import Bakery  # noqa: E402
 

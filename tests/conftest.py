@@ -4,11 +4,13 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("KILN_BUILD", ROOT / "build"))
+sys.path.insert(0, os.fspath(ROOT / "tests" / "support"))
 
 
 def run(*argv, check=True, **kwargs):

@@ -1,4 +1,4 @@
-"""`make install`, and what a machine without root is told by tools/deps."""
+"""`make install`, and what a machine without root is told by scripts/deps."""
 
 import os
 import pathlib
@@ -103,7 +103,7 @@ def bare_system(tmp_path):
 
 
 def test_without_root_what_is_missing_is_said_and_nothing_installed(bare_system, tmp_path):
-    said = run("sh", ROOT / "tools/deps", "build", check=False, env={"PATH": os.fspath(bare_system)})
+    said = run("sh", ROOT / "scripts/deps", "build", check=False, env={"PATH": os.fspath(bare_system)})
     assert said.returncode == 1
     assert "cc (Debian, Ubuntu: gcc)" in said.stderr
     assert "apt-get install --no-install-recommends" in said.stderr
@@ -114,7 +114,7 @@ def test_without_root_what_is_missing_is_said_and_nothing_installed(bare_system,
 def test_as_root_only_what_is_missing_is_installed(bare_system, tmp_path):
     write_program(bare_system / "id", "echo 0")
     write_program(bare_system / "ld.bfd", "exit 0")
-    run("sh", ROOT / "tools/deps", "build", check=False, env={"PATH": os.fspath(bare_system)})
+    run("sh", ROOT / "scripts/deps", "build", check=False, env={"PATH": os.fspath(bare_system)})
     (installed,) = [line for line in (tmp_path / "apt.log").read_text().splitlines() if "install" in line]
     assert "gcc" in installed.split()
     assert "binutils" not in installed.split()
@@ -124,6 +124,6 @@ def test_nothing_is_called_when_nothing_is_missing(bare_system, tmp_path):
     for name in ("cc", "ld.bfd"):
         write_program(bare_system / name, "exit 0")
     (bare_system / "python3").symlink_to("/usr/bin/python3")
-    said = run("sh", ROOT / "tools/deps", "build", env={"PATH": os.fspath(bare_system)})
+    said = run("sh", ROOT / "scripts/deps", "build", env={"PATH": os.fspath(bare_system)})
     assert (said.stdout, said.stderr) == ("", "")
     assert not (tmp_path / "apt.log").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT
 
-sys.path.insert(0, os.fspath(ROOT / "bench"))
+sys.path.insert(0, os.fspath(ROOT / "qa"))
 
 import measure  # noqa: E402
 import suites  # noqa: E402
@@ -18,7 +18,7 @@ from baking import Bakery  # noqa: E402
 def baked_packages(tmp_path_factory, python):
     """The demo's small packages in a virtual environment, and the executable baked from it."""
     bakery = Bakery(tmp_path_factory.mktemp("packages"), python)
-    bakery.pip("install", "--quiet", "-r", ROOT / "bench" / "demo-small.txt", "pytest")
+    bakery.pip("install", "--quiet", "-r", ROOT / "qa" / "demo-small.txt", "pytest")
     bakery.link()
     return bakery
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "command.h"
+#include "combine/combine.h"
 #include "isolate/isolate.h"
 
 static const char usage[] =

@@ -7,7 +7,7 @@
 #include "command.h"
 #include "elf/elf.h"
 #include "fat/fat.h"
-#include "link/manifest.h"
+#include "link/emit/manifest.h"
 
 static const char USAGE[] =
     "usage: kiln ls [--json] FILE\n"

@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "base/file.h"
+#include "combine/combine.h"
 #include "isolate/isolate.h"
 
 static int

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#include "isolate/inputs.h"
+#include "combine/inputs.h"
 
 /* What a reference is redirected to, if to anything: the runtime's function of the same contract.
  */

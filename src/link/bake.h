@@ -6,10 +6,10 @@
 #include "fat/fat.h"
 #include "isolate/isolate.h"
 #include "link/cache.h"
-#include "link/distributions.h"
+#include "link/find/distributions.h"
 #include "link/link.h"
-#include "link/python.h"
-#include "link/search.h"
+#include "link/find/python.h"
+#include "link/find/search.h"
 
 /* A module that shares libraries with others: it is combined without them. */
 struct kiln_sharing {

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "isolate/name.h"
+#include "names/dotted_name.h"
 
 static int
 fail_at(struct kiln_ctx *ctx, const struct kiln_table_name *name, const char *text)

@@ -8,7 +8,7 @@
 
 #include "elf/elf.h"
 #include "fat/format.h"
-#include "isolate/parts.h"
+#include "combine/parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* The manifest in a baked executable, as `kiln ls` reads it. */
 #include <stdlib.h>
 
-#include "link/manifest.h"
+#include "link/emit/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
  * every path and value lies inside the input, and no line is read twice. */
 #include <stdlib.h>
 
-#include "link/metadata.h"
+#include "link/find/metadata.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

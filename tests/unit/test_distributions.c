@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "link/distributions.h"
-#include "link/metadata.h"
+#include "link/find/distributions.h"
+#include "link/find/metadata.h"
 
 static const struct kiln_installed A = {.name = "a"}, B = {.name = "b"};
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "isolate/isolate.h"
-#include "isolate/name.h"
+#include "names/dotted_name.h"
 
 static char last_message[512];
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "isolate/parts.h"
+#include "combine/parts.h"
 
 static struct kiln_ctx ctx;
 

@@ -1,0 +1,32 @@
+/* What CPython calls a module with a name that is not ASCII, in its messages as in the symbol it
+ * looks for (PEP 489): PyInitU_ and the last component in Punycode, with '_' for '-'. */
+#include "core/runtime.h"
+
+#include <string.h>
+
+static bool
+is_ascii(const char *text)
+{
+    while (*text > 0) {
+        text++;
+    }
+    return *text == '\0';
+}
+
+PyObject *
+kiln_encode_hook_name(const char *short_name)
+{
+    if (is_ascii(short_name)) {
+        return NULL;
+    }
+    PyObject *name = PyUnicode_FromString(short_name);
+    if (name == NULL) {
+        return NULL;
+    }
+    PyObject *encoded = PyUnicode_AsEncodedString(name, "punycode", NULL);
+    Py_DECREF(name);
+    PyObject *result =
+        encoded == NULL ? NULL : PyObject_CallMethod(encoded, "replace", "yy", "-", "_");
+    Py_XDECREF(encoded);
+    return result;
+}

@@ -1,0 +1,253 @@
+/* Who may take the fast path: a module that importlib would go and load next, in a program where
+ * nothing is unusual. The rest is importlib's, which knows all cases; nothing has happened until
+ * then that it could not do again.
+ *
+ * The functions here return 1 if the import may go on, 0 if it is for importlib, and -1 with an
+ * exception. */
+#include "fast/fast.h"
+
+PyObject *
+kiln_fast_get_modules(struct kiln_fast *fast)
+{
+    PyObject *key = fast->names[KILN_NAME_MODULES];
+    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, key);
+    Py_XINCREF(modules);
+    if (modules == NULL && !PyErr_Occurred()) {
+        PyObject *sys = PyObject_GetAttrString(fast->bootstrap, "sys");
+        modules = sys == NULL ? NULL : PyObject_GetAttr(sys, key);
+        Py_XDECREF(sys);
+    }
+    return modules;
+}
+
+int
+kiln_fast_follow_modules(struct kiln_fast *fast, struct kiln_import *import)
+{
+    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_MODULES]);
+    if (modules != import->modules || modules == NULL) {
+        modules = kiln_fast_get_modules(fast);
+        if (modules == NULL) {
+            return -1;
+        }
+        Py_SETREF(import->modules, modules);
+    }
+    return 0;
+}
+
+static int
+check_sys(struct kiln_fast *fast, struct kiln_import *import)
+{
+    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_MODULES]);
+    PyObject *finders = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_META_PATH]);
+    if (modules == NULL || !PyDict_CheckExact(modules) || modules != PyImport_GetModuleDict() ||
+        finders == NULL || !PyList_CheckExact(finders))
+    {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_ssize_t i = 0;
+    while (i < PyList_GET_SIZE(finders) && PyList_GET_ITEM(finders, i) != fast->finder) {
+        i++;
+    }
+    if (i == PyList_GET_SIZE(finders)) {
+        return 0;
+    }
+    Py_INCREF(modules);
+    import->modules = modules;
+    if (i > 0) {
+        import->finders = kiln_fast_hold_finders(fast, finders, i + 1);
+    }
+    int present = i > 0 && import->finders == NULL ? -1 : PyDict_Contains(modules, import->name);
+    return present < 0 ? -1 : !present;
+}
+
+/* Whether a module with that SPEC, and the name NAME, is being imported by another thread, or SPEC
+ * does not tell. */
+static int
+is_waited_for(struct kiln_fast *fast, PyObject *spec, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(spec, fast->names[KILN_NAME_SPEC_INITIALIZING]);
+    if (value == NULL) {
+        PyErr_Clear();
+        return 1;
+    }
+    int initializing = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    if (initializing <= 0) {
+        return initializing;
+    }
+    int mine = kiln_module_lock_is_mine(fast, name);
+    return mine < 0 ? -1 : !mine;
+}
+
+/* From 3.15 on, all parents count, not just the one. */
+static int
+check_ancestors(struct kiln_fast *fast, struct kiln_import *import)
+{
+    Py_ssize_t len = PyUnicode_GET_LENGTH(import->parent_name);
+    Py_ssize_t dot = -1;
+    int result = 1;
+    while (result > 0 && (dot = PyUnicode_FindChar(import->parent_name, '.', dot + 1, len, 1)) >= 0)
+    {
+        PyObject *name = PyUnicode_Substring(import->parent_name, 0, dot);
+        PyObject *module = name == NULL ? NULL : PyDict_GetItemWithError(import->modules, name);
+        if (module == NULL) {
+            result = PyErr_Occurred() ? -1 : 1;
+        }
+        else if (!PyModule_CheckExact(module)) {
+            result = 0;
+        }
+        else {
+            PyObject *spec =
+                PyDict_GetItemWithError(PyModule_GetDict(module), fast->names[KILN_NAME_SPEC]);
+            Py_XINCREF(spec);
+            int waited_for = spec == NULL ? 0 : is_waited_for(fast, spec, name);
+            Py_XDECREF(spec);
+            result = waited_for < 0 || PyErr_Occurred() ? -1 : !waited_for;
+        }
+        Py_XDECREF(name);
+    }
+    return dot == -2 ? -1 : result;
+}
+
+/* From 3.11 on, a spec lists the modules that are being imported below it. */
+static int
+check_parent_spec(struct kiln_fast *fast, struct kiln_import *import, PyObject *spec)
+{
+    if (spec == Py_None || !fast->tracks_children) {
+        return 1;
+    }
+    if (Py_TYPE(spec) != (PyTypeObject *)fast->spec_type) {
+        return 0;
+    }
+    int waited_for = is_waited_for(fast, spec, import->parent_name);
+    if (waited_for != 0) {
+        return waited_for < 0 ? -1 : 0;
+    }
+    import->siblings = PyObject_GetAttr(spec, fast->names[KILN_NAME_SPEC_CHILDREN]);
+    if (import->siblings == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    return PyList_CheckExact(import->siblings);
+}
+
+/* What precedes the place DOT in NAME: often the same object as last time. */
+static PyObject *
+make_parent_name(struct kiln_fast *fast, PyObject *name, Py_ssize_t dot)
+{
+    PyObject *last = fast->parent_name;
+    if (last != NULL && PyUnicode_GET_LENGTH(last) == dot &&
+        PyUnicode_Tailmatch(name, last, 0, dot, -1) == 1)
+    {
+        Py_INCREF(last);
+        return last;
+    }
+    return PyUnicode_Substring(name, 0, dot);
+}
+
+/* Prefer the object that is the parent's own name, and the key of sys.modules, to one that is equal
+ * to it. */
+static void
+keep_parent_name(struct kiln_fast *fast, struct kiln_import *import, PyObject *parent_dict)
+{
+    if (import->parent_name == fast->parent_name) {
+        return;
+    }
+    PyObject *own = PyDict_GetItemWithError(parent_dict, fast->names[KILN_NAME_NAME]);
+    if (own != NULL && PyUnicode_CheckExact(own) &&
+        PyUnicode_Compare(own, import->parent_name) == 0) {
+        Py_INCREF(own);
+        Py_SETREF(import->parent_name, own);
+    }
+    Py_INCREF(import->parent_name);
+    Py_XSETREF(fast->parent_name, import->parent_name);
+}
+
+static int
+check_parent(struct kiln_fast *fast, struct kiln_import *import)
+{
+    Py_ssize_t len = PyUnicode_GET_LENGTH(import->name);
+    Py_ssize_t dot = PyUnicode_FindChar(import->name, '.', 0, len, -1);
+    if (dot < 0) {
+        return dot == -1 ? 1 : -1;
+    }
+    import->parent_name = make_parent_name(fast, import->name, dot);
+    import->child = PyUnicode_Substring(import->name, dot + 1, len);
+    if (import->parent_name == NULL || import->child == NULL) {
+        return -1;
+    }
+    PyObject *parent = PyDict_GetItemWithError(import->modules, import->parent_name);
+    if (parent == NULL || !PyModule_CheckExact(parent)) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *dict = PyModule_GetDict(parent);
+    PyObject *path = PyDict_GetItemWithError(dict, fast->names[KILN_NAME_PATH]);
+    PyObject *spec =
+        path == NULL ? NULL : PyDict_GetItemWithError(dict, fast->names[KILN_NAME_SPEC]);
+    if (spec == NULL || path == Py_None) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    keep_parent_name(fast, import, dict);
+    Py_INCREF(path);
+    import->path = path;
+    Py_INCREF(spec);
+    int result = check_parent_spec(fast, import, spec);
+    Py_DECREF(spec);
+    return result > 0 && KILN_IMPORTLIB_WAITS_FOR_PARENTS ? check_ancestors(fast, import) : result;
+}
+
+static PyObject *
+get_from_sys(struct kiln_fast *fast, const char *name)
+{
+    PyObject *value = PyDict_GetItemString(fast->sys_dict, name);
+    return value == NULL ? Py_None : value;
+}
+
+/* From 3.15 on, importlib does it and not its caller. */
+static int
+audit(struct kiln_fast *fast, struct kiln_import *import)
+{
+    /* If importlib is to do the import after all, it will do this, too. */
+    int is_free = kiln_module_lock_is_free(fast, import->name);
+    if (is_free <= 0) {
+        return is_free;
+    }
+    if (PySys_Audit("import", "OOOOO", import->name, Py_None, get_from_sys(fast, "path"),
+                    get_from_sys(fast, "meta_path"), get_from_sys(fast, "path_hooks")) < 0)
+    {
+        return -1;
+    }
+    int present = PyDict_Contains(import->modules, import->name);
+    return present < 0 ? -1 : !present;
+}
+
+/* Whether the version of its distribution that is installed is the one it was baked from. */
+static int
+check_version(struct kiln_fast *fast, struct kiln_import *import)
+{
+    PyObject *path = import->path == NULL ? Py_None : import->path;
+    PyObject *other = NULL;
+    int result = kiln_skew_check(fast->finder, import->name, import->target.flags, path, &other);
+    Py_XDECREF(other);
+    if (result != KILN_SKEW_LOOKED) {
+        return result;
+    }
+    int present = PyDict_Contains(import->modules, import->name);
+    return present < 0 ? -1 : !present;
+}
+
+int
+kiln_fast_prepare(struct kiln_fast *fast, struct kiln_import *import)
+{
+    int result = check_sys(fast, import);
+    if (result > 0) {
+        result = check_parent(fast, import);
+    }
+    if (result > 0) {
+        result = check_version(fast, import);
+    }
+    if (result > 0 && KILN_IMPORTLIB_AUDITS) {
+        result = audit(fast, import);
+    }
+    return result > 0 ? kiln_module_lock_take(fast, import) : result;
+}

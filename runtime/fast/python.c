@@ -1,0 +1,205 @@
+/* The part of the fast path that is Python, for two reasons.
+ *
+ * Frames. What a module's code sees above it when it is imported are frames of importlib: warnings
+ * count them for their stacklevel and are issued in their name, and tracebacks leave them out,
+ * which goes by the names of file and function. So there are functions of such names here, of
+ * which the innermost calls kiln_fast_continue().
+ *
+ * Speed. The spec of a module has as many attributes as ModuleSpec.__init__() sets, and setting
+ * them by the C API takes as long as creating the module; Python's bytecode is several times
+ * quicker. One spec is made by ModuleSpec and looked at; a function then gives others attributes
+ * of the same names and values in the same order, but for the name and the place. */
+#include "fast/fast.h"
+
+/* Append to *TEXT, a str or NULL with an exception, what FORMAT says. */
+static void
+append(PyObject **text, const char *format, PyObject *a, PyObject *b)
+{
+    PyObject *more = *text == NULL ? NULL : PyUnicode_FromFormat(format, a, b);
+    if (more == NULL) {
+        Py_CLEAR(*text);
+        return;
+    }
+    PyUnicode_Append(text, more);
+    Py_DECREF(more);
+}
+
+/* The value of the attribute KEY of a spec, which was VALUE in a plain one, as an expression; NULL:
+ * not one that we know. */
+static const char *
+get_expression(struct kiln_fast *fast, PyObject *key, PyObject *value)
+{
+    if (key == fast->names[KILN_NAME_SPEC_NAME]) {
+        return "name";
+    }
+    if (key == fast->names[KILN_NAME_SPEC_LOADER]) {
+        return "loader";
+    }
+    if (key == fast->names[KILN_NAME_SPEC_ORIGIN]) {
+        return "origin";
+    }
+    if (key == fast->names[KILN_NAME_SPEC_HAS_LOCATION]) {
+        return "has_location";
+    }
+    if (PyList_CheckExact(value) && PyList_GET_SIZE(value) == 0) {
+        return "[]";
+    }
+    return value == Py_None ? "None" : value == Py_False ? "False" : NULL;
+}
+
+/* Append statements that fill a spec as VALUES, the __dict__ of one, says. Whether that is what the
+ * other functions expect; -1 with an exception. */
+static int
+append_assignments(struct kiln_fast *fast, PyObject **source, PyObject *values)
+{
+    static const enum kiln_fast_name expected[] = {
+        KILN_NAME_SPEC_NAME,
+        KILN_NAME_SPEC_LOADER,
+        KILN_NAME_SPEC_ORIGIN,
+        KILN_NAME_SPEC_HAS_LOCATION,
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        if (PyDict_Contains(values, fast->names[expected[i]]) != 1) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(values, &position, &key, &value)) {
+        const char *expression = get_expression(fast, key, value);
+        if (expression == NULL || !PyUnicode_Check(key)) {
+            return 0;
+        }
+        PyObject *text = PyUnicode_FromString(expression);
+        if (text == NULL) {
+            return -1;
+        }
+        append(source, "  spec.%U = %U\n", key, text);
+        Py_DECREF(text);
+    }
+    fast->tracks_children = PyDict_Contains(values, fast->names[KILN_NAME_SPEC_CHILDREN]) == 1;
+    return *source == NULL ? -1 : 1;
+}
+
+/* The __dict__ of a new spec; NULL, maybe with an exception. */
+static PyObject *
+get_plain_values(struct kiln_fast *fast)
+{
+    PyObject *spec = PyObject_CallFunctionObjArgs(fast->spec_type, fast->empty, fast->loader, NULL);
+    PyObject *values = spec == NULL ? NULL : PyObject_GetAttrString(spec, "__dict__");
+    Py_XDECREF(spec);
+    if (values == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+    if (values != NULL && !PyDict_CheckExact(values)) {
+        Py_CLEAR(values);
+    }
+    return values;
+}
+
+#define LOAD                                                                                       \
+    "  spec._initializing = True\n"                                                                \
+    "  try: return _load_unlocked(lock)\n"                                                         \
+    "  finally: spec._initializing = False\n"
+
+/* The source; NULL without an exception if importlib has specs of another kind. */
+static PyObject *
+make_source(struct kiln_fast *fast)
+{
+    PyObject *values = get_plain_values(fast);
+    if (values == NULL) {
+        return NULL;
+    }
+    PyObject *source = PyUnicode_FromString(
+        "def make(continue_):\n"
+        " def _call_with_frames_removed(lock): return continue_(lock)\n"
+        " def _load_unlocked(lock): return _call_with_frames_removed(lock)\n"
+        " def _find_and_load(spec, lock):\n" LOAD " load_made = _find_and_load\n"
+        " def _find_and_load(spec, lock, name, loader, origin, has_location):\n");
+    int known = append_assignments(fast, &source, values);
+    Py_DECREF(values);
+    append(&source, LOAD " return load_made, _find_and_load\n", NULL, NULL);
+    if (known <= 0) {
+        Py_CLEAR(source);
+    }
+    return source;
+}
+
+/* Call the function make() of CODE. */
+static PyObject *
+run(struct kiln_fast *fast, PyObject *code)
+{
+    PyObject *locals = PyDict_New();
+    PyObject *result =
+        locals == NULL ? NULL : PyEval_EvalCode(code, PyModule_GetDict(fast->bootstrap), locals);
+    PyObject *make = result == NULL ? NULL : PyDict_GetItemString(locals, "make");
+    PyObject *inner = make == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, "_continue");
+    PyObject *functions = inner == NULL ? NULL : PyObject_CallFunctionObjArgs(make, inner, NULL);
+    Py_XDECREF(inner);
+    Py_XDECREF(result);
+    Py_XDECREF(locals);
+    return functions;
+}
+
+int
+kiln_fast_make_functions(struct kiln_fast *fast)
+{
+    PyObject *source = make_source(fast);
+    if (source == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    const char *text = PyUnicode_AsUTF8(source);
+    PyObject *code = text == NULL
+                         ? NULL
+                         : Py_CompileString(text, "<frozen importlib._bootstrap>", Py_file_input);
+    Py_DECREF(source);
+    PyObject *functions = code == NULL ? NULL : run(fast, code);
+    Py_XDECREF(code);
+    int result = functions == NULL
+                     ? -1
+                     : PyArg_ParseTuple(functions, "OO", &fast->load_made, &fast->load_new) - 1;
+    if (result == 0) {
+        Py_INCREF(fast->load_made);
+        Py_INCREF(fast->load_new);
+    }
+    Py_XDECREF(functions);
+    return result;
+}
+
+/* As importlib does it: ask the finder. */
+static PyObject *
+load_by_finder(struct kiln_fast *fast, struct kiln_import *import)
+{
+    PyObject *path = import->path == NULL ? Py_None : import->path;
+    import->spec = PyObject_CallMethodObjArgs(fast->finder, fast->names[KILN_NAME_FIND_SPEC],
+                                              import->name, path, NULL);
+    return import->spec == NULL
+               ? NULL
+               : PyObject_CallFunctionObjArgs(fast->load_made, import->spec, import->lock, NULL);
+}
+
+PyObject *
+kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import *import)
+{
+    if (kiln_fast_is_package(import)) {
+        return load_by_finder(fast, import);
+    }
+    if (import->path != NULL) {
+        import->origin = kiln_finder_get_place(fast->finder, import->name, import->path);
+        if (import->origin == NULL && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    PyTypeObject *type = (PyTypeObject *)fast->spec_type;
+    import->spec = type->tp_new(type, fast->no_args, NULL);
+    if (import->spec == NULL) {
+        return NULL;
+    }
+    PyObject *origin = import->origin == NULL ? Py_None : import->origin;
+    PyObject *args[] = {
+        import->spec, (PyObject *)import->lock,
+        import->name, fast->loader,
+        origin,       origin == Py_None ? Py_False : Py_True,
+    };
+    return KILN_VECTORCALL(fast->load_new, args, sizeof args / sizeof args[0], NULL);
+}

@@ -1,0 +1,443 @@
+/* The finder of baked modules, in front of sys.meta_path: from a dotted name to a module spec.
+ *
+ * It is asked about every import of the program, so a name that is not in the table costs one
+ * lookup and nothing else. A spec says what it would say of the shared library: a module in a
+ * package has the place that its file would have in that package, without a look whether one is
+ * there, as code asks __file__ for the directory; a top-level module has no place; a package that
+ * is an extension has the directories of its name on the search path. */
+#include "core/runtime.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+struct finder {
+    PyObject_HEAD
+    PyObject *loader;
+    PyObject *module_spec; /* the type */
+    PyObject *suffix;      /* of extensions: ".cpython-311-x86_64-linux-gnu.so" */
+};
+
+/* What follows the last dot of NAME. */
+static PyObject *
+get_last_component(PyObject *name)
+{
+    Py_ssize_t len = PyUnicode_GET_LENGTH(name);
+    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, len, -1);
+    return dot == -2 ? NULL : PyUnicode_Substring(name, dot + 1, len);
+}
+
+/* The directory BASE/COMPONENT; NULL, without an exception, if there is none. "" is the working
+ * directory. */
+static PyObject *
+find_directory(PyObject *base, PyObject *component)
+{
+    PyObject *path = NULL, *bytes = NULL;
+    if (PyUnicode_GET_LENGTH(base) > 0) {
+        path = PyUnicode_FromFormat("%U/%U", base, component);
+    }
+    else {
+        PyObject *os = PyImport_ImportModule("os");
+        PyObject *cwd = os == NULL ? NULL : PyObject_CallMethod(os, "getcwd", NULL);
+        path = cwd == NULL ? NULL : PyUnicode_FromFormat("%U/%U", cwd, component);
+        Py_XDECREF(cwd);
+        Py_XDECREF(os);
+    }
+    if (path != NULL) {
+        bytes = PyUnicode_EncodeFSDefault(path);
+    }
+    struct stat status;
+    if (bytes == NULL || stat(PyBytes_AS_STRING(bytes), &status) != 0 || !S_ISDIR(status.st_mode)) {
+        Py_CLEAR(path);
+        PyErr_Clear(); /* the working directory is gone, or no file can have such a name */
+    }
+    Py_XDECREF(bytes);
+    return path;
+}
+
+/* A list of the directories named COMPONENT on SEARCH_PATH. */
+static PyObject *
+find_directories(PyObject *search_path, PyObject *component)
+{
+    PyObject *entries = PyObject_GetIter(search_path);
+    PyObject *found = entries == NULL ? NULL : PyList_New(0);
+    PyObject *entry;
+    while (found != NULL && (entry = PyIter_Next(entries)) != NULL) {
+        PyObject *directory = PyUnicode_Check(entry) ? find_directory(entry, component) : NULL;
+        if (directory != NULL && PyList_Append(found, directory) < 0) {
+            Py_CLEAR(found);
+        }
+        Py_XDECREF(directory);
+        Py_DECREF(entry);
+    }
+    Py_XDECREF(entries);
+    if (found != NULL && PyErr_Occurred()) {
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
+PyObject *
+kiln_get_first_string(PyObject *items)
+{
+    if (PyList_CheckExact(items)) {
+        PyObject *item = kiln_get_item(items, 0);
+        if (item != NULL && !PyUnicode_Check(item)) {
+            Py_CLEAR(item);
+        }
+        return item;
+    }
+    PyObject *iterator = PyObject_GetIter(items);
+    PyObject *first = iterator == NULL ? NULL : PyIter_Next(iterator);
+    Py_XDECREF(iterator);
+    if (first != NULL && !PyUnicode_Check(first)) {
+        Py_CLEAR(first);
+    }
+    return first;
+}
+
+/* DIRECTORY/BASE and the suffix of extensions. BASE is what follows the place START in NAME. */
+static PyObject *
+join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t start)
+{
+    if (!PyUnicode_IS_ASCII(directory) || !PyUnicode_IS_ASCII(name)) {
+        PyObject *base = PyUnicode_Substring(name, start, PyUnicode_GET_LENGTH(name));
+        PyObject *place =
+            base == NULL ? NULL : PyUnicode_FromFormat("%U/%U%U", directory, base, self->suffix);
+        Py_XDECREF(base);
+        return place;
+    }
+    size_t directory_len = (size_t)PyUnicode_GET_LENGTH(directory);
+    size_t base_len = (size_t)(PyUnicode_GET_LENGTH(name) - start);
+    size_t suffix_len = (size_t)PyUnicode_GET_LENGTH(self->suffix);
+    PyObject *place = PyUnicode_New((Py_ssize_t)(directory_len + 1 + base_len + suffix_len), 127);
+    if (place != NULL) {
+        Py_UCS1 *to = PyUnicode_1BYTE_DATA(place);
+        memcpy(to, PyUnicode_1BYTE_DATA(directory), directory_len);
+        to[directory_len] = '/';
+        to += directory_len + 1;
+        memcpy(to, PyUnicode_1BYTE_DATA(name) + start, base_len);
+        memcpy(to + base_len, PyUnicode_1BYTE_DATA(self->suffix), suffix_len);
+    }
+    return place;
+}
+
+PyObject *
+kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path)
+{
+    PyObject *directory = kiln_get_first_string(path);
+    if (directory == NULL) {
+        return NULL;
+    }
+    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
+    PyObject *place =
+        dot == -2 ? NULL : join_place((struct finder *)finder, directory, name, dot + 1);
+    Py_DECREF(directory);
+    return place;
+}
+
+static int
+set_place(PyObject *spec, PyObject *place)
+{
+    return PyObject_SetAttrString(spec, "origin", place) < 0
+               ? -1
+               : PyObject_SetAttrString(spec, "has_location", Py_True);
+}
+
+static int
+place_module(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
+{
+    PyObject *place = path == Py_None ? NULL : kiln_finder_get_place((PyObject *)self, name, path);
+    int result = place == NULL ? 0 : set_place(spec, place);
+    Py_XDECREF(place);
+    return PyErr_Occurred() ? -1 : result;
+}
+
+static int
+place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
+{
+    PyObject *component = get_last_component(name);
+    if (component == NULL) {
+        return -1;
+    }
+    PyObject *search_path = path == Py_None ? kiln_get_sys("path") : path;
+    PyObject *locations =
+        search_path == NULL ? PyList_New(0) : find_directories(search_path, component);
+    if (search_path != path) {
+        Py_XDECREF(search_path);
+    }
+    Py_DECREF(component);
+    if (locations == NULL) {
+        return -1;
+    }
+    int result = PyObject_SetAttrString(spec, "submodule_search_locations", locations);
+    if (result == 0 && PyList_GET_SIZE(locations) > 0) {
+        PyObject *init = PyUnicode_FromString("__init__");
+        PyObject *place =
+            init == NULL ? NULL : join_place(self, PyList_GET_ITEM(locations, 0), init, 0);
+        result = place == NULL ? -1 : set_place(spec, place);
+        Py_XDECREF(place);
+        Py_XDECREF(init);
+    }
+    Py_DECREF(locations);
+    return result;
+}
+
+static PyObject *
+make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
+{
+    PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
+    if (spec == NULL) {
+        return NULL;
+    }
+    bool package = (flags & KILN_MODULE_PACKAGE) != 0;
+    if ((package ? place_package : place_module)(self, spec, name, path) < 0) {
+        Py_CLEAR(spec);
+    }
+    return spec;
+}
+
+/* Of _kiln, for whoever has removed it from sys.modules, and of kiln. */
+static PyObject *
+make_own_spec(struct finder *self, PyObject *name)
+{
+    PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
+    PyObject *origin = spec == NULL ? NULL : PyUnicode_FromString("built-in");
+    if (origin == NULL || PyObject_SetAttrString(spec, "origin", origin) < 0) {
+        Py_CLEAR(spec);
+    }
+    Py_XDECREF(origin);
+    return spec;
+}
+
+/* The spec of MODULE, which is being reloaded, if its loader is ours: what has made it may be known
+ * no more, and is not needed. NULL, without an exception, if it is not. */
+static PyObject *
+get_reloaded_spec(struct finder *self, PyObject *name, PyObject *module)
+{
+    PyObject *spec = PyObject_GetAttrString(module, "__spec__");
+    PyObject *loader = spec == NULL ? NULL : PyObject_GetAttrString(spec, "loader");
+    PyObject *spec_name = loader == NULL ? NULL : PyObject_GetAttrString(spec, "name");
+    if (spec_name == NULL || loader != self->loader || !PyUnicode_Check(spec_name) ||
+        PyUnicode_Compare(spec_name, name) != 0)
+    {
+        Py_CLEAR(spec);
+        PyErr_Clear();
+    }
+    Py_XDECREF(spec_name);
+    Py_XDECREF(loader);
+    return spec;
+}
+
+static PyObject *
+find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
+{
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "a module name must be str, not %.200s",
+                     Py_TYPE(name)->tp_name);
+        return NULL;
+    }
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found < 0) {
+        return NULL;
+    }
+    if (found == 1) {
+        PyObject *file = NULL;
+        int fits =
+            target.listed ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file) : 1;
+        return fits > 0 ? make_spec(self, target.flags, name, path) : file;
+    }
+    if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
+        return make_own_spec(self, name);
+    }
+    PyObject *spec = module == NULL ? NULL : get_reloaded_spec(self, name, module);
+    if (spec != NULL) {
+        return spec;
+    }
+    if (PyUnicode_CompareWithASCIIString(name, "pkgutil") == 0) {
+        return kiln_find_pkgutil((PyObject *)self, name, path);
+    }
+    if (PyUnicode_CompareWithASCIIString(name, KILN_PUBLIC_MODULE_NAME) == 0) {
+        spec = kiln_find_behind((PyObject *)self, name, path);
+        return spec != NULL || PyErr_Occurred() ? spec : make_own_spec(self, name);
+    }
+    if (kiln_process.site_first && PyUnicode_CompareWithASCIIString(name, "sitecustomize") == 0 &&
+        kiln_executable_set_late() < 0)
+    {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* find_spec(fullname, path=None, target=None): without Argument Clinic, as it is called so often.
+ */
+static PyObject *
+finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
+{
+    static const char *const names[] = {"fullname", "path", "target"};
+    enum { FULLNAME, PATH, TARGET, COUNT = sizeof names / sizeof names[0] };
+    PyObject *values[COUNT] = {NULL};
+    Py_ssize_t keyword_count = keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords);
+    if (nargs + keyword_count > COUNT) {
+        return PyErr_Format(PyExc_TypeError, "find_spec() takes at most 3 arguments (%zd given)",
+                            nargs + keyword_count);
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        values[i] = args[i];
+    }
+    for (Py_ssize_t i = 0; i < keyword_count; i++) {
+        PyObject *keyword = PyTuple_GET_ITEM(keywords, i);
+        int j = 0;
+        while (j < COUNT && PyUnicode_CompareWithASCIIString(keyword, names[j]) != 0) {
+            j++;
+        }
+        if (j == COUNT || values[j] != NULL) {
+            return PyErr_Format(PyExc_TypeError, "find_spec() got an unexpected argument '%U'",
+                                keyword);
+        }
+        values[j] = args[nargs + i];
+    }
+    if (values[FULLNAME] == NULL) {
+        PyErr_SetString(PyExc_TypeError, "find_spec() is missing the argument 'fullname'");
+        return NULL;
+    }
+    return find_spec((struct finder *)self, values[FULLNAME],
+                     values[PATH] == NULL ? Py_None : values[PATH], values[TARGET]);
+}
+
+static PyObject *
+finder_invalidate_caches(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
+{
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+finder_iter_modules(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *prefix = NULL;
+    if (!PyArg_ParseTuple(args, "|U:iter_modules", &prefix)) {
+        return NULL;
+    }
+    PyObject *empty = prefix == NULL ? PyUnicode_FromString("") : NULL;
+    prefix = prefix == NULL ? empty : prefix;
+    PyObject *result = prefix == NULL ? NULL : kiln_iter_top_level(prefix);
+    Py_XDECREF(empty);
+    return result;
+}
+
+static PyObject *
+finder_repr(PyObject *Py_UNUSED(self))
+{
+    return PyUnicode_FromString("<finder of the modules baked by Kiln>");
+}
+
+static int
+finder_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    struct finder *self = (struct finder *)object;
+#if KILN_TRAVERSE_VISITS_TYPE
+    Py_VISIT(Py_TYPE(object));
+#endif
+    Py_VISIT(self->loader);
+    Py_VISIT(self->module_spec);
+    return 0;
+}
+
+static int
+finder_clear(PyObject *object)
+{
+    struct finder *self = (struct finder *)object;
+    Py_CLEAR(self->loader);
+    Py_CLEAR(self->module_spec);
+    Py_CLEAR(self->suffix);
+    return 0;
+}
+
+static void
+finder_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    finder_clear(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef finder_methods[] = {
+    {"find_spec", (PyCFunction)(void (*)(void))finder_find_spec, METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("find_spec($self, fullname, path=None, target=None)\n--\n\n"
+               "The spec of a baked module, or None.")},
+    {"invalidate_caches", finder_invalidate_caches, METH_NOARGS,
+     PyDoc_STR("invalidate_caches($self, /)\n--\n\nNothing: the table never changes.")},
+    {"discover", (PyCFunction)(void (*)(void))kiln_finder_discover, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("discover($self, /, parent=None)\n--\n\n"
+               "The specs of the baked modules in a package, or in none.")},
+    {"iter_modules", finder_iter_modules, METH_VARARGS,
+     PyDoc_STR("iter_modules($self, prefix='', /)\n--\n\n"
+               "For pkgutil: the baked modules that are in no package.")},
+    {0},
+};
+
+static PyType_Slot finder_slots[] = {
+    {Py_tp_new, KILN_SLOT_FUNCTION(kiln_refuse_new)},
+    {Py_tp_dealloc, KILN_SLOT_FUNCTION(finder_dealloc)},
+    {Py_tp_traverse, KILN_SLOT_FUNCTION(finder_traverse)},
+    {Py_tp_clear, KILN_SLOT_FUNCTION(finder_clear)},
+    {Py_tp_repr, KILN_SLOT_FUNCTION(finder_repr)},
+    {Py_tp_methods, finder_methods},
+    {Py_tp_doc, "The finder of the modules that are linked into the program."},
+    {0, NULL},
+};
+
+#define FINDER_NAME "_kiln.Finder"
+
+static PyType_Spec finder_spec = {
+    .name = FINDER_NAME,
+    .basicsize = sizeof(struct finder),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = finder_slots,
+};
+
+/* Each _kiln module has a type of its own, so it is told by the name. */
+bool
+kiln_finder_check(PyObject *object)
+{
+    return strcmp(Py_TYPE(object)->tp_name, FINDER_NAME) == 0;
+}
+
+/* The first suffix of file names that importlib takes for an extension. */
+static PyObject *
+get_suffix(PyObject *bootstrap)
+{
+    PyObject *imp = PyObject_GetAttrString(bootstrap, "_imp");
+    PyObject *suffixes = imp == NULL ? NULL : PyObject_CallMethod(imp, "extension_suffixes", NULL);
+    PyObject *suffix = suffixes == NULL                ? NULL
+                       : PySequence_Size(suffixes) > 0 ? PySequence_GetItem(suffixes, 0)
+                                                       : PyUnicode_FromString(".so");
+    Py_XDECREF(suffixes);
+    Py_XDECREF(imp);
+    return suffix;
+}
+
+PyObject *
+kiln_finder_new(PyObject *bootstrap, PyObject *loader)
+{
+    PyObject *type = PyType_FromSpec(&finder_spec);
+    if (type == NULL) {
+        return NULL;
+    }
+    struct finder *self = PyObject_GC_New(struct finder, (PyTypeObject *)type);
+    Py_DECREF(type);
+    if (self == NULL) {
+        return NULL;
+    }
+    Py_INCREF(loader);
+    self->loader = loader;
+    self->module_spec = PyObject_GetAttrString(bootstrap, "ModuleSpec");
+    self->suffix = self->module_spec == NULL ? NULL : get_suffix(bootstrap);
+    PyObject_GC_Track(self);
+    if (self->suffix == NULL) {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}

@@ -1,0 +1,217 @@
+/* The loader of baked modules: what is in their __loader__ and __spec__.loader. It creates a module
+ * by the function that the table has for its name, and executes it as CPython executes one from a
+ * shared library. One loader does for all modules of an interpreter, as it knows nothing of any. */
+#include "core/runtime.h"
+
+struct loader {
+    PyObject_HEAD
+    PyObject *create_builtin; /* _imp.create_builtin */
+};
+
+static PyObject *
+fail_not_baked(PyObject *name)
+{
+    PyObject *message = PyUnicode_FromFormat("%R is not a baked module", name);
+    if (message != NULL) {
+        PyErr_SetImportError(message, name, NULL);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
+static PyObject *
+create_by_name(struct loader *self, PyObject *spec, PyObject *name)
+{
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "the name of a module spec must be str, not %.200s",
+                     Py_TYPE(name)->tp_name);
+        return NULL;
+    }
+    if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
+        return PyModule_FromDefAndSpec(&kiln_module_def, spec);
+    }
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found == 0 && PyUnicode_CompareWithASCIIString(name, KILN_PUBLIC_MODULE_NAME) == 0) {
+        return PyModule_FromDefAndSpec(&kiln_public_module_def, spec);
+    }
+    if (found <= 0) {
+        return found < 0 ? NULL : fail_not_baked(name);
+    }
+    if ((target.flags & KILN_MODULE_EXPORT) != 0) {
+        return kiln_create_module_from_export(spec, target.function);
+    }
+    return kiln_create_module(self->create_builtin, spec, (Kiln_InitFunction)target.function);
+}
+
+static PyObject *
+loader_create_module(PyObject *self, PyObject *spec)
+{
+    PyObject *name = PyObject_GetAttrString(spec, "name");
+    if (name == NULL) {
+        return NULL;
+    }
+    PyObject *module = create_by_name((struct loader *)self, spec, name);
+    Py_DECREF(name);
+    return module == NULL ? kiln_fail_without_frames() : module;
+}
+
+/* As _imp.exec_dynamic(): an object that is no module, or one that has been executed already (a
+ * reload), is left alone. */
+int
+kiln_loader_exec(PyObject *module)
+{
+#if KILN_HAS_MODULE_EXPORT
+    if (PyModule_Check(module) && PyModule_GetDef(module) == NULL) {
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        return PyModule_GetState(module) == NULL ? PyModule_Exec(module) : 0;
+    }
+#endif
+    PyModuleDef *def = PyModule_Check(module) ? PyModule_GetDef(module) : NULL;
+    if (def == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    return PyModule_GetState(module) == NULL ? PyModule_ExecDef(module, def) : 0;
+}
+
+static PyObject *
+loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
+{
+    if (kiln_loader_exec(module) < 0) {
+        return kiln_fail_without_frames();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+loader_is_package(PyObject *Py_UNUSED(self), PyObject *name)
+{
+    if (!PyUnicode_Check(name)) {
+        PyErr_SetString(PyExc_TypeError, "a module name must be str");
+        return NULL;
+    }
+    struct kiln_target target;
+    int found = kiln_find_target(name, &target);
+    if (found <= 0) {
+        return found < 0 ? NULL : fail_not_baked(name);
+    }
+    return PyBool_FromLong((target.flags & KILN_MODULE_PACKAGE) != 0);
+}
+
+/* PEP 302: machine code has neither source nor a code object. */
+static PyObject *
+loader_get_none(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(name))
+{
+    Py_RETURN_NONE;
+}
+
+/* Seen in a module's repr when it has no __file__. */
+static PyObject *
+loader_repr(PyObject *Py_UNUSED(self))
+{
+    return PyUnicode_FromString("baked by Kiln");
+}
+
+static int
+loader_traverse(PyObject *self, visitproc visit, void *arg)
+{
+#if KILN_TRAVERSE_VISITS_TYPE
+    Py_VISIT(Py_TYPE(self));
+#endif
+    Py_VISIT(((struct loader *)self)->create_builtin);
+    return 0;
+}
+
+static int
+loader_clear(PyObject *self)
+{
+    Py_CLEAR(((struct loader *)self)->create_builtin);
+    return 0;
+}
+
+static void
+loader_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    loader_clear(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef loader_methods[] = {
+    {"create_module", loader_create_module, METH_O,
+     PyDoc_STR("create_module($self, spec, /)\n--\n\nCreate a baked module.")},
+    {"exec_module", loader_exec_module, METH_O,
+     PyDoc_STR("exec_module($self, module, /)\n--\n\nExecute a baked module.")},
+    {"is_package", loader_is_package, METH_O,
+     PyDoc_STR("is_package($self, fullname, /)\n--\n\nWhether the extension is a package.")},
+    {"get_code", loader_get_none, METH_O,
+     PyDoc_STR("get_code($self, fullname, /)\n--\n\nNone: it is machine code.")},
+    {"get_source", loader_get_none, METH_O,
+     PyDoc_STR("get_source($self, fullname, /)\n--\n\nNone: it is machine code.")},
+    {"get_filename", kiln_loader_get_filename, METH_O,
+     PyDoc_STR("get_filename($self, fullname, /)\n--\n\nThe place of a baked module.")},
+    {"get_data", kiln_loader_get_data, METH_O,
+     PyDoc_STR("get_data($self, path, /)\n--\n\nThe content of a file.")},
+    {"get_resource_reader", kiln_loader_get_resource_reader, METH_O,
+     PyDoc_STR("get_resource_reader($self, fullname, /)\n--\n\n"
+               "A reader of a package's resources, or None.")},
+    {0},
+};
+
+static PyType_Slot loader_slots[] = {
+    {Py_tp_new, KILN_SLOT_FUNCTION(kiln_refuse_new)},
+    {Py_tp_dealloc, KILN_SLOT_FUNCTION(loader_dealloc)},
+    {Py_tp_traverse, KILN_SLOT_FUNCTION(loader_traverse)},
+    {Py_tp_clear, KILN_SLOT_FUNCTION(loader_clear)},
+    {Py_tp_repr, KILN_SLOT_FUNCTION(loader_repr)},
+    {Py_tp_methods, loader_methods},
+    {Py_tp_doc, "The loader of the modules that are linked into the program."},
+    {0, NULL},
+};
+
+static PyType_Spec loader_spec = {
+    .name = "_kiln.Loader",
+    .basicsize = sizeof(struct loader),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = loader_slots,
+};
+
+PyObject *
+kiln_refuse_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    PyErr_Format(PyExc_TypeError, "cannot create '%.100s' instances", type->tp_name);
+    return NULL;
+}
+
+static PyObject *
+make_loader(PyObject *type, PyObject *bootstrap)
+{
+    struct loader *self = PyObject_GC_New(struct loader, (PyTypeObject *)type);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->create_builtin = kiln_get_create_builtin(bootstrap);
+    PyObject_GC_Track(self);
+    if (self->create_builtin == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+PyObject *
+kiln_loader_new(PyObject *bootstrap)
+{
+    PyObject *type = PyType_FromSpec(&loader_spec);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyObject *self = make_loader(type, bootstrap);
+    Py_DECREF(type);
+    return self;
+}

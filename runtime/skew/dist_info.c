@@ -1,0 +1,203 @@
+/* Which version of a distribution is installed in a directory, as its metadata there say: the
+ * directory NAME-VERSION.dist-info that pip and others leave, or the NAME-VERSION.egg-info (a
+ * directory or a file; NAME.egg-info in a source tree) of setuptools. For skew.c. */
+#include "skew/skew.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+bool
+kiln_installed_is(const char *prefix, const struct kiln_distribution *distribution)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    int len = snprintf(path, sizeof path, "%s%s", prefix,
+                       kiln_distribution_get_string(&distribution->directory));
+    return len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
+}
+
+/* The next character of a name as PEP 503 compares them: in lower case, one '-' for every run of
+ * '-', '_' and '.'. -1 at the end. */
+static int
+take_character(const char **name, const char *end)
+{
+    if (*name == end) {
+        return -1;
+    }
+    int c = (unsigned char)*(*name)++;
+    if (c != '-' && c != '_' && c != '.') {
+        return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+    }
+    while (*name < end && (**name == '-' || **name == '_' || **name == '.')) {
+        ++*name;
+    }
+    return '-';
+}
+
+static bool
+is_same_name(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    const char *a_end = a + a_len, *b_end = b + b_len;
+    int c;
+    do {
+        c = take_character(&a, a_end);
+        if (c != take_character(&b, b_end)) {
+            return false;
+        }
+    } while (c != -1);
+    return true;
+}
+
+/* The parts of a name like "PyYAML-6.0.3.dist-info". */
+struct parts {
+    size_t name_len;
+    const char *version;
+    size_t version_len; /* 0: the name has none */
+};
+
+static bool
+ends_with(const char *text, size_t len, const char *suffix)
+{
+    size_t suffix_len = strlen(suffix);
+    return len > suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+/* False if ENTRY is not the name of metadata. */
+static bool
+take_apart(const char *entry, struct parts *out)
+{
+    static const char dist_info[] = ".dist-info", egg_info[] = ".egg-info";
+    size_t len = strlen(entry);
+    bool egg = ends_with(entry, len, egg_info);
+    if (!egg && !ends_with(entry, len, dist_info)) {
+        return false;
+    }
+    len -= strlen(egg ? egg_info : dist_info);
+    const char *dash = memchr(entry, '-', len);
+    out->name_len = dash == NULL ? len : (size_t)(dash - entry);
+    out->version = dash == NULL ? entry + len : dash + 1;
+    out->version_len = (size_t)(entry + len - out->version);
+    if (egg) {
+        const char *python = strstr(out->version, "-py"); /* NAME-VERSION-py3.11.egg-info */
+        if (python != NULL && python < entry + len) {
+            out->version_len = (size_t)(python - out->version);
+        }
+    }
+    return true;
+}
+
+/* Read the version in the file PATH, headers as in mail, into OUT. */
+static bool
+read_version(char out[NAME_MAX], const char *path)
+{
+    static const char key[] = "Version:";
+    FILE *file = fopen(path, "re");
+    bool found = false;
+    char line[NAME_MAX];
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL && *line != '\n') {
+        found = strncasecmp(line, key, strlen(key)) == 0;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    if (found) {
+        const char *value = line + strlen(key);
+        value += strspn(value, " \t");
+        snprintf(out, NAME_MAX, "%.*s", (int)strcspn(value, " \t\r\n"), value);
+    }
+    return found && *out != '\0';
+}
+
+/* The version that the metadata ENTRY below PREFIX tell, into OUT. */
+static bool
+get_version(char out[NAME_MAX], const char *prefix, const char *entry, const struct parts *parts)
+{
+    if (parts->version_len > 0) {
+        snprintf(out, NAME_MAX, "%.*s", (int)parts->version_len, parts->version);
+        return true;
+    }
+    static const char *const files[] = {"/PKG-INFO", "/METADATA", ""};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[PATH_MAX];
+        int len = snprintf(path, sizeof path, "%s%s%s", prefix, entry, files[i]);
+        if (len > 0 && (size_t)len < sizeof path && read_version(out, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether VERSION, as a file name or as metadata have it, is the one that was baked. */
+static bool
+is_same_version(const char *version, const struct kiln_distribution *distribution)
+{
+    struct parts parts;
+    if (strcmp(version, kiln_distribution_get_string(&distribution->version)) == 0) {
+        return true;
+    }
+    return take_apart(kiln_distribution_get_string(&distribution->directory), &parts) &&
+           strlen(version) == parts.version_len &&
+           memcmp(version, parts.version, parts.version_len) == 0;
+}
+
+/* Whether ENTRY below PREFIX is metadata of DISTRIBUTION; then VERSION is what they tell. */
+static bool
+is_metadata_of(char version[NAME_MAX], const char *prefix, const char *entry,
+               const struct kiln_distribution *distribution)
+{
+    const char *directory = kiln_distribution_get_string(&distribution->directory);
+    struct parts ours, theirs;
+    return take_apart(directory, &ours) && take_apart(entry, &theirs) &&
+           is_same_name(directory, ours.name_len, entry, theirs.name_len) &&
+           get_version(version, prefix, entry, &theirs);
+}
+
+struct kiln_answer *
+kiln_answer_new(const char *version, const char *prefix, const char *entry)
+{
+    size_t version_size = strlen(version) + 1, path_size = strlen(prefix) + strlen(entry) + 1;
+    struct kiln_answer *answer = malloc(sizeof *answer + version_size + path_size);
+    if (answer != NULL) {
+        char *text = (char *)(answer + 1);
+        memcpy(text, version, version_size);
+        snprintf(text + version_size, path_size, "%s%s", prefix, entry);
+        *answer = (struct kiln_answer){.version = text, .path = text + version_size};
+    }
+    return answer;
+}
+
+int
+kiln_installed_search(const char *prefix, const struct kiln_distribution *distribution,
+                      struct kiln_answer **other)
+{
+    /* Of several others the last by name, so that it is the same one each time. */
+    char version[NAME_MAX], best_version[NAME_MAX], best[NAME_MAX + 1] = "";
+    *other = NULL;
+    DIR *directory = opendir(*prefix == '\0' ? "." : prefix);
+    if (directory == NULL) {
+        return 0;
+    }
+    bool same = false;
+    const struct dirent *entry;
+    while (!same && (entry = readdir(directory)) != NULL) {
+        if (!is_metadata_of(version, prefix, entry->d_name, distribution)) {
+            continue;
+        }
+        same = is_same_version(version, distribution);
+        if (strcmp(entry->d_name, best) > 0) {
+            snprintf(best, sizeof best, "%s", entry->d_name);
+            strcpy(best_version, version);
+        }
+    }
+    closedir(directory);
+    if (same || *best == '\0') {
+        return same;
+    }
+    *other = kiln_answer_new(best_version, prefix, best);
+    return *other == NULL ? -1 : 0;
+}

@@ -1,0 +1,257 @@
+/* Where the rest of a distribution would be, and which version of it is there: the part of skew.c
+ * that goes along search paths. What Python itself would find is the measure, as the modules that
+ * are not baked come from there. */
+#include "skew/skew.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct kiln_answer kiln_answer_fits, kiln_answer_absent;
+
+/* Whether the LEN bytes at DIRECTORY end in the components of the parent package. */
+static bool
+ends_in_parent(const struct kiln_asked *asked, const char *directory, size_t len)
+{
+    if (len < asked->parent_len) {
+        return false;
+    }
+    const char *tail = directory + len - asked->parent_len;
+    for (size_t i = 0; i < asked->parent_len; i++) {
+        if (tail[i] != (asked->text[i] == '.' ? '/' : asked->text[i])) {
+            return false;
+        }
+    }
+    return tail == directory || asked->parent_len == 0 || tail[-1] == '/';
+}
+
+/* The directory that ENTRY of the search path belongs to, with a slash at its end, or "" for the
+ * working directory: less the components of the parent package. False if it has others, as in
+ * editable installs. */
+static bool
+get_prefix(const struct kiln_asked *asked, PyObject *entry, char out[PATH_MAX])
+{
+    PyObject *bytes = PyUnicode_Check(entry) ? PyUnicode_EncodeFSDefault(entry) : NULL;
+    if (bytes == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    const char *directory = PyBytes_AS_STRING(bytes);
+    size_t len = strlen(directory);
+    while (len > 1 && directory[len - 1] == '/') {
+        len--;
+    }
+    bool result = len < PATH_MAX - 1 && ends_in_parent(asked, directory, len);
+    if (result) {
+        len -= asked->parent_len;
+        bool slash = len > 0 && directory[len - 1] != '/';
+        snprintf(out, PATH_MAX, "%.*s%s", (int)len, directory, slash ? "/" : "");
+    }
+    Py_DECREF(bytes);
+    return result;
+}
+
+/* Whether there is a file below PREFIX that Python would take for the module. */
+static bool
+has_file(const struct kiln_asked *asked, const char *prefix, PyObject *suffixes)
+{
+    char path[PATH_MAX];
+    size_t prefix_len = strlen(prefix);
+    const char *init = (asked->flags & KILN_MODULE_PACKAGE) != 0 ? "/__init__" : "";
+    for (Py_ssize_t i = 0; i <= PyList_GET_SIZE(suffixes); i++) {
+        const char *suffix =
+            i == PyList_GET_SIZE(suffixes) ? ".py" : PyUnicode_AsUTF8(PyList_GET_ITEM(suffixes, i));
+        int len = suffix == NULL
+                      ? -1
+                      : snprintf(path, sizeof path, "%s%s%s%s", prefix, asked->text, init, suffix);
+        if (len < 0 || (size_t)len >= sizeof path) {
+            PyErr_Clear();
+            continue;
+        }
+        for (size_t j = prefix_len; j < prefix_len + asked->len; j++) {
+            path[j] = path[j] == '.' ? '/' : path[j];
+        }
+        if (access(path, F_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One look: where, and what need not be looked at. */
+struct look {
+    const struct kiln_asked *asked;
+    PyObject *entries; /* of the search path, a tuple */
+    Py_ssize_t count;
+    /* For top-level modules; "" and NULL: not known. */
+    char standard_library[PATH_MAX]; /* as a prefix */
+    PyObject *importer_cache;        /* sys.path_importer_cache, which is ours to give back */
+};
+
+/* Modules of the standard library are never baked, and it has no metadata of others. Python has
+ * found out already which entries do not exist. */
+static void
+find_what_to_skip(struct look *look)
+{
+    look->importer_cache = kiln_get_sys("path_importer_cache");
+    if (look->importer_cache != NULL && !PyDict_Check(look->importer_cache)) {
+        Py_CLEAR(look->importer_cache);
+    }
+    PyObject *name = PyUnicode_FromString("os");
+    PyObject *os = name == NULL ? NULL : PyImport_GetModule(name);
+    PyObject *file = os == NULL ? NULL : PyObject_GetAttrString(os, "__file__");
+    const char *text = file == NULL ? NULL : PyUnicode_AsUTF8(file);
+    const char *slash = text == NULL ? NULL : strrchr(text, '/');
+    if (slash != NULL && strlen(text) < sizeof look->standard_library) {
+        memcpy(look->standard_library, text, (size_t)(slash + 1 - text));
+    }
+    Py_XDECREF(file);
+    Py_XDECREF(os);
+    Py_XDECREF(name);
+    PyErr_Clear();
+}
+
+/* Whether Python has no finder for ENTRY, a str. */
+static bool
+has_no_finder(const struct look *look, PyObject *entry)
+{
+    PyObject *finder =
+        look->importer_cache == NULL ? NULL : PyDict_GetItemWithError(look->importer_cache, entry);
+    PyErr_Clear();
+    return finder == Py_None;
+}
+
+static bool
+is_standard_library(const struct look *look, const char *prefix)
+{
+    size_t len = strlen(look->standard_library);
+    return len > 0 && strncmp(prefix, look->standard_library, len) == 0 &&
+           (prefix[len] == '\0' || strcmp(prefix + len, "lib-dynload/") == 0);
+}
+
+/* Whether entry INDEX can have the distribution; then PREFIX is where. */
+static bool
+get_place(const struct look *look, Py_ssize_t index, char prefix[PATH_MAX])
+{
+    PyObject *entry = PyTuple_GET_ITEM(look->entries, index);
+    return get_prefix(look->asked, entry, prefix) && !is_standard_library(look, prefix) &&
+           !has_no_finder(look, entry);
+}
+
+/* The first entry below END with a file of the module; END if there is none, -1 with an exception.
+ */
+static Py_ssize_t
+find_file(const struct look *look, Py_ssize_t end)
+{
+    PyObject *bootstrap = kiln_get_bootstrap();
+    PyObject *imp = bootstrap == NULL ? NULL : PyObject_GetAttrString(bootstrap, "_imp");
+    PyObject *suffixes = imp == NULL ? NULL : PyObject_CallMethod(imp, "extension_suffixes", NULL);
+    Py_ssize_t index = suffixes == NULL ? -1 : 0;
+    char prefix[PATH_MAX];
+    while (index >= 0 && index < end &&
+           !(get_place(look, index, prefix) && has_file(look->asked, prefix, suffixes)))
+    {
+        index++;
+    }
+    Py_XDECREF(suffixes);
+    Py_XDECREF(imp);
+    Py_XDECREF(bootstrap);
+    return index;
+}
+
+/* The first entry where the version that was baked is installed; the count if there is none. */
+static Py_ssize_t
+find_version(const struct look *look)
+{
+    char prefix[PATH_MAX];
+    Py_ssize_t index = 0;
+    while (index < look->count && !(get_place(look, index, prefix) &&
+                                    kiln_installed_is(prefix, look->asked->distribution)))
+    {
+        index++;
+    }
+    return index;
+}
+
+/* What is installed in entry INDEX: an answer, or NULL, with an exception or, if nothing is,
+ * without. */
+static struct kiln_answer *
+search_entry(const struct look *look, Py_ssize_t index)
+{
+    char prefix[PATH_MAX];
+    if (!get_place(look, index, prefix)) {
+        return NULL;
+    }
+    struct kiln_answer *other;
+    int result;
+    Py_BEGIN_ALLOW_THREADS
+    result = kiln_installed_search(prefix, look->asked->distribution, &other);
+    Py_END_ALLOW_THREADS
+    if (result < 0) {
+        PyErr_NoMemory();
+    }
+    return result > 0 ? &kiln_answer_fits : other;
+}
+
+static struct kiln_answer *
+make_unknown(void)
+{
+    struct kiln_answer *answer = kiln_answer_new("", "", "");
+    return answer == NULL ? (struct kiln_answer *)PyErr_NoMemory() : answer;
+}
+
+/* The slow way: the version that was baked is not where the module has its FILE, the index of an
+ * entry, or, if that is the count, nowhere. */
+static struct kiln_answer *
+search(const struct look *look, Py_ssize_t file)
+{
+    bool anywhere = file == look->count;
+    Py_ssize_t end = anywhere ? look->count : file + 1;
+    struct kiln_answer *answer = NULL;
+    for (Py_ssize_t i = anywhere ? 0 : file; i < end && answer == NULL; i++) {
+        answer = search_entry(look, i);
+        if (answer == NULL && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    /* No file of a top-level module, or a package without a directory: nothing is installed. */
+    bool absent = look->asked->parent_len == 0 ? anywhere : look->count == 0;
+    return answer != NULL ? answer : absent ? &kiln_answer_absent : make_unknown();
+}
+
+static struct kiln_answer *
+run_look(struct look *look)
+{
+    Py_ssize_t version = find_version(look);
+    if (version == 0 && look->count > 0) {
+        return &kiln_answer_fits;
+    }
+    /* A copy in an entry before it would be the one that Python takes. */
+    Py_ssize_t file = find_file(look, version);
+    if (file == version) {
+        return version < look->count ? &kiln_answer_fits : search(look, look->count);
+    }
+    return file < 0 ? NULL : search(look, file);
+}
+
+struct kiln_answer *
+kiln_skew_look(const struct kiln_asked *asked)
+{
+    PyObject *path = asked->path == Py_None ? kiln_get_sys("path") : asked->path;
+    struct look look = {.asked = asked};
+    /* A copy, as other threads may change it. */
+    look.entries = path == NULL ? PyTuple_New(0) : PySequence_Tuple(path);
+    if (path != asked->path) {
+        Py_XDECREF(path);
+    }
+    if (look.entries == NULL) {
+        return NULL;
+    }
+    look.count = PyTuple_GET_SIZE(look.entries);
+    if (asked->parent_len == 0) {
+        find_what_to_skip(&look);
+    }
+    struct kiln_answer *answer = run_look(&look);
+    Py_XDECREF(look.importer_cache);
+    Py_DECREF(look.entries);
+    return answer;
+}

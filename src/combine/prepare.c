@@ -1,0 +1,223 @@
+/* Preparing the inputs: a look into each before ld gets it.
+ *
+ * Some objects cannot be isolated, and are refused by name. Others ld -r would treat differently
+ * from a link that makes a shared object: the legacy sections `.ctors` and `.dtors` are arrays that
+ * run from their end, which ld turns round when it makes them part of `.init_array` in a final
+ * link, but not in `ld -r`. They are turned round here. */
+#include "combine/prepare.h"
+
+enum { WORD = 8 }; /* bytes of a function pointer */
+
+static bool
+starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* `.ctors`, `.dtors`, and those with a priority. */
+static bool
+is_legacy_array(const char *name)
+{
+    return (starts_with(name, ".ctors") || starts_with(name, ".dtors")) &&
+           (name[6] == '\0' || name[6] == '.');
+}
+
+static const char *
+find_section_problem(const Elf64_Shdr *shdr, const char *name)
+{
+    if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
+        return "it wants an executable stack, which would make that of the whole program one; "
+               "avoid nested functions whose address is taken, or mark the assembly with "
+               "`.section .note.GNU-stack,\"\",@progbits`";
+    }
+    if (shdr->sh_size == 0 || (shdr->sh_flags & SHF_ALLOC) == 0) {
+        return NULL;
+    }
+    if (shdr->sh_type == SHT_PREINIT_ARRAY || starts_with(name, ".preinit_array")) {
+        return "it has functions in .preinit_array, which run only at the start of a program; use "
+               "a constructor";
+    }
+    if (strcmp(name, ".init") == 0 || strcmp(name, ".fini") == 0) {
+        return "it adds code to the function _init or _fini of the whole program; use a "
+               "constructor or destructor";
+    }
+    return NULL;
+}
+
+/* Names that combining gives a meaning to: an object that defines one would take part in that. */
+static bool
+is_reserved(const char *name)
+{
+    static const char *const names[] = {
+        "kiln_ctors_start", "kiln_ctors_end", "kiln_dtors_start",      "kiln_dtors_end",
+        "kiln_text_start",  "kiln_text_end",  "kiln_run_constructors",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "kiln_start_", 11) == 0 && kiln_elf_is_init_symbol(name + 11);
+}
+
+static int
+check_names(struct kiln_ctx *ctx, const struct kiln_elf *elf)
+{
+    size_t count = elf->symtab == 0 ? 0 : kiln_elf_count_symbols(elf, elf->symtab);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, elf->symtab, i, &symbol);
+        if (kiln_elf_is_exported(&symbol) && is_reserved(symbol.name)) {
+            return kiln_fail(ctx, KILN_ERR_INPUT,
+                             "%s: it defines %s, a name that Kiln uses; call it something else",
+                             elf->name, symbol.name);
+        }
+    }
+    return 0;
+}
+
+int
+kiln_prepare_check(struct kiln_ctx *ctx, const struct kiln_elf *elf)
+{
+    for (size_t i = 1; i < elf->section_count; i++) {
+        Elf64_Shdr shdr;
+        kiln_elf_get_section(elf, i, &shdr);
+        const char *problem = find_section_problem(&shdr, kiln_elf_get_section_name(elf, i));
+        if (problem != NULL) {
+            return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", elf->name, problem);
+        }
+    }
+    return check_names(ctx, elf);
+}
+
+struct kiln_needs
+kiln_prepare_find_needs(const struct kiln_elf *elf)
+{
+    struct kiln_needs needs = {0};
+    for (size_t i = 1; i < elf->section_count; i++) {
+        Elf64_Shdr shdr;
+        kiln_elf_get_section(elf, i, &shdr);
+        const char *name = kiln_elf_get_section_name(elf, i);
+        if (shdr.sh_size == 0 || (shdr.sh_flags & SHF_ALLOC) == 0) {
+            continue;
+        }
+        needs.reversal |= is_legacy_array(name);
+        needs.shim |= is_legacy_array(name) || shdr.sh_type == SHT_INIT_ARRAY ||
+                      shdr.sh_type == SHT_FINI_ARRAY || starts_with(name, ".init_array") ||
+                      starts_with(name, ".fini_array");
+    }
+    return needs;
+}
+
+void
+kiln_prepare_find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
+{
+    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 0; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        if (kiln_elf_is_exported(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
+            kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
+        }
+    }
+}
+
+/* Turn the words of COPY, and the relocations that fill them, round. */
+static int
+reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, uint8_t *copy)
+{
+    Elf64_Shdr shdr;
+    kiln_elf_get_section(elf, array, &shdr);
+    bool sound = shdr.sh_type == SHT_PROGBITS && shdr.sh_size % WORD == 0;
+    for (uint64_t at = 0; sound && at < shdr.sh_size; at += WORD) {
+        memcpy(copy + shdr.sh_offset + at,
+               elf->bytes.ptr + shdr.sh_offset + shdr.sh_size - WORD - at, WORD);
+    }
+    for (size_t i = 1; sound && i < elf->section_count; i++) {
+        Elf64_Shdr table;
+        kiln_elf_get_section(elf, i, &table);
+        if (table.sh_type != SHT_RELA || table.sh_info != array) {
+            continue;
+        }
+        for (size_t k = 0; sound && k < kiln_elf_count_relocations(elf, i); k++) {
+            Elf64_Rela rela;
+            kiln_elf_get_relocation(elf, i, k, &rela);
+            sound = rela.r_offset % WORD == 0 && rela.r_offset < shdr.sh_size;
+            rela.r_offset = shdr.sh_size - WORD - rela.r_offset;
+            memcpy(copy + table.sh_offset + k * sizeof rela, &rela, sizeof rela);
+        }
+    }
+    if (!sound) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: section %zu (%s) is no array of functions; make it anew",
+                         elf->name, array, kiln_elf_get_section_name(elf, array));
+    }
+    return 0;
+}
+
+/* Write ELF with its legacy arrays reversed. */
+static int
+write_reversed(struct kiln_combining *run, const struct kiln_elf *elf, const char *path)
+{
+    uint8_t *copy = kiln_arena_alloc(&run->ctx->arena, elf->bytes.len);
+    memcpy(copy, elf->bytes.ptr, elf->bytes.len);
+    for (size_t i = 1; i < elf->section_count; i++) {
+        Elf64_Shdr shdr;
+        kiln_elf_get_section(elf, i, &shdr);
+        if (is_legacy_array(kiln_elf_get_section_name(elf, i)) && shdr.sh_size > 0 &&
+            (shdr.sh_flags & SHF_ALLOC) != 0)
+        {
+            int result = reverse_array(run->ctx, elf, i, copy);
+            if (result < 0) {
+                return result;
+            }
+        }
+    }
+    return kiln_file_write(run->ctx, path, kiln_span_of(copy, elf->bytes.len));
+}
+
+int
+kiln_prepare_object(struct kiln_combining *run, struct kiln_input *input)
+{
+    struct kiln_file file;
+    struct kiln_elf elf;
+    int result = kiln_file_map(run->ctx, input->path, &file);
+    if (result == 0) {
+        result = kiln_elf_init(run->ctx, file.bytes, input->name, &elf);
+    }
+    if (result == 0) {
+        result = kiln_combining_note_machine(run, elf.machine, input->name);
+    }
+    if (result == 0) {
+        result = kiln_prepare_check(run->ctx, &elf);
+    }
+    if (result == 0) {
+        struct kiln_needs needs = kiln_prepare_find_needs(&elf);
+        kiln_prepare_find_inits(run->ctx, &elf, &run->found);
+        run->needs_shim |= needs.shim;
+        if (needs.reversal) {
+            input->path = kiln_combining_make_path(run, ".o");
+            result = write_reversed(run, &elf, input->path);
+        }
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+int
+kiln_inputs_prepare(struct kiln_combining *run)
+{
+    struct kiln_strings offered = {0};
+    int result = 0;
+    for (size_t i = 0; i < run->inputs.count; i++) {
+        struct kiln_input *input = &run->inputs.items[i];
+        int failed = input->kind == KILN_OBJECT_ARCHIVE ? kiln_prepare_archive(run, input, &offered)
+                                                        : kiln_prepare_object(run, input);
+        result = failed < 0 ? failed : result;
+    }
+    if (run->found.count == 0) {
+        run->found = offered;
+    }
+    return result;
+}

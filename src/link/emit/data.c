@@ -1,0 +1,132 @@
+/* The one object of an executable that is made, not taken: the table of its modules, the manifest,
+ * and what the runtime has to know (runtime/settings.h). Written as assembly, so that it is the
+ * same for every linker, and the same bytes for the same input. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "link/bake.h"
+#include "link/find/distributions.h"
+#include "link/emit/manifest.h"
+#include "table/table.h"
+
+/* TEXT and a NUL, whatever characters it has. */
+static void
+emit_bytes(FILE *stream, const char *text)
+{
+    fputs("\t.byte ", stream);
+    for (const char *c = text; *c != '\0'; c++) {
+        fprintf(stream, "%u,", (unsigned)(unsigned char)*c);
+    }
+    fputs("0\n", stream);
+}
+
+/* kiln_python: the interpreter to start as. */
+static void
+emit_python(FILE *stream, const struct kiln_bake *bake)
+{
+    fputs("\t.section .rodata.kiln_python,\"a\",%progbits\n"
+          "\t.globl kiln_python\n\t.hidden kiln_python\nkiln_python:\n",
+          stream);
+    emit_bytes(stream, bake->python.executable);
+}
+
+static void
+emit_text(FILE *stream, const char *suffix, size_t number)
+{
+    fprintf(stream,
+            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
+            suffix, suffix, number);
+}
+
+/* kiln_texts: which module, or shared library, an address belongs to, for kiln_dladdr(). Only if
+ * some module asks. */
+static void
+emit_texts(FILE *stream, const struct kiln_bake *bake)
+{
+    size_t modules = bake->modules.count, shared = bake->shared.count;
+    bool asked = false;
+    for (size_t i = 0; i < modules; i++) {
+        asked = asked || bake->modules.items[i].isolated.asks_dladdr;
+    }
+    if (!asked) {
+        return;
+    }
+    fprintf(stream,
+            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign 4\n"
+            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n\t.long %zu\n",
+            modules + shared);
+    for (size_t i = 0; i < modules; i++) {
+        emit_text(stream, bake->modules.items[i].isolated.suffix, i);
+    }
+    for (size_t i = 0; i < shared; i++) {
+        emit_text(stream, bake->shared.items[i].isolated.suffix, modules + i);
+    }
+    for (size_t i = 0; i < modules; i++) {
+        fprintf(stream, ".Ltext%zu:\n\t.asciz \"%s\"\n", i, bake->modules.items[i].found->name);
+    }
+    for (size_t i = 0; i < shared; i++) {
+        fprintf(stream, ".Ltext%zu:\n", modules + i);
+        emit_bytes(stream, bake->shared.items[i].name);
+    }
+}
+
+static int
+emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
+{
+    struct kiln_table_name *names =
+        kiln_arena_alloc(&ctx->arena, (bake->modules.count + 1) * sizeof *names);
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const struct kiln_baked *module = &bake->modules.items[i];
+        names[i].name = module->found->name;
+        names[i].symbol = module->isolated.symbol;
+        names[i].flags = module->found->package ? KILN_MODULE_PACKAGE : 0;
+        if (strncmp(module->isolated.symbol, "kiln_export_", 12) == 0) {
+            names[i].flags |= KILN_MODULE_EXPORT;
+        }
+    }
+    int result = kiln_table_emit(ctx, names, bake->modules.count, stream);
+    int emitted = kiln_distributions_emit(ctx, bake, stream);
+    result = result < 0 ? result : emitted;
+    emit_python(stream, bake);
+    emit_texts(stream, bake);
+    kiln_manifest_emit(stream, bake);
+    fputs("\t.section .note.GNU-stack,\"\",%progbits\n", stream);
+    return result;
+}
+
+int
+kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    char *text = NULL;
+    size_t len = 0;
+    FILE *stream = open_memstream(&text, &len);
+    if (stream == NULL) {
+        return kiln_fail_errno(ctx, "cannot write the table");
+    }
+    int result = emit_all(ctx, stream, bake);
+    if (fclose(stream) == EOF && result == 0) {
+        result = kiln_fail_errno(ctx, "cannot write the table");
+    }
+    const char *source = kiln_arena_printf(&ctx->arena, "%s/data.s", tmpdir);
+    bake->data = kiln_arena_printf(&ctx->arena, "%s/data.o", tmpdir);
+    if (result == 0) {
+        result = kiln_file_write(ctx, source, kiln_span_of(text, len));
+    }
+    free(text);
+    if (result < 0) {
+        return result;
+    }
+
+    struct kiln_process assembler = {.err_mode = KILN_STREAM_CAPTURE};
+    const char *argv[] = {bake->driver, "-c", "-x", "assembler", source, "-o", bake->data};
+    for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
+        kiln_strings_push(&ctx->arena, &assembler.argv, argv[i]);
+    }
+    return kiln_process_check(ctx, &assembler, "cannot assemble the table");
+}

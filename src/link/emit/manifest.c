@@ -1,0 +1,101 @@
+/* The manifest: written by `kiln link`, read back by `kiln ls`; see manifest.h for its form. */
+#include "link/emit/manifest.h"
+
+#include "kiln/version.h"
+#include "link/find/distributions.h"
+
+static void
+emit_string(FILE *stream, const char *key, const char *value)
+{
+    fprintf(stream, "\t.asciz \"%s=", key);
+    for (const unsigned char *c = (const unsigned char *)value; *c != '\0'; c++) {
+        if (*c < 0x20 || *c >= 0x7f || *c == '"' || *c == '\\') {
+            fprintf(stream, "\\%03o", *c);
+        }
+        else {
+            fputc(*c, stream);
+        }
+    }
+    fputs("\"\n", stream);
+}
+
+static void
+emit_number(FILE *stream, const char *key, uint64_t value)
+{
+    fprintf(stream, "\t.asciz \"%s=%llu\"\n", key, (unsigned long long)value);
+}
+
+static void
+emit_module(FILE *stream, const struct kiln_baked *module)
+{
+    emit_string(stream, "module", module->found->name);
+    emit_string(stream, "init", module->isolated.init);
+    emit_string(stream, "package", module->found->package ? "true" : "false");
+    if (module->origin != NULL) {
+        emit_string(stream, "distribution", module->origin->name);
+        emit_string(stream, "distribution_version", module->origin->version);
+    }
+    emit_number(stream, "size", module->isolated.size);
+    emit_number(stream, "constructors", module->isolated.constructors);
+    emit_number(stream, "destructors", module->isolated.destructors);
+    emit_number(stream, "hidden", module->isolated.hidden);
+    emit_string(stream, "file", module->found->path);
+    emit_string(stream, "driver", module->fat.driver);
+    for (size_t i = 0; i < module->fat.shared.count; i++) {
+        emit_string(stream, "library", module->fat.shared.items[i]);
+    }
+    for (size_t i = 0; module->sharing != NULL && i < module->sharing->libraries.count; i++) {
+        emit_string(stream, "shares", module->sharing->libraries.items[i]);
+    }
+}
+
+void
+kiln_manifest_emit(FILE *stream, const struct kiln_bake *bake)
+{
+    fputs("\t.section " KILN_FAT_SECTION ",\"\",%progbits\n", stream);
+    fputs("\t.asciz \"" KILN_MANIFEST_MAGIC "\"\n", stream);
+    emit_string(stream, "kiln", KILN_VERSION);
+    emit_string(stream, "python", bake->python.executable);
+    emit_string(stream, "python_version", bake->python.version);
+    emit_string(stream, "libpython", bake->shared_libpython ? "shared" : "static");
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        emit_module(stream, &bake->modules.items[i]);
+    }
+}
+
+int
+kiln_manifest_check(struct kiln_ctx *ctx, struct kiln_span contents, const char *name,
+                    bool *is_manifest)
+{
+    static const char key[] = "kiln-baked=";
+    *is_manifest = kiln_span_starts_with(contents, key, strlen(key));
+    if (!*is_manifest) {
+        return 0;
+    }
+    const char *magic = kiln_span_get_string(contents, 0);
+    if (magic == NULL || contents.ptr[contents.len - 1] != '\0') {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: its " KILN_FAT_SECTION " section is damaged; link it again", name);
+    }
+    if (strcmp(magic, KILN_MANIFEST_MAGIC) != 0) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: linked by another version of kiln (%s); this one reads %s", name,
+                         magic, KILN_MANIFEST_MAGIC);
+    }
+    return 0;
+}
+
+const char *
+kiln_manifest_next(struct kiln_span contents, uint64_t *offset, const char **value)
+{
+    const char *text;
+    while ((text = kiln_span_get_string(contents, *offset)) != NULL) {
+        *offset += strlen(text) + 1;
+        const char *equals = strchr(text, '=');
+        if (equals != NULL) {
+            *value = equals + 1;
+            return text;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,226 @@
+/* The importer for one Python: compiled from the sources that come with Kiln against that Python's
+ * headers, and kept in the cache under a hash of everything that went into it. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "kiln/version.h"
+#include "link/bake.h"
+
+/* The C files of one floor, a folder of the runtime. They are compiled in a directory of their own:
+ * two floors may have files of one name. */
+struct floor {
+    const char *name;
+    struct kiln_strings files;
+};
+
+/* Where Kiln's own files are: beside the program in a build tree, under the prefix when installed.
+ */
+struct sources {
+    const char *runtime; /* directory of the runtime's floors */
+    const char *include; /* directory that holds kiln/ */
+    struct floor_list {
+        struct floor *items;
+        size_t count, capacity;
+    } floors;
+    struct kiln_strings files; /* .c and .h, the public headers among them */
+};
+
+static bool
+has_suffix(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), suffix_len = strlen(suffix);
+    return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
+static int
+select_source(const struct dirent *entry)
+{
+    return has_suffix(entry->d_name, ".c") || has_suffix(entry->d_name, ".h");
+}
+
+static int
+select_floor(const struct dirent *entry)
+{
+    return strchr(entry->d_name, '.') == NULL;
+}
+
+/* Push the entries of DIR that SELECT takes, sorted, as paths. */
+static int
+list_directory(struct kiln_ctx *ctx, const char *dir, int (*select)(const struct dirent *),
+               struct kiln_strings *out)
+{
+    struct dirent **entries;
+    int count = scandir(dir, &entries, select, alphasort);
+    if (count < 0) {
+        return kiln_fail_errno(ctx, "%s: cannot read Kiln's own files; install Kiln again", dir);
+    }
+    for (int i = 0; i < count; i++) {
+        kiln_strings_push(&ctx->arena, out,
+                          kiln_arena_printf(&ctx->arena, "%s/%s", dir, entries[i]->d_name));
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
+}
+
+static int
+add_floor(struct kiln_ctx *ctx, struct sources *out, const char *dir)
+{
+    struct kiln_strings files = {0};
+    struct floor floor = {.name = kiln_file_basename(dir)};
+    int result = list_directory(ctx, dir, select_source, &files);
+    for (size_t i = 0; result == 0 && i < files.count; i++) {
+        kiln_strings_push(&ctx->arena, &out->files, files.items[i]);
+        if (has_suffix(files.items[i], ".c")) {
+            kiln_strings_push(&ctx->arena, &floor.files, files.items[i]);
+        }
+    }
+    if (floor.files.count > 0) {
+        *KILN_ARENA_PUSH(&ctx->arena, &out->floors) = floor;
+    }
+    return result;
+}
+
+static int
+find_sources(struct kiln_ctx *ctx, struct sources *out)
+{
+    const char *program = kiln_file_get_program(ctx);
+    if (program == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    const char *root = kiln_file_dirname(ctx, kiln_file_dirname(ctx, program));
+    const char *installed = kiln_arena_printf(&ctx->arena, "%s/share/kiln/runtime", root);
+    out->runtime = access(installed, R_OK) == 0
+                       ? installed
+                       : kiln_arena_printf(&ctx->arena, "%s/runtime", root);
+    out->include = kiln_arena_printf(&ctx->arena, "%s/include", root);
+    struct kiln_strings floors = {0};
+    int result = list_directory(ctx, out->runtime, select_floor, &floors);
+    for (size_t i = 0; result == 0 && i < floors.count; i++) {
+        result = add_floor(ctx, out, floors.items[i]);
+    }
+    const char *headers[] = {"kiln", "kiln/internal"};
+    for (size_t i = 0; result == 0 && i < sizeof headers / sizeof headers[0]; i++) {
+        const char *dir = kiln_arena_printf(&ctx->arena, "%s/%s", out->include, headers[i]);
+        result = list_directory(ctx, dir, select_source, &out->files);
+    }
+    return result;
+}
+
+static int
+hash_inputs(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
+            const char *cc, const char **out)
+{
+    XXH3_state_t *state = XXH3_createState();
+    XXH3_64bits_reset(state);
+    const char *words[] = {KILN_VERSION, cc, bake->python.identity, bake->python.include};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        XXH3_64bits_update(state, words[i], strlen(words[i]) + 1);
+    }
+    int result = 0;
+    for (size_t i = 0; i < sources->files.count && result == 0; i++) {
+        struct kiln_file file;
+        result = kiln_file_map(ctx, sources->files.items[i], &file);
+        if (result == 0) {
+            XXH3_64bits_update(state, file.bytes.ptr, file.bytes.len);
+        }
+        kiln_file_release(&file);
+    }
+    *out = kiln_arena_printf(&ctx->arena, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
+    XXH3_freeState(state);
+    return result;
+}
+
+/* Compile FLOOR in DIR, and add its objects, relative to the parent of DIR, to OBJECTS. */
+static int
+compile_floor(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
+              const struct floor *floor, const char *dir, const char *cc,
+              struct kiln_strings *objects)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    struct kiln_process compiler = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
+    const char *argv[] = {cc,
+                          "-std=c11",
+                          "-D_GNU_SOURCE",
+                          "-O2",
+                          "-g",
+                          "-fPIC",
+                          "-fvisibility=hidden",
+                          "-I",
+                          sources->runtime,
+                          "-I",
+                          sources->include,
+                          "-I",
+                          bake->python.include,
+                          "-c"};
+    for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
+        kiln_strings_push(arena, &compiler.argv, argv[i]);
+    }
+    for (size_t i = 0; i < floor->files.count; i++) {
+        const char *base = kiln_file_basename(floor->files.items[i]);
+        kiln_strings_push(arena, &compiler.argv, floor->files.items[i]);
+        kiln_strings_push(
+            arena, objects,
+            kiln_arena_printf(arena, "%s/%.*so", floor->name, (int)strlen(base) - 1, base));
+    }
+    int result = kiln_file_make_dirs(ctx, dir);
+    return result < 0 ? result : kiln_process_check(ctx, &compiler, "cannot compile the importer");
+}
+
+static int
+compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
+        const char *cc, const char *library)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    const char *dir = kiln_arena_printf(arena, "%s/runtime", tmpdir);
+    struct kiln_process ar = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
+    kiln_strings_push(arena, &ar.argv, kiln_machine_get_tool(ctx, bake->python.machine, "ar"));
+    kiln_strings_push(arena, &ar.argv, "qcD");
+    kiln_strings_push(arena, &ar.argv, "libkiln.a");
+    int result = 0;
+    for (size_t i = 0; i < sources->floors.count && result == 0; i++) {
+        const struct floor *floor = &sources->floors.items[i];
+        const char *own = kiln_arena_printf(arena, "%s/%s", dir, floor->name);
+        result = compile_floor(ctx, bake, sources, floor, own, cc, &ar.argv);
+    }
+    if (result == 0) {
+        result = kiln_process_check(ctx, &ar, "cannot collect the importer");
+    }
+    return result < 0 ? result
+                      : kiln_file_copy(ctx, kiln_arena_printf(arena, "%s/libkiln.a", dir), library);
+}
+
+int
+kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    const char *cc = kiln_bake_get_driver(ctx, bake, false);
+    const char *cache = kiln_file_get_cache_dir(ctx);
+    struct sources sources = {0};
+    const char *hash = NULL;
+    if (cache == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    int result = find_sources(ctx, &sources);
+    if (result == 0) {
+        result = hash_inputs(ctx, bake, &sources, cc, &hash);
+    }
+    if (result < 0) {
+        return result;
+    }
+    const char *dir = kiln_arena_printf(&ctx->arena, "%s/runtime", cache);
+    bake->runtime = kiln_arena_printf(&ctx->arena, "%s/libkiln-%s.a", dir, hash);
+    if (access(bake->runtime, R_OK) == 0) {
+        return 0;
+    }
+    kiln_say(ctx, KILN_DETAIL, "compiling the importer for Python %s", bake->python.version);
+    result = kiln_file_make_dirs(ctx, dir);
+    return result < 0 ? result : compile(ctx, bake, &sources, cc, bake->runtime);
+}

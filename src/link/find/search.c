@@ -1,0 +1,357 @@
+/* Searching for extensions where Python itself would find them.
+ *
+ * In one directory importlib's FileFinder prefers, for one name: a package (a directory with an
+ * `__init__`), an extension module, a source file, then, last, a directory as part of a namespace
+ * package. Only what wins there can be imported, so only that is found here. */
+#include "link/find/search.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "isolate/isolate.h"
+
+/* Symbolic links may form a cycle; no real package is as deep. */
+#define MAX_DEPTH 64
+
+struct search {
+    struct kiln_ctx *ctx;
+    const struct kiln_python *python;
+    struct kiln_found_list *found;
+    const char *root; /* the directory at hand */
+    /* The directories before the one at hand, as on sys.path: what they have at their top level
+     * hides what comes later. */
+    const char *const *before;
+    size_t before_count;
+};
+
+static bool
+is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The extension suffix that FILE ends in, NULL if none. Every suffix ends in ".so", so the longest
+ * match is the one meant. */
+static const char *
+find_suffix(const struct kiln_python *python, const char *file)
+{
+    size_t len = strlen(file);
+    const char *best = NULL;
+    for (size_t i = 0; i < python->suffixes.count; i++) {
+        const char *suffix = python->suffixes.items[i];
+        size_t suffix_len = strlen(suffix);
+        if (len > suffix_len && strcmp(file + len - suffix_len, suffix) == 0 &&
+            (best == NULL || suffix_len > strlen(best)))
+        {
+            best = suffix;
+        }
+    }
+    return best;
+}
+
+/* The extension file for the module STEM in DIR, in the order in which Python tries the suffixes.
+ */
+static const char *
+find_extension(const struct search *search, const char *dir, const char *stem)
+{
+    for (size_t i = 0; i < search->python->suffixes.count; i++) {
+        const char *path = kiln_arena_printf(&search->ctx->arena, "%s/%s%s", dir, stem,
+                                             search->python->suffixes.items[i]);
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+            return path;
+        }
+    }
+    return NULL;
+}
+
+static bool
+has_init(const struct search *search, const char *dir)
+{
+    static const char *const inits[] = {"__init__.py", "__init__.pyc"};
+    for (size_t i = 0; i < 2; i++) {
+        if (access(kiln_arena_printf(&search->ctx->arena, "%s/%s", dir, inits[i]), F_OK) == 0) {
+            return true;
+        }
+    }
+    return find_extension(search, dir, "__init__") != NULL;
+}
+
+static bool
+is_component(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (!(c >= 0x80 || c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+              (c >= 'A' && c <= 'Z')))
+        {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
+static void
+add_found(const struct search *search, const char *name, const char *path, bool package)
+{
+    struct kiln_found *found = KILN_ARENA_PUSH(&search->ctx->arena, search->found);
+    *found = (struct kiln_found){
+        .name = name,
+        .path = path,
+        .root = search->root,
+        .package = package,
+        .order = search->found->count,
+    };
+}
+
+static const char *
+join_name(const struct search *search, const char *parent, const char *name)
+{
+    return *parent == '\0' ? name : kiln_arena_printf(&search->ctx->arena, "%s.%s", parent, name);
+}
+
+/* Whether an earlier directory has the top-level module or regular package STEM. */
+static bool
+is_hidden(const struct search *search, const char *stem)
+{
+    for (size_t i = 0; i < search->before_count; i++) {
+        const char *dir = search->before[i];
+        const char *package = kiln_arena_printf(&search->ctx->arena, "%s/%s", dir, stem);
+        const char *source = kiln_arena_printf(&search->ctx->arena, "%s.py", package);
+        if (has_init(search, package) || access(source, F_OK) == 0 ||
+            find_extension(search, dir, stem) != NULL)
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+search_directory(const struct search *search, const char *dir, const char *package, unsigned depth);
+
+static int
+visit_entry(const struct search *search, const char *dir, const char *package, const char *entry,
+            unsigned depth)
+{
+    struct kiln_arena *arena = &search->ctx->arena;
+    const char *path = kiln_arena_printf(arena, "%s/%s", dir, entry);
+    const char *suffix = find_suffix(search->python, entry);
+    size_t stem_len = strlen(entry) - (suffix == NULL ? 0 : strlen(suffix));
+    const char *stem = kiln_arena_strndup(arena, entry, stem_len);
+
+    if (*package == '\0' && is_hidden(search, stem)) {
+        return 0;
+    }
+    if (suffix == NULL) {
+        if (!is_component(stem, stem_len) || strcmp(stem, "__pycache__") == 0 ||
+            !is_directory(path)) {
+            return 0;
+        }
+        /* Not a package, and a module of the same name takes its place. */
+        if (!has_init(search, path) && find_extension(search, dir, stem) != NULL) {
+            return 0;
+        }
+        return search_directory(search, path, join_name(search, package, stem), depth + 1);
+    }
+    if (strcmp(stem, "__init__") == 0 && *package != '\0') {
+        add_found(search, package, path, true);
+        return 0;
+    }
+    const char *chosen = find_extension(search, dir, stem);
+    const char *sibling = kiln_arena_printf(arena, "%s/%s", dir, stem);
+    if (chosen == NULL || strcmp(chosen, path) != 0 ||
+        (is_directory(sibling) && has_init(search, sibling)))
+    {
+        return 0; /* shadowed: Python would import something else under this name */
+    }
+    add_found(search, join_name(search, package, stem), path, false);
+    if (!is_component(stem, stem_len)) {
+        search->found->items[search->found->count - 1].reason =
+            "its name is no identifier, so no import statement can name it";
+    }
+    return 0;
+}
+
+static int
+search_directory(const struct search *search, const char *dir, const char *package, unsigned depth)
+{
+    struct dirent **entries;
+    int count = depth > MAX_DEPTH ? 0 : scandir(dir, &entries, NULL, alphasort);
+    if (count < 0) {
+        return kiln_fail_errno(search->ctx, "%s: cannot search", dir);
+    }
+    int result = 0;
+    for (int i = 0; i < count; i++) {
+        if (result == 0 && entries[i]->d_name[0] != '.') {
+            result = visit_entry(search, dir, package,
+                                 kiln_arena_strdup(&search->ctx->arena, entries[i]->d_name), depth);
+        }
+        free(entries[i]);
+    }
+    if (depth <= MAX_DEPTH) {
+        free(entries);
+    }
+    return result;
+}
+
+/* An extension file by itself is named by the directory on sys.path that it is in, or, elsewhere,
+ * by the packages around it. */
+static int
+add_file(const struct search *search, const char *given)
+{
+    struct kiln_ctx *ctx = search->ctx;
+    const char *path = kiln_file_absolute(ctx, given);
+    const char *suffix = find_suffix(search->python, path);
+    if (suffix == NULL) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: not an extension module of Python %s: its name ends in none of its "
+                         "suffixes (%s, ...)",
+                         given, search->python->version, search->python->suffixes.items[0]);
+    }
+    const char *root = NULL;
+    for (size_t i = 0; i < search->python->prefixes.count; i++) {
+        const char *prefix = search->python->prefixes.items[i];
+        size_t len = strlen(prefix);
+        if (strncmp(path, prefix, len) == 0 && path[len] == '/' &&
+            (root == NULL || len > strlen(root))) {
+            root = prefix;
+        }
+    }
+    if (root == NULL) {
+        root = kiln_file_dirname(ctx, path);
+        while (has_init(search, root)) {
+            root = kiln_file_dirname(ctx, root);
+        }
+    }
+    const char *relative = path + strlen(root) + 1;
+    char *name = kiln_arena_strndup(&ctx->arena, relative, strlen(relative) - strlen(suffix));
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c == '/' ? '.' : *c;
+    }
+    size_t len = strlen(name);
+    bool package = len > 9 && strcmp(name + len - 9, ".__init__") == 0;
+    if (package) {
+        name[len - 9] = '\0';
+    }
+    int result = kiln_check_dotted_name(ctx, name);
+    if (result < 0) {
+        return kiln_fail(ctx, result, "%s: not baked: its name cannot be imported", given);
+    }
+    add_found(search, name, path, package);
+    search->found->items[search->found->count - 1].given = true;
+    search->found->items[search->found->count - 1].root = root;
+    return 0;
+}
+
+static int
+search_root(const struct search *search, const char *root)
+{
+    struct search below = *search;
+    below.root = root;
+    return search_directory(&below, root, "", 0);
+}
+
+/* A wheel is unpacked by the zipfile module of the Python that it is for. */
+static int
+add_wheel(const struct search *search, const char *path)
+{
+    struct kiln_ctx *ctx = search->ctx;
+    const char *tmp = kiln_ctx_get_tmpdir(ctx);
+    if (tmp == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    char *dir = kiln_arena_printf(&ctx->arena, "%s/wheel-XXXXXX", tmp);
+    if (mkdtemp(dir) == NULL) {
+        return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", dir);
+    }
+    struct kiln_process unzip = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
+    const char *argv[] = {search->python->executable, "-I", "-m", "zipfile", "-e", path, dir};
+    for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
+        kiln_strings_push(&ctx->arena, &unzip.argv, argv[i]);
+    }
+    int result = kiln_process_run(ctx, &unzip);
+    if (result == 0 && unzip.status != 0) {
+        result = kiln_fail(ctx, KILN_ERR_INPUT,
+                           "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
+                           kiln_process_get_last_line(ctx, unzip.err));
+    }
+    return result < 0 ? result : search_root(search, dir);
+}
+
+static int
+add_path(const struct search *search, const char *path)
+{
+    size_t len = strlen(path);
+    struct stat st;
+    if (stat(path, &st) < 0) {
+        return kiln_fail_errno(search->ctx, "%s: cannot read", path);
+    }
+    if (S_ISDIR(st.st_mode)) {
+        return search_root(search, kiln_file_absolute(search->ctx, path));
+    }
+    if (len > 4 && strcmp(path + len - 4, ".whl") == 0) {
+        return add_wheel(search, path);
+    }
+    return add_file(search, path);
+}
+
+static int
+compare_found(const void *left, const void *right)
+{
+    const struct kiln_found *a = left, *b = right;
+    int by_name = strcmp(a->name, b->name);
+    return by_name != 0 ? by_name : (a->order > b->order) - (a->order < b->order);
+}
+
+/* Sort LIST, and let no name stay twice. With KEEP_FIRST the one found first counts, otherwise a
+ * second one is an error. */
+static int
+settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_first)
+{
+    int result = 0;
+    size_t kept = 0;
+    if (list->count > 0) {
+        qsort(list->items, list->count, sizeof *list->items, compare_found);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const struct kiln_found *found = &list->items[i];
+        const struct kiln_found *last = kept == 0 ? NULL : &list->items[kept - 1];
+        if (last == NULL || strcmp(last->name, found->name) != 0) {
+            list->items[kept++] = *found;
+        }
+        else if (!keep_first && strcmp(last->path, found->path) != 0) {
+            result = kiln_fail(ctx, KILN_ERR_INPUT,
+                               "%s: two extensions have this name; leave one out:\n  %s\n  %s",
+                               found->name, last->path, found->path);
+        }
+    }
+    list->count = kept;
+    return result;
+}
+
+int
+kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
+            const struct kiln_strings *paths, struct kiln_found_list *out)
+{
+    *out = (struct kiln_found_list){0};
+    struct search search = {.ctx = ctx, .python = python, .found = out};
+    bool own = paths->count == 0;
+    const struct kiln_strings *roots = own ? &python->path : paths;
+    int result = 0;
+    for (size_t i = 0; i < roots->count; i++) {
+        search.before = roots->items;
+        search.before_count = own ? i : 0;
+        int failed = add_path(&search, roots->items[i]);
+        result = failed < 0 ? failed : result;
+    }
+    int failed = settle_duplicates(ctx, out, own);
+    return failed < 0 ? failed : result;
+}

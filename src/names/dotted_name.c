@@ -1,0 +1,108 @@
+/* Names: what may be a dotted name, and the symbol that an extension of that name exports.
+ *
+ * The first is asked wherever a dotted name comes in, the second by isolating, and by whoever lists
+ * the isolated extensions in a table. The symbol's name is a code of the dotted name that can be
+ * read back, so that two names never meet in one symbol: "_" is the escape character, and every "_"
+ * of the name is escaped itself. */
+#include "isolate/isolate.h"
+
+#include <string.h>
+
+#include "names/dotted_name.h"
+
+static bool
+is_letter_or_digit(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* The length of the well-formed sequence for one non-ASCII character at P (the table 3-7 of the
+ * Unicode standard), or 0. */
+static size_t
+match_utf8(const unsigned char *p, size_t len)
+{
+    size_t need = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    if (need == 0 || need > len) {
+        return 0;
+    }
+    unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    if (p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < need; i++) {
+        if (p[i] < 0x80 || p[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return need;
+}
+
+const char *
+kiln_name_find_problem(struct kiln_span name)
+{
+    bool in_component = false;
+    for (size_t i = 0; i < name.len;) {
+        unsigned char c = name.ptr[i];
+        size_t step = 1;
+        if (c == '.') {
+            if (!in_component) {
+                return "a component is empty";
+            }
+            in_component = false;
+        }
+        else {
+            step = c >= 0x80 ? match_utf8(name.ptr + i, name.len - i) : 1;
+            if (step == 0) {
+                return "it is not UTF-8";
+            }
+            if (c < 0x80 && c != '_' && !is_letter_or_digit(c)) {
+                return "only letters, digits, \"_\", non-ASCII characters, and dots between them, "
+                       "can stand in a module's name";
+            }
+            in_component = true;
+        }
+        i += step;
+    }
+    return in_component ? NULL : name.len == 0 ? "it is empty" : "a component is empty";
+}
+
+int
+kiln_check_dotted_name(struct kiln_ctx *ctx, const char *dotted_name)
+{
+    const char *problem = kiln_name_find_problem(kiln_span_of_string(dotted_name));
+    if (problem != NULL) {
+        return kiln_fail(ctx, KILN_ERR_INPUT, "\"%s\" is not the name of a module: %s", dotted_name,
+                         problem);
+    }
+    return 0;
+}
+
+const char *
+kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dotted_name)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *prefix = strncmp(init, "PyModExport", 11) == 0 ? "kiln_export_" : "kiln_init_";
+    size_t prefix_len = strlen(prefix);
+    /* Four characters stand for a byte at most. */
+    char *symbol = kiln_arena_alloc(&ctx->arena, prefix_len + 4 * strlen(dotted_name) + 1);
+    char *out = symbol + prefix_len;
+    memcpy(symbol, prefix, prefix_len);
+    for (const char *p = dotted_name; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (is_letter_or_digit(c)) {
+            *out++ = *p;
+            continue;
+        }
+        *out++ = '_';
+        if (c == '_' || c == '.') {
+            *out++ = c == '_' ? '_' : 'd';
+        }
+        else {
+            *out++ = 'x';
+            *out++ = hex[c >> 4];
+            *out++ = hex[c & 15];
+        }
+    }
+    return symbol; /* the arena zeroes: the NUL is there */
+}

@@ -1,0 +1,139 @@
+"""Executables with modules inside, built by hand: C sources, a table, libkiln.a compiled for the Python
+under test, and its libpython. And the same sources as shared libraries, to compare with."""
+
+import functools
+import json
+import os
+
+from conftest import BUILD, ROOT, run
+
+CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror"]
+# For the executables, not for the shared libraries to compare with: sanitizers.
+MORE_CFLAGS = os.environ.get("KILN_TEST_CFLAGS", "").split()
+LINKER = os.environ.get("KILN_TEST_LINKER", "bfd")
+
+VARIABLES = ["LDLIBRARY", "LIBRARY", "LIBPL", "LIBDIR", "LIBS", "SYSLIBS", "MODLIBS", "EXT_SUFFIX",
+             "Py_DEBUG", "Py_GIL_DISABLED"]
+ASK = f"""
+import json, sys, sysconfig
+answer = {{key: sysconfig.get_config_var(key) or "" for key in {VARIABLES}}}
+answer["include"], answer["version"] = sysconfig.get_path("include"), sys.version_info[:2]
+print(json.dumps(answer))
+"""
+
+
+class Module:
+    """C source of one extension. INIT is the init symbol it defines, by default the one for its name."""
+
+    def __init__(self, source, *defines, init=None, package=False):
+        self.source, self.defines, self.init, self.package = source, defines, init, package
+
+    def init_symbol(self, name):
+        if self.init:
+            return self.init
+        last = name.rpartition(".")[2]
+        if last.isascii():
+            return "PyInit_" + last
+        return "PyInitU_" + last.encode("punycode").decode().replace("-", "_")
+
+
+class Bakery:
+    """Builds for one Python, below one directory; what it has compiled it keeps."""
+
+    def __init__(self, python, directory):
+        self.python, self.directory = python, directory
+        self.config = json.loads(run(python, "-c", ASK).stdout)
+        self.version = tuple(self.config["version"])
+        self.include = ["-I", self.config["include"], "-I", ROOT / "include", "-I", ROOT / "runtime"]
+        self.objects = {}
+
+    @functools.cached_property
+    def libpythons(self):
+        """Which of "static" and "shared" the Python has."""
+        archive = os.path.join(self.config["LIBPL"], self.config["LIBRARY"])
+        library = os.path.join(self.config["LIBDIR"], self.config["LDLIBRARY"])
+        kinds = {"static": archive, "shared": library if library.endswith(".so") else ""}
+        return [kind for kind, path in kinds.items() if os.path.isfile(path) and self.links(kind)]
+
+    def links(self, kind):
+        """Whether a program can be linked with its libpython of KIND: some archives lack objects."""
+        main = self.compile("int Py_BytesMain(int, char **);\n"
+                            "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n")
+        return run("cc", *MORE_CFLAGS, "-o", self.directory / f"trial-{kind}", main,
+                   *self.libpython(kind), "-lpthread", "-ldl", check=False).returncode == 0
+
+    @property
+    def default_libpython(self):
+        """What tests take that do not ask for a kind: KILN_TEST_LIBPYTHON, or the first there is."""
+        return os.environ.get("KILN_TEST_LIBPYTHON") or self.libpythons[0]
+
+    def compile(self, source, *flags):
+        """The object of SOURCE, a path or C text."""
+        key = (str(source), *map(str, flags))
+        if key not in self.objects:
+            output = self.directory / f"{len(self.objects)}.o"
+            if not os.path.exists(key[0][:200]):
+                source = output.with_suffix(".c")
+                source.write_text(key[0])
+            run("cc", *CFLAGS, *MORE_CFLAGS, *self.include, *flags, "-c", source, "-o", output)
+            self.objects[key] = output
+        return self.objects[key]
+
+    def compile_module(self, name, module):
+        """The object of MODULE, with what `kiln isolate` would do to its symbols. Returns it and its
+        init symbol."""
+        kind = "kiln_export_" if (module.init or "").startswith("PyModExport") else "kiln_init_"
+        symbol = kind + name.encode().hex()
+        renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2",
+                   "-Ddladdr=kiln_dladdr"]
+        return self.compile(module.source, *module.defines, *renames), symbol
+
+    def runtime(self):
+        """libkiln.a for this Python."""
+        library = self.directory / "libkiln.a"
+        if not library.exists():
+            objects = [self.compile(path) for path in sorted((ROOT / "runtime").glob("*/*.c"))]
+            run("ar", "rcs", library, *objects)
+        return library
+
+    def table(self, modules, symbols):
+        """The object of the table of MODULES."""
+        names = "".join(f"{name} {symbols[name]}{' package' if modules[name].package else ''}\n"
+                        for name in modules)
+        source = self.directory / f"table{len(self.objects)}.S"
+        run(BUILD / "kiln", "table", "-o", source, input=names)
+        return self.compile(source)
+
+    def libpython(self, kind):
+        config = self.config
+        if kind == "shared":
+            name = config["LDLIBRARY"][len("lib"):-len(".so")]
+            return ["-pie", f"-L{config['LIBDIR']}", f"-l{name}", f"-Wl,-rpath,{config['LIBDIR']}"]
+        libs = " ".join(config[key] for key in ("LIBS", "SYSLIBS", "MODLIBS")).split()
+        return ["-no-pie", "-Wl,--whole-archive", os.path.join(config["LIBPL"], config["LIBRARY"]),
+                "-Wl,--no-whole-archive", "-Wl,--export-dynamic", *libs]
+
+    def bake(self, output, modules, kind=None, python=None, main=None, more=()):
+        """Link MODULES (dotted name -> Module) and libpython of KIND to OUTPUT. PYTHON is what `kiln
+        link` would be told; MAIN is C text in the place of libkiln's own."""
+        objects, symbols = [], {}
+        for name, module in modules.items():
+            compiled, symbols[name] = self.compile_module(name, module)
+            objects.append(compiled)
+        objects.append(self.table(modules, symbols))
+        if python is not None:
+            objects.append(self.compile(f'const char kiln_python[] __attribute__((visibility("default"))) = "{python}";'))
+        if main is not None:
+            objects.append(self.compile(main))
+        run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *dict.fromkeys(objects), *more, self.runtime(),
+            *self.libpython(kind or self.default_libpython), "-lpthread", "-ldl")
+        return output
+
+    def share(self, root, name, module):
+        """Build MODULE as the shared library NAME below ROOT, whose packages must be there."""
+        *parents, last = name.split(".")
+        directory = root.joinpath(*parents, *([last] if module.package else []))
+        output = directory / (("__init__" if module.package else last) + self.config["EXT_SUFFIX"])
+        run("cc", *CFLAGS, "-fvisibility=default", *self.include, "-shared", *module.defines, "-x", "c", "-",
+            "-o", output, input=module.source)
+        return output

@@ -27,7 +27,7 @@ UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 # All C that is ours, for the gates.
 C_FILES := $(wildcard $(foreach dir,src/* src/*/* tool runtime/* include/kiln include/kiln/internal tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
-SH_FILES := .ci/run $(filter-out %.in,$(wildcard scripts/*))
+SH_FILES := .ci/run $(filter-out %.in %.py %.txt,$(wildcard scripts/*))
 
 HOST_OBJ    := $(HOST_SRC:%.c=$(B)/obj/%.o)
 TOOL_OBJ    := $(TOOL_SRC:%.c=$(B)/obj/%.o)

@@ -1,0 +1,136 @@
+/* Images: shared objects that `kiln link` has turned into a part of the executable (src/unlink), and
+ * what the runtime needs to bring one to life at its first import (runtime/image).
+ *
+ * An image is the memory of a shared object, from its address 0 to the end of its last segment, as a
+ * run of bytes in the section KILN_IMAGE_SECTION, which is mapped R-X. Most of its words have their
+ * values when the executable is linked. What is left to do is in the tables below: read-only data in
+ * which every reference is an index or a distance, so the program's start has nothing to relocate.
+ * Offsets of an image count from its address 0.
+ *
+ * The host writes these structures as bytes (src/unlink/object.c). Both sides include this file.
+ * Needs no Python.h. */
+#ifndef KILN_INTERNAL_IMAGES_H
+#define KILN_INTERNAL_IMAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KILN_IMAGE_SECTION ".kiln_image"
+
+/* No index. */
+#define KILN_IMAGE_NONE UINT32_MAX
+
+/* A run of `count` items of kiln_image_words. */
+struct kiln_image_list {
+    uint32_t first, count;
+};
+
+/* In kiln_image_words: an item of `dependencies`. */
+#define KILN_IMAGE_UNORDERED UINT32_C(0x80000000) /* prepared with the image, in any order of init */
+
+/* In kiln_image_words: an item of `protections` is three words: the offset of the first page, the
+ * bytes, and one of these. The pages are R-X until the image is prepared. */
+enum kiln_image_protection {
+    KILN_IMAGE_WRITABLE = 1, /* RW from then on */
+    KILN_IMAGE_RELRO = 2,    /* RW while words are filled in, then R */
+    KILN_IMAGE_ZEROS = 3,    /* RW, anonymous memory: zeros, which the file does not hold */
+};
+
+/* How the value of an import comes about. */
+enum kiln_image_import_kind {
+    KILN_IMPORT_DISTANCE = 1, /* `where` is the distance from that field to the target */
+    KILN_IMPORT_IMAGE = 2,    /* offset `where` of the image `index` */
+    KILN_IMPORT_IFUNC = 3,    /* what the resolver at offset `where` of the image `index` returns */
+    KILN_IMPORT_CALL = 4,     /* a function of a shared library, to be called: its own address */
+    KILN_IMPORT_ADDRESS = 5,  /* a symbol of a shared library as the process sees it: a function may
+                               * have a canonical PLT entry (psABI), a variable a copy */
+    KILN_IMPORT_TLS_MODULE = 6, /* of a thread-local variable of a shared library: for
+                                 * __tls_get_addr(), the id of its module ... */
+    KILN_IMPORT_TLS_OFFSET = 7, /* ... and its offset in the module's block; */
+    KILN_IMPORT_TLS_STATIC = 8, /* its offset from the thread pointer */
+};
+#define KILN_IMPORT_WEAK UINT32_C(0x100) /* may be missing at run time: its value is 0, then */
+
+struct kiln_image_import {
+    uint32_t kind;    /* enum kiln_image_import_kind, perhaps with KILN_IMPORT_WEAK */
+    int32_t where;    /* see the kind */
+    uint32_t index;   /* an image, or, of a shared library's symbol, the library in
+                       * kiln_image_libraries; KILN_IMAGE_NONE: one of those that the program
+                       * starts with, whichever has it */
+    uint32_t name;    /* offset in kiln_image_strings */
+    uint32_t version; /* the same, of the version; KILN_IMAGE_NONE: no version */
+};
+
+/* A word to be filled in: the value of the import is added to what the image has there. An item of
+ * `patches` is two words, offset and index of the import. */
+
+struct kiln_image_tls {
+    uint32_t offset; /* of the initial data */
+    uint32_t file_size, size, align;
+};
+
+struct kiln_image {
+    int32_t start;  /* from this field to the image's address 0 */
+    uint32_t size;  /* bytes */
+    uint32_t path;  /* offset in kiln_image_strings: of the file that it was made of */
+    uint32_t soname; /* the same, or KILN_IMAGE_NONE */
+    struct kiln_image_list dependencies; /* images, in the order of DT_NEEDED */
+    struct kiln_image_list libraries;    /* shared libraries to be opened, as DT_NEEDED has them */
+    struct kiln_image_list imports;      /* those that have to be known before anything is done */
+    struct kiln_image_list patches;      /* those of an ifunc come last */
+    struct kiln_image_list protections;
+    /* Offsets of words to which the image's address is added, in the coding of SHT_RELR with entries
+     * of 32 bits: an even entry is the offset of a word; an odd one a bitmap of the 31 words that
+     * follow the last one named. */
+    struct kiln_image_list relative;
+    /* As in the dynamic section (gABI, "Initialization and Termination Functions"); 0: none. The
+     * arrays are bytes long. */
+    uint32_t init, init_array, init_array_size;
+    uint32_t fini, fini_array, fini_array_size;
+    struct kiln_image_tls tls; /* of an image with blocks of its own, see KILN_TLS_IMAGE */
+    uint32_t program_headers, program_header_count, dynamic; /* offsets; dynamic: 0 is none */
+    /* Symbols that others look for by name at run time: offsets of DT_SYMTAB, DT_STRTAB, DT_GNU_HASH or
+     * else DT_HASH (the other is 0), DT_VERSYM and DT_VERDEF (0: none). */
+    uint32_t symbols, strings, gnu_hash, hash, versions, version_definitions;
+};
+
+/* The first word of a pair for __tls_get_addr() has one of these bits if the variable is an image's:
+ * static, and the second word is the offset from the thread pointer; or in a block of the image whose
+ * index the lower half is. Ids of modules of the dynamic loader are small numbers. */
+#define KILN_TLS_STATIC UINT64_C(0x2000000000000000)
+#define KILN_TLS_IMAGE  UINT64_C(0x4000000000000000)
+
+struct kiln_images {
+    uint32_t image_count, import_count, library_count;
+};
+
+/* A module's function, in the table, is a few instructions that call kiln_image_start() with the index
+ * of its image, return NULL if that returns another value than 0 (an exception is set), and else jump
+ * to the image's init function. The caller has the GIL. In runtime/create; all else of images is in
+ * runtime/image and needs no Python. */
+int kiln_image_start(uint32_t index);
+
+/* Make the image at INDEX, and all that it depends on, ready to run: NULL; or else what is wrong, in
+ * TEXT (SIZE bytes, cut if need be), in the words of the dynamic loader. A failure has changed nothing
+ * of any image, and the next call tries again. Any number of threads may call it. */
+const char *kiln_image_prepare(uint32_t index, char *text, size_t size);
+
+/* All weak: a program without images has none of these. */
+#define KILN_WEAK __attribute__((weak, visibility("hidden")))
+extern const struct kiln_images kiln_images KILN_WEAK;
+extern const struct kiln_image kiln_image_records[] KILN_WEAK;
+extern const struct kiln_image_import kiln_image_imports[] KILN_WEAK;
+extern const uint32_t kiln_image_libraries[] KILN_WEAK; /* names: offsets in kiln_image_strings */
+extern const uint32_t kiln_image_words[] KILN_WEAK;
+extern const char kiln_image_strings[] KILN_WEAK;
+/* An import's value once it is known, a word each: `jmp *` in the stub of a function goes there. In
+ * memory that can be written, zeros at the start. */
+extern uintptr_t kiln_image_slots[] KILN_WEAK;
+/* One byte an image, and one an import; they belong to the runtime. */
+extern unsigned char kiln_image_states[] KILN_WEAK;
+extern unsigned char kiln_image_import_states[] KILN_WEAK;
+
+_Static_assert(sizeof(struct kiln_image) == 140 && sizeof(struct kiln_image_import) == 20,
+               "src/unlink/object.c writes these structures for the machine code of others");
+
+#endif

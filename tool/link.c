@@ -26,6 +26,7 @@ static const char USAGE[] =
     "                       only\n"
     "  --split-debug        the debug information into OUT.debug, where debuggers find it\n"
     "  --report FILE        write what was done to each extension, as JSON\n"
+    "  --bindings FILE      write what each reference of an unlinked extension is bound to\n"
     "  --quiet, --verbose   say less, say more\n"
     "\n"
     "Extensions that cannot be baked stay files and are listed with the reason.\n";
@@ -62,7 +63,7 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, STRIP, SPLIT_DEBUG };
+    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, BINDINGS, STRIP, SPLIT_DEBUG };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},
@@ -71,6 +72,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         {"export", required_argument, NULL, EXPORT},
         {"share", required_argument, NULL, SHARE},
         {"report", required_argument, NULL, REPORT},
+        {"bindings", required_argument, NULL, BINDINGS},
         {"strip", no_argument, NULL, STRIP},
         {"split-debug", no_argument, NULL, SPLIT_DEBUG},
         KILN_COMMON_OPTIONS,
@@ -95,6 +97,9 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case REPORT:
             link.report = optarg;
+            break;
+        case BINDINGS:
+            link.bindings = optarg;
             break;
         case SHARE:
             kiln_strings_add(&ctx->arena, &link.shares, optarg);

@@ -96,6 +96,13 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
 
+    /* Extensions that were built without Kiln are input of the linker, too, with the libraries that their
+     * packages bring. */
+    result = kiln_bake_unlink(ctx, bake);
+    if (result < 0) {
+        return result;
+    }
+
     result = kiln_bake_check_exports(ctx, bake);
     if (result < 0) {
         return result;

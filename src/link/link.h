@@ -20,6 +20,7 @@ struct kiln_link_options {
     bool split_debug;              /* the debug information goes to a file beside the output */
     struct kiln_strings shares;    /* libraries and sets of extensions, see kiln-link(1) */
     const char *report;            /* where a report goes, as JSON; NULL: nowhere */
+    const char *bindings;          /* where what images are bound to goes; NULL: nowhere */
     struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
 };
 

@@ -214,6 +214,7 @@ read_extension(struct making *making, struct kiln_baked *extension)
     if (result == 0 && !extension->is_library) {
         extension->reason =
             !is_fat ? "it was built without Kiln (see `kiln help pip`)" : extension->fat.failure;
+        extension->is_plain = !is_fat;
         if (extension->reason == NULL) {
             read_needed(ctx, file.bytes, extension);
             result = isolate(making, extension);

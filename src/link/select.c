@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "link/bake.h"
 
-static int
-keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
+int
+kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
 {
     const struct kiln_found *found = extension->found;
     if (found->given) {
@@ -89,11 +89,15 @@ int
 kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = 0;
+    size_t plain = 0;
     struct files files = sort_files(ctx, bake);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
-        if (extension->reason != NULL) {
-            int failed = keep(ctx, bake, extension);
+        if (extension->is_plain) {
+            plain++;
+        }
+        else if (extension->reason != NULL) {
+            int failed = kiln_bake_keep(ctx, bake, extension);
             result = failed < 0 ? failed : result;
         }
         else {
@@ -102,7 +106,7 @@ kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
             *KILN_ARENA_PUSH(&ctx->arena, &bake->modules) = *extension;
         }
     }
-    if (result == 0 && bake->modules.count == 0) {
+    if (result == 0 && bake->modules.count + plain == 0) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "nothing to bake: %s; build packages with `kiln pip install`",
                          bake->found.count == 0 ? "no extension was found"

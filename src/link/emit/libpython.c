@@ -59,12 +59,11 @@ kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
     }
 }
 
-/* Link and run the trial. *why is the reason if it failed. */
-static int
-try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
+int
+kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path,
+                       bool *works, const char **why)
 {
     struct kiln_arena *arena = &ctx->arena;
-    const char *program = kiln_arena_printf(arena, "%s/trial", kiln_ctx_get_tmpdir(ctx));
     struct kiln_process link = {.input = kiln_span_of_string(TRIAL),
                                 .out_mode = KILN_STREAM_DROP,
                                 .err_mode = KILN_STREAM_CAPTURE};
@@ -75,7 +74,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
                           "-x",
                           "none",
                           "-o",
-                          program,
+                          path,
                           bake->pie ? "-pie" : "-no-pie",
                           kiln_arena_printf(arena, "-fuse-ld=%s", bake->linker)};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
@@ -87,19 +86,28 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     kiln_bake_push_archive(ctx, bake, &link.argv);
     kiln_bake_push_libraries(ctx, bake, &link.argv);
     int result = kiln_process_run(ctx, &link);
-    if (result < 0) {
-        return result;
-    }
-    if (link.status != 0) {
+    *works = result == 0 && link.status == 0;
+    if (result == 0 && link.status != 0) {
         const char *text = (const char *)link.err.ptr;
         if (kiln_bake_is_disk_full(text)) {
             return kiln_fail(ctx, KILN_ERR_SYSTEM,
                              "%s: cannot write: no space left on the disk, it seems (set TMPDIR)",
                              kiln_ctx_get_tmpdir(ctx));
         }
-        *works = false;
         *why = kiln_arena_printf(arena, "it does not link: %.*s", (int)strcspn(text, "\n"), text);
-        return 0;
+    }
+    return result;
+}
+
+/* Link and run the trial. *why is the reason if it failed. */
+static int
+try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
+{
+    struct kiln_arena *arena = &ctx->arena;
+    const char *program = kiln_arena_printf(arena, "%s/trial", kiln_ctx_get_tmpdir(ctx));
+    int result = kiln_bake_link_program(ctx, bake, program, works, why);
+    if (result < 0 || !*works) {
+        return result;
     }
     if (bake->python.machine != kiln_machine_get_native()) {
         *works = true; /* as far as can be told here */

@@ -1,0 +1,91 @@
+/* Extensions that were built without Kiln become images in the executable (src/unlink), and modules like
+ * the others. What cannot be unlinked stays a file, with its reason. */
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "link/bake.h"
+#include "unlink/unlink.h"
+
+static void
+add_candidate(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct kiln_baked *extension,
+              struct kiln_unlink_module *out)
+{
+    const char *name = extension->found->name;
+    const char *kinds[] = {"PyInit", "PyModExport"};
+    bool export_first = bake->python.init == kiln_init_export_first;
+    *out = (struct kiln_unlink_module){.name = name, .path = extension->found->path};
+    for (int i = 0; i < 2; i++) {
+        const char *init = kiln_isolate_init_name(ctx, kinds[export_first ? 1 - i : i], name);
+        out->inits[i] = (struct kiln_unlink_init){
+            .name = init, .symbol = kiln_isolate_symbol_name(ctx, init, name)};
+    }
+}
+
+static int
+compare_modules(const void *a, const void *b)
+{
+    const struct kiln_baked *x = a, *y = b;
+    return strcmp(x->found->name, y->found->name);
+}
+
+static int
+take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
+     const struct kiln_unlink_module *module)
+{
+    extension->reason = module->reason;
+    if (module->reason != NULL) {
+        return kiln_bake_keep(ctx, bake, extension);
+    }
+    extension->is_image = true;
+    extension->fat.driver = "";
+    extension->isolated.init = module->init->name;
+    extension->isolated.symbol = module->init->symbol;
+    extension->isolated.size = module->size;
+    *KILN_ARENA_PUSH(&ctx->arena, &bake->modules) = *extension;
+    return 0;
+}
+
+int
+kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct kiln_unlink unlink = {.machine = bake->python.machine, .pie = bake->pie,
+                                 .bindings = bake->options->bindings};
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
+    struct kiln_baked **candidates =
+        kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);
+    unlink.modules =
+        kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *unlink.modules);
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->is_plain && !extension->is_library) {
+            candidates[unlink.module_count] = extension;
+            kiln_strings_add(&ctx->arena, &unlink.roots, extension->found->root);
+            add_candidate(ctx, bake, extension, &unlink.modules[unlink.module_count++]);
+        }
+    }
+    if (unlink.module_count == 0) {
+        return 0;
+    }
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    bool works = false;
+    unlink.program = kiln_arena_printf(&ctx->arena, "%s/program", tmpdir);
+    int result = kiln_bake_link_program(ctx, bake, unlink.program, &works, &why);
+    if (result == 0 && !works) {
+        result = kiln_fail(ctx, KILN_ERR_TOOL, "libpython %s", why);
+    }
+    const char *object = kiln_arena_printf(&ctx->arena, "%s/images.o", tmpdir);
+    if (result == 0) {
+        result = kiln_unlink(ctx, &unlink, object);
+    }
+    for (size_t i = 0; result == 0 && i < unlink.module_count; i++) {
+        result = take(ctx, bake, candidates[i], &unlink.modules[i]);
+    }
+    if (result == 0 && unlink.image_count > 0) {
+        kiln_strings_push(&ctx->arena, &bake->objects, object);
+        qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,
+              compare_modules);
+    }
+    return result;
+}

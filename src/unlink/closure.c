@@ -1,0 +1,346 @@
+/* Which objects are in the process: the program with the libraries that it starts with, and every
+ * extension with what it needs. A library of a package becomes an image, one of the system is opened
+ * when the program runs. */
+#include "unlink/set.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+/* The end of a chain of needs that no honest package has. */
+enum { OBJECTS_MAX = 100000 };
+
+static void
+push(struct kiln_set *set, struct kiln_object_list *list, struct kiln_object *object)
+{
+    *KILN_ARENA_PUSH(&set->ctx->arena, list) = object;
+}
+
+static bool
+contains(const struct kiln_object_list *list, const struct kiln_object *object)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i] == object) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct kiln_object *
+add_object(struct kiln_set *set, enum kiln_object_origin origin, const char *path,
+           struct kiln_object *loader)
+{
+    struct kiln_ctx *ctx = set->ctx;
+    struct kiln_object *object = kiln_arena_alloc(&ctx->arena, sizeof *object);
+    char *real = realpath(path, NULL);
+    object->origin = origin;
+    object->path = kiln_arena_strdup(&ctx->arena, path);
+    /* $ORIGIN is where the file is, links of its directory resolved (ld.so's l_origin). */
+    const char *dir = kiln_file_dirname(ctx, real == NULL ? path : path);
+    char *real_dir = realpath(dir, NULL);
+    object->directory = real_dir == NULL ? dir : kiln_arena_strdup(&ctx->arena, real_dir);
+    free(real_dir);
+    free(real);
+    object->loader = loader;
+    push(set, &set->objects, object);
+    return object;
+}
+
+/* Read the file of OBJECT; its reason is set if that fails. */
+static void
+read_object(struct kiln_set *set, struct kiln_object *object)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct stat st;
+    if (stat(object->path, &st) < 0 || !S_ISREG(st.st_mode) ||
+        kiln_file_map(&silent, object->path, &object->file) < 0)
+    {
+        object->reason = "it cannot be read";
+    }
+    else {
+        struct kiln_object **bucket = &set->files[st.st_ino % KILN_SET_BUCKETS];
+        object->device = st.st_dev;
+        object->inode = st.st_ino;
+        object->next_file = *bucket;
+        *bucket = object;
+        object->reason = kiln_dso_read(set->ctx, object->file.bytes, object->path, &object->dso);
+    }
+    if (object->reason == NULL && object->dso.machine != set->unlink->machine) {
+        object->reason = kiln_arena_printf(&set->ctx->arena, "it is made for the machine %s",
+                                           object->dso.machine->name);
+    }
+    kiln_ctx_release(&silent);
+}
+
+static bool
+is_named(const struct kiln_object *object, const char *name)
+{
+    return (object->dso.soname != NULL && strcmp(object->dso.soname, name) == 0) ||
+           strcmp(kiln_file_basename(object->path), name) == 0;
+}
+
+static struct kiln_object *
+find_named(const struct kiln_object_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_named(list->items[i], name)) {
+            return list->items[i];
+        }
+    }
+    return NULL;
+}
+
+static struct kiln_object *
+find_file(const struct kiln_set *set, const char *path)
+{
+    struct stat st;
+    struct kiln_object *object = NULL;
+    if (stat(path, &st) == 0) {
+        object = set->files[st.st_ino % KILN_SET_BUCKETS];
+        while (object != NULL && (object->device != st.st_dev || object->inode != st.st_ino)) {
+            object = object->next_file;
+        }
+    }
+    return object;
+}
+
+static bool
+is_below_root(const struct kiln_set *set, const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool result = false;
+    for (size_t i = 0; real != NULL && i < set->unlink->roots.count; i++) {
+        char *root = realpath(set->unlink->roots.items[i], NULL);
+        size_t len = root == NULL ? 0 : strlen(root);
+        result = result || (len > 0 && strncmp(real, root, len) == 0 && real[len] == '/');
+        free(root);
+    }
+    free(real);
+    return result;
+}
+
+/* A library that is another one's copy: two packages may bring the same. */
+static struct kiln_object *
+find_equal(const struct kiln_set *set, const struct kiln_object *object)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *other = set->objects.items[i];
+        if (other != object && other->origin == KILN_ORIGIN_IMAGE && other->module == NULL &&
+            other->reason == NULL && other->dso.soname != NULL &&
+            other->file.bytes.len == object->file.bytes.len &&
+            strcmp(other->dso.soname, object->dso.soname) == 0 &&
+            kiln_span_equal(other->file.bytes, object->file.bytes))
+        {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* The object at PATH, which OBJECT needs as NAME. */
+static struct kiln_object *
+add_library(struct kiln_set *set, struct kiln_object *object, const char *path, const char *name,
+            bool is_cached)
+{
+    bool is_image = !is_cached && object->origin == KILN_ORIGIN_IMAGE && is_below_root(set, path);
+    enum kiln_object_origin origin = is_image ? KILN_ORIGIN_IMAGE
+                                     : object->origin == KILN_ORIGIN_PROGRAM ||
+                                             object->origin == KILN_ORIGIN_START
+                                         ? KILN_ORIGIN_START
+                                         : KILN_ORIGIN_SYSTEM;
+    struct kiln_object *library = add_object(set, origin, path, object);
+    library->open_name = is_cached ? kiln_arena_strdup(&set->ctx->arena, name) : library->path;
+    read_object(set, library);
+    struct kiln_object *equal = is_image && library->reason == NULL && library->dso.soname != NULL
+                                    ? find_equal(set, library)
+                                    : NULL;
+    if (equal != NULL) {
+        set->objects.count--;
+        set->files[library->inode % KILN_SET_BUCKETS] = library->next_file;
+        kiln_file_release(&library->file);
+        library = equal;
+    }
+    return library;
+}
+
+/* The object that OBJECT needs as NAME; NULL: there is none. */
+static struct kiln_object *
+find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
+{
+    struct kiln_object *found = find_named(&set->global, name);
+    if (found != NULL) {
+        return found;
+    }
+    bool is_cached;
+    const char *path = kiln_library_find(set->ctx, set->search, object, name, &is_cached);
+    if (path == NULL || set->objects.count > OBJECTS_MAX) {
+        return NULL;
+    }
+    found = find_file(set, path);
+    return found != NULL ? found : add_library(set, object, path, name, is_cached);
+}
+
+static void
+find_needs(struct kiln_set *set, struct kiln_object *object)
+{
+    for (size_t i = 0; object->reason == NULL && i < object->dso.needed.count; i++) {
+        const char *name = object->dso.needed.items[i];
+        struct kiln_object *need = find_need(set, object, name);
+        if (need == NULL) {
+            object->reason = kiln_arena_printf(&set->ctx->arena,
+                                               "it needs the library %s, which is not found", name);
+        }
+        else if (need != object && !contains(&object->needs, need)) {
+            push(set, &object->needs, need);
+        }
+    }
+}
+
+int
+kiln_closure_find_program(struct kiln_set *set)
+{
+    struct kiln_ctx *ctx = set->ctx;
+    struct kiln_object *program =
+        add_object(set, KILN_ORIGIN_PROGRAM, set->unlink->program, NULL);
+    read_object(set, program);
+    push(set, &set->global, program);
+    for (size_t i = 0; i < set->global.count; i++) {
+        struct kiln_object *object = set->global.items[i];
+        find_needs(set, object);
+        if (object->reason != NULL) {
+            return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", object->path, object->reason);
+        }
+        for (size_t k = 0; k < object->needs.count; k++) {
+            if (!contains(&set->global, object->needs.items[k])) {
+                push(set, &set->global, object->needs.items[k]);
+            }
+        }
+    }
+    return 0;
+}
+
+static void
+add_module(struct kiln_set *set, struct kiln_unlink_module *module)
+{
+    struct kiln_object *object = find_file(set, module->path);
+    if (object != NULL && object->module == NULL && object->origin == KILN_ORIGIN_IMAGE) {
+        object->module = module; /* a library of another extension */
+    }
+    else if (object != NULL) {
+        module->reason = "its file is that of another module, too";
+    }
+    else {
+        object = add_object(set, KILN_ORIGIN_IMAGE, module->path, NULL);
+        object->module = module;
+        read_object(set, object);
+    }
+}
+
+void
+kiln_closure_find_images(struct kiln_set *set)
+{
+    size_t next = set->objects.count;
+    for (size_t i = 0; i < set->unlink->module_count; i++) {
+        add_module(set, &set->unlink->modules[i]);
+    }
+    for (; next < set->objects.count; next++) {
+        find_needs(set, set->objects.items[next]);
+        if (set->objects.items[next]->origin == KILN_ORIGIN_IMAGE &&
+            set->objects.items[next]->reason == NULL)
+        {
+            set->objects.items[next]->reason = kiln_refuse(set->ctx, set->objects.items[next]);
+        }
+    }
+}
+
+/* OBJECT and what it needs, breadth first; without the program's own libraries, which are asked before.
+ */
+static void
+fill_scope(struct kiln_set *set, struct kiln_object *object)
+{
+    object->scope.count = 0;
+    push(set, &object->scope, object);
+    object->is_marked = true;
+    for (size_t i = 0; i < object->scope.count; i++) {
+        const struct kiln_object_list *needs = &object->scope.items[i]->needs;
+        for (size_t k = 0; k < needs->count; k++) {
+            if (!needs->items[k]->is_marked) {
+                needs->items[k]->is_marked = true;
+                push(set, &object->scope, needs->items[k]);
+            }
+        }
+    }
+    for (size_t i = 0; i < object->scope.count; i++) {
+        object->scope.items[i]->is_marked = false;
+    }
+}
+
+void
+kiln_closure_walk(struct kiln_set *set)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        set->objects.items[i]->roots.count = 0;
+        set->objects.items[i]->extra.count = 0;
+    }
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *object = set->objects.items[i];
+        if (object->origin != KILN_ORIGIN_IMAGE || object->reason != NULL) {
+            continue;
+        }
+        fill_scope(set, object);
+        for (size_t k = 0; object->module != NULL && k < object->scope.count; k++) {
+            push(set, &object->scope.items[k]->roots, object);
+        }
+    }
+}
+
+/* Let TO stay a file, as FROM does, which it needs or is needed by. */
+static void
+spread_reason(struct kiln_set *set, struct kiln_object *to, const char *how,
+              const struct kiln_object *from)
+{
+    const char *because = "", *cause = "";
+    to->cause = from->cause == NULL ? from : from->cause;
+    if (to->cause != from) {
+        because = ", because of ";
+        cause = to->cause->path;
+    }
+    to->reason = kiln_arena_printf(&set->ctx->arena, "it %s %s, which stays a file%s%s: %s", how,
+                                   from->path, because, cause, to->cause->reason);
+}
+
+bool
+kiln_closure_spread_reasons(struct kiln_set *set)
+{
+    bool spread = false;
+    for (bool again = true; again; spread = spread || again) {
+        again = false;
+        for (size_t i = 0; i < set->objects.count; i++) {
+            struct kiln_object *object = set->objects.items[i];
+            for (size_t k = 0; k < object->needs.count; k++) {
+                struct kiln_object *need = object->needs.items[k];
+                if (object->origin != KILN_ORIGIN_IMAGE && need->origin == KILN_ORIGIN_IMAGE &&
+                    need->reason == NULL)
+                {
+                    need->reason = kiln_arena_printf(
+                        &set->ctx->arena, "it is needed by %s, which the dynamic loader opens",
+                        object->path);
+                    again = true;
+                }
+                else if (object->reason == NULL && need->reason != NULL) {
+                    spread_reason(set, object, "needs", need);
+                    again = true;
+                }
+                else if (object->reason != NULL && need->reason == NULL &&
+                         need->origin == KILN_ORIGIN_IMAGE)
+                {
+                    spread_reason(set, need, "is needed by", object);
+                    again = true;
+                }
+            }
+        }
+    }
+    return spread;
+}

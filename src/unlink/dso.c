@@ -1,0 +1,567 @@
+/* Reading a dynamic object: program headers, then the dynamic section, then what that leads to. Every
+ * step takes numbers from the file and bytes through kiln_dso_slice(), so it does not matter what the
+ * numbers are. */
+#include "unlink/dso.h"
+
+#include <string.h>
+
+enum {
+    HEADERS_MAX = 256,       /* program headers that are looked at */
+    NEEDED_MAX = 1024,       /* libraries; the most seen is 60 */
+    VERSIONS_MAX = 32768,    /* indices have 15 bits */
+    SYMBOLS_MAX = 1U << 26,
+};
+
+const Elf64_Phdr *
+kiln_dso_find_segment(const struct kiln_dso *dso, uint64_t address, uint64_t len)
+{
+    for (size_t i = 0; i < dso->load_count; i++) {
+        const Elf64_Phdr *load = &dso->loads[i];
+        if (address >= load->p_vaddr && address - load->p_vaddr <= load->p_memsz &&
+            len <= load->p_memsz - (address - load->p_vaddr))
+        {
+            return load;
+        }
+    }
+    return NULL;
+}
+
+bool
+kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len, struct kiln_span *out)
+{
+    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, len);
+    if (load == NULL || len > load->p_filesz || address - load->p_vaddr > load->p_filesz - len) {
+        return false;
+    }
+    return kiln_span_slice(dso->bytes, load->p_offset + (address - load->p_vaddr), len, out);
+}
+
+bool
+kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word)
+{
+    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, sizeof *word);
+    if (load == NULL) {
+        return false;
+    }
+    uint64_t at = address - load->p_vaddr;
+    uint64_t len = at >= load->p_filesz            ? 0
+                   : load->p_filesz - at < sizeof *word ? load->p_filesz - at
+                                                        : sizeof *word;
+    *word = 0;
+    return kiln_span_read(dso->bytes, load->p_offset + at, word, len);
+}
+
+/* From ADDRESS to the end of what the file has of its segment. */
+static bool
+slice_rest(const struct kiln_dso *dso, uint64_t address, struct kiln_span *out)
+{
+    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, 0);
+    return load != NULL && address - load->p_vaddr <= load->p_filesz &&
+           kiln_dso_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
+}
+
+static const char *
+read_header(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    const Elf64_Ehdr *header = &dso->header;
+    if (!kiln_span_starts_with(dso->bytes, ELFMAG, SELFMAG)) {
+        return dso->bytes.len == 0 ? "it is empty" : "it is not an ELF file";
+    }
+    if (!kiln_span_read(dso->bytes, 0, &dso->header, sizeof dso->header)) {
+        return "it is cut short";
+    }
+    if (header->e_ident[EI_CLASS] != ELFCLASS64) {
+        return "it is a 32-bit file";
+    }
+    dso->machine = kiln_machine_find(header->e_machine);
+    if (header->e_ident[EI_DATA] != ELFDATA2LSB || dso->machine == NULL) {
+        return kiln_arena_printf(&ctx->arena, "it is made for the machine %s",
+                                 kiln_machine_get_name(ctx, header->e_machine));
+    }
+    if (header->e_type != ET_DYN && header->e_type != ET_EXEC) {
+        return "it is not a shared object";
+    }
+    if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum > HEADERS_MAX) {
+        return "its program headers are damaged";
+    }
+    return NULL;
+}
+
+static const char *
+add_load(struct kiln_dso *dso, const Elf64_Phdr *load)
+{
+    struct kiln_span bytes;
+    const Elf64_Phdr *last = dso->load_count == 0 ? NULL : &dso->loads[dso->load_count - 1];
+    if (dso->load_count == KILN_DSO_SEGMENTS) {
+        return "it has too many segments";
+    }
+    if (load->p_filesz > load->p_memsz || load->p_vaddr + load->p_memsz < load->p_vaddr ||
+        load->p_vaddr + load->p_memsz > UINT32_MAX / 2)
+    {
+        return "its segments are damaged, or larger than 2 GB";
+    }
+    if (!kiln_span_slice(dso->bytes, load->p_offset, load->p_filesz, &bytes)) {
+        return "it is cut short";
+    }
+    if (last != NULL && load->p_vaddr < last->p_vaddr + last->p_memsz) {
+        return "its segments overlap";
+    }
+    dso->loads[dso->load_count++] = *load;
+    dso->size = load->p_vaddr + load->p_memsz;
+    return NULL;
+}
+
+static const char *
+read_segments(struct kiln_dso *dso)
+{
+    const char *reason = NULL;
+    dso->wants_executable_stack = true; /* unless PT_GNU_STACK says otherwise, as for ld.so */
+    for (size_t i = 0; reason == NULL && i < dso->header.e_phnum; i++) {
+        Elf64_Phdr phdr;
+        if (!kiln_span_read(dso->bytes, dso->header.e_phoff + i * sizeof phdr, &phdr, sizeof phdr)) {
+            return "it is cut short";
+        }
+        switch (phdr.p_type) {
+        case PT_LOAD:
+            reason = add_load(dso, &phdr);
+            break;
+        case PT_DYNAMIC:
+            dso->dynamic = phdr;
+            break;
+        case PT_TLS:
+            dso->tls = phdr;
+            break;
+        case PT_GNU_RELRO:
+            dso->relro = phdr;
+            break;
+        case PT_GNU_EH_FRAME:
+            dso->eh_frame_hdr = phdr;
+            break;
+        case PT_GNU_STACK:
+            dso->wants_executable_stack = (phdr.p_flags & PF_X) != 0;
+            break;
+        default:
+            break;
+        }
+    }
+    if (reason == NULL && dso->load_count == 0) {
+        return "it has no segments";
+    }
+    return reason;
+}
+
+/* Tags that ask the loader for more than to map, bind and start. */
+static const char *
+find_unsupported(const Elf64_Dyn *entry)
+{
+    switch (entry->d_tag) {
+    case DT_TEXTREL:
+        return "DT_TEXTREL (text relocations)";
+    case DT_REL:
+        return "DT_REL";
+    case DT_PREINIT_ARRAY:
+        return "DT_PREINIT_ARRAY";
+    case DT_FILTER:
+        return "DT_FILTER";
+    case DT_AUXILIARY:
+        return "DT_AUXILIARY";
+    case DT_AUDIT:
+        return "DT_AUDIT";
+    case DT_DEPAUDIT:
+        return "DT_DEPAUDIT";
+    default:
+        return NULL;
+    }
+}
+
+static const char *
+read_dynamic(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    Elf64_Dyn entry;
+    uint64_t soname = 0, rpath = 0, runpath = 0;
+    struct {
+        uint64_t *items;
+        size_t count, capacity;
+    } needed = {0};
+    struct kiln_span entries;
+    if (dso->dynamic.p_type != PT_DYNAMIC ||
+        !kiln_dso_slice(dso, dso->dynamic.p_vaddr, dso->dynamic.p_filesz, &entries))
+    {
+        return "it has no dynamic section";
+    }
+    for (uint64_t at = 0;
+         kiln_span_read(entries, at, &entry, sizeof entry) && entry.d_tag != DT_NULL;
+         at += sizeof entry)
+    {
+        if (entry.d_tag >= 0 && entry.d_tag < DT_NUM) {
+            dso->tags[entry.d_tag] = entry.d_un.d_val;
+        }
+        const char *unsupported = find_unsupported(&entry);
+        dso->unsupported = dso->unsupported == NULL ? unsupported : dso->unsupported;
+        switch (entry.d_tag) {
+        case DT_NEEDED:
+            if (needed.count == NEEDED_MAX) {
+                return "it needs too many libraries";
+            }
+            *KILN_ARENA_PUSH(&ctx->arena, &needed) = entry.d_un.d_val;
+            break;
+        case DT_SONAME:
+            soname = entry.d_un.d_val;
+            break;
+        case DT_RPATH:
+            rpath = entry.d_un.d_val;
+            break;
+        case DT_RUNPATH:
+            runpath = entry.d_un.d_val;
+            break;
+        case DT_GNU_HASH:
+            dso->gnu_hash = entry.d_un.d_ptr;
+            break;
+        case DT_VERSYM:
+            dso->versym = entry.d_un.d_ptr;
+            break;
+        case DT_VERDEF:
+            dso->verdef = entry.d_un.d_ptr;
+            break;
+        case DT_VERDEFNUM:
+            dso->verdef_count = entry.d_un.d_val;
+            break;
+        case DT_VERNEED:
+            dso->verneed = entry.d_un.d_ptr;
+            break;
+        case DT_VERNEEDNUM:
+            dso->verneed_count = entry.d_un.d_val;
+            break;
+        case DT_FLAGS:
+            dso->flags = entry.d_un.d_val;
+            break;
+        case DT_FLAGS_1:
+            dso->flags_1 = entry.d_un.d_val;
+            break;
+        case DT_RELR:
+            dso->relr = entry.d_un.d_ptr;
+            break;
+        case DT_RELRSZ:
+            dso->relr_size = entry.d_un.d_val;
+            break;
+        default:
+            break;
+        }
+    }
+    if (!kiln_dso_slice(dso, dso->tags[DT_STRTAB], dso->tags[DT_STRSZ], &dso->strings) ||
+        !slice_rest(dso, dso->tags[DT_SYMTAB], &dso->symbols))
+    {
+        return "its dynamic section is damaged";
+    }
+    for (size_t i = 0; i < needed.count; i++) {
+        const char *name = kiln_span_get_string(dso->strings, needed.items[i]);
+        if (name == NULL || *name == '\0') {
+            return "the name of a library that it needs is damaged";
+        }
+        kiln_strings_push(&ctx->arena, &dso->needed, name);
+    }
+    dso->soname = soname == 0 ? NULL : kiln_span_get_string(dso->strings, soname);
+    dso->rpath = rpath == 0 ? NULL : kiln_span_get_string(dso->strings, rpath);
+    dso->runpath = runpath == 0 ? NULL : kiln_span_get_string(dso->strings, runpath);
+    return NULL;
+}
+
+/* DT_HASH (gABI, "Hash Table"): as many symbols as chain entries. */
+static const char *
+count_by_hash(struct kiln_dso *dso)
+{
+    struct kiln_span head;
+    uint32_t count = 0;
+    if (!kiln_dso_slice(dso, dso->tags[DT_HASH], 8, &head) ||
+        !kiln_span_get_u32(head, 4, &count))
+    {
+        return "its hash table is damaged";
+    }
+    dso->symbol_count = count;
+    dso->first_defined = 1;
+    return NULL;
+}
+
+/* DT_GNU_HASH: four words (buckets, first symbol, words of the Bloom filter, its shift), the filter,
+ * the buckets, and a chain of hashes, whose last one has bit 0. The last symbol ends the longest chain.
+ */
+static const char *
+count_by_gnu_hash(struct kiln_dso *dso)
+{
+    struct kiln_span table;
+    uint32_t bucket_count = 0, first = 0, bloom = 0, last = 0, hash = 0;
+    if (!slice_rest(dso, dso->gnu_hash, &table) || !kiln_span_get_u32(table, 0, &bucket_count) ||
+        !kiln_span_get_u32(table, 4, &first) || !kiln_span_get_u32(table, 8, &bloom))
+    {
+        return "its hash table is damaged";
+    }
+    uint64_t buckets = 16 + (uint64_t)bloom * 8, chain = buckets + (uint64_t)bucket_count * 4;
+    for (uint64_t i = 0; i < bucket_count; i++) {
+        uint32_t start;
+        if (!kiln_span_get_u32(table, buckets + i * 4, &start)) {
+            return "its hash table is damaged";
+        }
+        last = start > last ? start : last;
+    }
+    dso->first_defined = first;
+    dso->symbol_count = first;
+    if (last == 0) {
+        return NULL;
+    }
+    if (last < first) {
+        return "its hash table is damaged";
+    }
+    for (; (hash & 1) == 0; last++) {
+        if (!kiln_span_get_u32(table, chain + (uint64_t)(last - first) * 4, &hash)) {
+            return "its hash table is damaged";
+        }
+    }
+    dso->symbol_count = last;
+    return NULL;
+}
+
+static const char *
+count_symbols(struct kiln_dso *dso)
+{
+    const char *reason = NULL;
+    if (dso->gnu_hash != 0) {
+        reason = count_by_gnu_hash(dso);
+    }
+    else if (dso->tags[DT_HASH] != 0) {
+        reason = count_by_hash(dso);
+    }
+    if (reason == NULL && (dso->symbol_count > SYMBOLS_MAX ||
+                           dso->symbol_count > dso->symbols.len / sizeof(Elf64_Sym)))
+    {
+        reason = "its symbol table is cut short";
+    }
+    return reason;
+}
+
+static bool
+set_version(struct kiln_ctx *ctx, struct kiln_dso *dso, uint32_t index,
+            const struct kiln_dso_version *version)
+{
+    if (index >= VERSIONS_MAX || version->name == NULL) {
+        return false;
+    }
+    if (index >= dso->version_count) {
+        size_t count = (size_t)index * 2 + 16;
+        struct kiln_dso_version *items = kiln_arena_alloc(&ctx->arena, count * sizeof *items);
+        if (dso->version_count > 0) {
+            memcpy(items, dso->versions, dso->version_count * sizeof *items);
+        }
+        dso->versions = items;
+        dso->version_count = count;
+    }
+    dso->versions[index] = *version;
+    return true;
+}
+
+static bool
+read_defined_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    uint64_t at = dso->verdef;
+    for (uint64_t i = 0; i < dso->verdef_count && i < VERSIONS_MAX; i++) {
+        struct kiln_span bytes;
+        Elf64_Verdef def;
+        Elf64_Verdaux aux;
+        if (!kiln_dso_slice(dso, at, sizeof def, &bytes)) {
+            return false;
+        }
+        memcpy(&def, bytes.ptr, sizeof def);
+        if (!kiln_dso_slice(dso, at + def.vd_aux, sizeof aux, &bytes)) {
+            return false;
+        }
+        memcpy(&aux, bytes.ptr, sizeof aux);
+        const struct kiln_dso_version version = {
+            .name = kiln_span_get_string(dso->strings, aux.vda_name)};
+        /* The base version is the object's own name: no symbol has it in a reference. */
+        if ((def.vd_flags & VER_FLG_BASE) == 0 &&
+            !set_version(ctx, dso, def.vd_ndx & 0x7fff, &version))
+        {
+            return false;
+        }
+        if (def.vd_next == 0) {
+            break;
+        }
+        at += def.vd_next;
+    }
+    return true;
+}
+
+static bool
+read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    uint64_t at = dso->verneed;
+    size_t left = VERSIONS_MAX;
+    for (uint64_t i = 0; i < dso->verneed_count; i++) {
+        struct kiln_span bytes;
+        Elf64_Verneed need;
+        if (left-- == 0 || !kiln_dso_slice(dso, at, sizeof need, &bytes)) {
+            return false;
+        }
+        memcpy(&need, bytes.ptr, sizeof need);
+        uint64_t aux_at = at + need.vn_aux;
+        for (unsigned k = 0; k < need.vn_cnt; k++) {
+            Elf64_Vernaux aux;
+            if (left-- == 0 || !kiln_dso_slice(dso, aux_at, sizeof aux, &bytes)) {
+                return false;
+            }
+            memcpy(&aux, bytes.ptr, sizeof aux);
+            const struct kiln_dso_version version = {
+                .name = kiln_span_get_string(dso->strings, aux.vna_name),
+                .is_hidden = (aux.vna_other & 0x8000) != 0};
+            if (!set_version(ctx, dso, aux.vna_other & 0x7fff, &version)) {
+                return false;
+            }
+            aux_at += aux.vna_next;
+        }
+        if (need.vn_next == 0) {
+            break;
+        }
+        at += need.vn_next;
+    }
+    return true;
+}
+
+static const char *
+read_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    struct kiln_span versym;
+    if (dso->versym == 0) {
+        return NULL;
+    }
+    if (!kiln_dso_slice(dso, dso->versym, (uint64_t)dso->symbol_count * 2, &versym) ||
+        (dso->verdef != 0 && !read_defined_versions(ctx, dso)) ||
+        (dso->verneed != 0 && !read_wanted_versions(ctx, dso)))
+    {
+        return "its symbol versions are damaged";
+    }
+    return NULL;
+}
+
+static uint32_t
+hash_name(const char *name)
+{
+    uint32_t hash = 5381;
+    for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
+        hash = hash * 33 + *c;
+    }
+    return hash;
+}
+
+/* The file's own hash table finds what ours finds, if it is right; ours is not the file's to damage.
+ */
+static void
+index_symbols(struct kiln_ctx *ctx, struct kiln_dso *dso)
+{
+    size_t count = dso->symbol_count;
+    dso->bucket_count = 16;
+    while (dso->bucket_count < count) {
+        dso->bucket_count *= 2;
+    }
+    dso->buckets = kiln_arena_alloc(&ctx->arena, dso->bucket_count * sizeof *dso->buckets);
+    dso->chain = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *dso->chain);
+    /* From the last to the first, so that chains are in ascending order. */
+    for (size_t i = count; i-- > dso->first_defined;) {
+        struct kiln_dso_symbol symbol;
+        if (i != 0 && kiln_dso_get_symbol(dso, i, &symbol) && *symbol.name != '\0') {
+            uint32_t *bucket = &dso->buckets[hash_name(symbol.name) & (dso->bucket_count - 1)];
+            dso->chain[i] = *bucket;
+            *bucket = (uint32_t)i;
+        }
+    }
+}
+
+const char *
+kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_dso *out)
+{
+    *out = (struct kiln_dso){.bytes = bytes, .path = path};
+    const char *reason = read_header(ctx, out);
+    reason = reason == NULL ? read_segments(out) : reason;
+    reason = reason == NULL ? read_dynamic(ctx, out) : reason;
+    reason = reason == NULL ? count_symbols(out) : reason;
+    reason = reason == NULL ? read_versions(ctx, out) : reason;
+    if (reason == NULL) {
+        index_symbols(ctx, out);
+    }
+    return reason;
+}
+
+bool
+kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln_dso_symbol *out)
+{
+    *out = (struct kiln_dso_symbol){.index = (uint32_t)index, .version_index = 1};
+    if (index > SYMBOLS_MAX ||
+        !kiln_span_read(dso->symbols, index * sizeof out->sym, &out->sym, sizeof out->sym))
+    {
+        return false;
+    }
+    out->name = kiln_span_get_string(dso->strings, out->sym.st_name);
+    struct kiln_span entry;
+    if (dso->versym != 0 && kiln_dso_slice(dso, dso->versym + index * 2, 2, &entry)) {
+        unsigned version = entry.ptr[0] | (unsigned)entry.ptr[1] << 8;
+        out->is_hidden = (version & 0x8000) != 0;
+        version &= 0x7fff;
+        out->version_index = version;
+        if (version >= 2 && version < dso->version_count && dso->versions[version].name != NULL) {
+            out->version = &dso->versions[version];
+        }
+    }
+    return out->name != NULL;
+}
+
+static bool
+is_candidate(const struct kiln_dso_symbol *symbol, const struct kiln_dso_wanted *wanted)
+{
+    const Elf64_Sym *sym = &symbol->sym;
+    unsigned type = kiln_dso_get_type(symbol), bind = kiln_dso_get_bind(symbol);
+    unsigned visibility = ELF64_ST_VISIBILITY(sym->st_other);
+    if ((sym->st_value == 0 && sym->st_shndx != SHN_ABS && type != STT_TLS) ||
+        (wanted->is_call && sym->st_shndx == SHN_UNDEF) ||
+        (type == STT_TLS && sym->st_shndx == SHN_UNDEF))
+    {
+        return false;
+    }
+    return type != STT_SECTION && type != STT_FILE &&
+           (bind == STB_GLOBAL || bind == STB_WEAK || bind == STB_GNU_UNIQUE) &&
+           visibility != STV_HIDDEN && visibility != STV_INTERNAL &&
+           strcmp(symbol->name, wanted->name) == 0;
+}
+
+bool
+kiln_dso_find(const struct kiln_dso *dso, const struct kiln_dso_wanted *wanted,
+              struct kiln_dso_symbol *out)
+{
+    size_t versioned = 0;
+    if (dso->bucket_count == 0) {
+        return false;
+    }
+    uint32_t index = dso->buckets[hash_name(wanted->name) & (dso->bucket_count - 1)];
+    for (; index != 0; index = dso->chain[index]) {
+        struct kiln_dso_symbol symbol;
+        if (!kiln_dso_get_symbol(dso, index, &symbol) || !is_candidate(&symbol, wanted)) {
+            continue;
+        }
+        if (wanted->version != NULL) {
+            /* An object without versions answers any; one with versions answers the same one, or with
+             * a symbol that has none. */
+            bool same = symbol.version != NULL &&
+                        strcmp(symbol.version->name, wanted->version) == 0;
+            bool none = symbol.version == NULL && !symbol.is_hidden && !wanted->is_version_hidden;
+            if (dso->versym == 0 || same || none) {
+                *out = symbol;
+                return true;
+            }
+        }
+        else if (symbol.version_index < 3) { /* none, or the first there was */
+            *out = symbol;
+            return true;
+        }
+        else if (!symbol.is_hidden && versioned++ == 0) {
+            *out = symbol; /* the only default version, unless another one comes */
+        }
+    }
+    return wanted->version == NULL && versioned == 1;
+}

@@ -1,0 +1,138 @@
+/* What of one shared object is not understood, or cannot come out as from a file: it stays one. */
+#include "unlink/set.h"
+
+#include <string.h>
+
+enum {
+    PAGE = 4096,
+    ALIGN_MAX = 2 * 1024 * 1024, /* of a segment: linkers for x86-64 once aligned by so much */
+};
+
+static const char *
+check_segments(const struct kiln_dso *dso)
+{
+    const Elf64_Phdr *first = &dso->loads[0];
+    if (first->p_vaddr != 0 || first->p_offset != 0) {
+        return "its first segment is not at the start of the file";
+    }
+    for (size_t i = 0; i < dso->load_count; i++) {
+        const Elf64_Phdr *load = &dso->loads[i];
+        if ((load->p_flags & PF_W) != 0 && (load->p_flags & PF_X) != 0) {
+            return "it has a segment that is both writable and executable";
+        }
+        if (load->p_align > ALIGN_MAX || (load->p_align & (load->p_align - 1)) != 0) {
+            return "it has a segment with an unusual alignment";
+        }
+        if ((load->p_vaddr - load->p_offset) % PAGE != 0) {
+            return "it has a segment that cannot be mapped";
+        }
+        if (load->p_memsz > load->p_filesz && (load->p_flags & PF_W) == 0) {
+            return "it has zeros in a segment that cannot be written";
+        }
+        if (i > 0 && load->p_vaddr / PAGE <
+                         (load[-1].p_vaddr + load[-1].p_memsz + PAGE - 1) / PAGE)
+        {
+            return "it has two segments in one page";
+        }
+    }
+    return NULL;
+}
+
+static const char *
+check_tls(const struct kiln_dso *dso)
+{
+    const Elf64_Phdr *tls = &dso->tls;
+    struct kiln_span bytes;
+    if (tls->p_type != PT_TLS) {
+        return NULL;
+    }
+    if (tls->p_filesz > tls->p_memsz || tls->p_memsz > UINT32_MAX / 4 ||
+        (tls->p_filesz > 0 && !kiln_dso_slice(dso, tls->p_vaddr, tls->p_filesz, &bytes)) ||
+        (tls->p_align & (tls->p_align - 1)) != 0 || tls->p_align > PAGE)
+    {
+        return "its thread-local segment is damaged, or has an unusual alignment";
+    }
+    return NULL;
+}
+
+static const char *
+check_dynamic(struct kiln_ctx *ctx, const struct kiln_dso *dso)
+{
+    if (dso->unsupported != NULL) {
+        return kiln_arena_printf(&ctx->arena, "it has %s", dso->unsupported);
+    }
+    if ((dso->flags & DF_TEXTREL) != 0) {
+        return "it has text relocations";
+    }
+    if (dso->header.e_type == ET_EXEC || (dso->flags_1 & DF_1_PIE) != 0) {
+        return "it is a program";
+    }
+    static const struct {
+        uint64_t flag;
+        const char *name;
+    } flags[] = {
+        {DF_1_GLOBAL, "DF_1_GLOBAL"},       {DF_1_INITFIRST, "DF_1_INITFIRST"},
+        {DF_1_LOADFLTR, "DF_1_LOADFLTR"},   {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
+        {DF_1_NODEFLIB, "DF_1_NODEFLIB"},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if ((dso->flags_1 & flags[i].flag) != 0) {
+            return kiln_arena_printf(&ctx->arena, "it has %s", flags[i].name);
+        }
+    }
+    if (dso->wants_executable_stack) {
+        return "it wants an executable stack";
+    }
+    return NULL;
+}
+
+/* Words of `relro` that are not whole pages of one writable segment would be protected with others. */
+static const char *
+check_relro(const struct kiln_dso *dso)
+{
+    const Elf64_Phdr *relro = &dso->relro;
+    if (relro->p_type == PT_GNU_RELRO && relro->p_memsz > 0) {
+        const Elf64_Phdr *load = kiln_dso_find_segment(dso, relro->p_vaddr, 0);
+        if (load == NULL || (load->p_flags & PF_W) == 0 || relro->p_memsz > dso->size) {
+            return "its PT_GNU_RELRO is not in a segment that can be written";
+        }
+    }
+    return NULL;
+}
+
+/* The run-time library of a sanitizer wants to be in the process before everything else. */
+static const char *
+check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dso *dso)
+{
+    static const char *const names[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init",
+                                        "__ubsan_handle_type_mismatch_v1"};
+    size_t count = dso->symbols.len / sizeof(Elf64_Sym);
+    count = count < dso->symbol_count ? count : dso->symbol_count;
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_dso_symbol symbol;
+        if (!kiln_dso_get_symbol(dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF) {
+            continue;
+        }
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            if (strcmp(symbol.name, names[k]) == 0) {
+                return kiln_arena_printf(
+                    &ctx->arena, "it is instrumented by a sanitizer (it refers to %s)", names[k]);
+            }
+        }
+    }
+    return NULL;
+}
+
+const char *
+kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image)
+{
+    const struct kiln_dso *dso = &image->dso;
+    if (dso->machine->number != EM_X86_64) {
+        return "unlinking is for x86-64 only";
+    }
+    const char *reason = check_dynamic(ctx, dso);
+    reason = reason == NULL ? check_segments(dso) : reason;
+    reason = reason == NULL ? check_tls(dso) : reason;
+    reason = reason == NULL ? check_relro(dso) : reason;
+    return reason == NULL ? check_instrumentation(ctx, dso) : reason;
+}

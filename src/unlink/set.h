@@ -1,0 +1,192 @@
+/* What the passes of unlink.c share: the objects of one process in the making, and what becomes of
+ * them. */
+#ifndef KILN_UNLINK_SET_H
+#define KILN_UNLINK_SET_H
+
+#include <sys/types.h>
+
+#include "base/file.h"
+#include "unlink/dso.h"
+#include "unlink/unlink.h"
+
+enum kiln_object_origin {
+    KILN_ORIGIN_PROGRAM, /* the executable */
+    KILN_ORIGIN_START,   /* a library that is there when it starts */
+    KILN_ORIGIN_SYSTEM,  /* a library that the runtime opens */
+    KILN_ORIGIN_IMAGE,   /* an extension, or a library of a package */
+};
+
+struct kiln_object {
+    enum kiln_object_origin origin;
+    const char *path;
+    const char *directory;    /* for $ORIGIN */
+    const char *open_name;    /* SYSTEM: what the runtime gives to dlopen() */
+    struct kiln_file file;
+    dev_t device;
+    ino_t inode;
+    struct kiln_object *next_file; /* in the set's `files` */
+    struct kiln_dso dso;
+    struct kiln_object *loader; /* the first that needed it: its DT_RPATH holds here, too */
+    struct kiln_object_list {
+        struct kiln_object **items;
+        size_t count, capacity;
+    } needs;                         /* in the order of DT_NEEDED, each once */
+    struct kiln_object_list scope;   /* itself and what it needs, breadth first */
+    struct kiln_object_list roots;   /* IMAGE: the extensions that reach it, itself if it is one */
+    struct kiln_object_list extra;   /* IMAGE: images that it is bound to outside of its scope */
+    struct kiln_unlink_module *module; /* NULL: it is a library */
+    const char *reason;              /* IMAGE: why it stays a file */
+    const struct kiln_object *cause; /* another one that stays a file by itself, and this therefore */
+    bool is_marked;                  /* for walks */
+
+    /* IMAGE, when it is written. */
+    size_t number;       /* its index; SYSTEM: its index among the libraries */
+    uint64_t init;       /* the address of its init function, of an extension */
+    uint64_t start;      /* its address 0 in the section of images */
+    bool has_static_tls; /* its thread-local variables have places from the start */
+    uint64_t tls_start;  /* of its block in .tdata or .tbss, then */
+    bool is_used;        /* SYSTEM: something is bound to it */
+    struct kiln_target **bound[2]; /* by symbol, once they are known; for addresses, for calls */
+};
+
+/* Where a reference leads. */
+enum kiln_target_kind {
+    KILN_TARGET_NONE,    /* weak, and nobody's: 0 */
+    KILN_TARGET_ABSOLUTE,
+    KILN_TARGET_IMAGE,   /* address `value` of `object` */
+    KILN_TARGET_IFUNC,   /* what the resolver there returns */
+    KILN_TARGET_PROGRAM, /* a symbol of the executable */
+    KILN_TARGET_RUNTIME, /* the same, of the runtime: `name` */
+    KILN_TARGET_LIBRARY, /* `name` with `version` of `object` */
+    KILN_TARGET_UNIQUE,  /* the variable `value` of the set's */
+};
+
+struct kiln_target {
+    enum kiln_target_kind kind;
+    struct kiln_object *object;
+    uint64_t value; /* thread-local: in the object's block */
+    const char *name, *version;
+    bool is_weak; /* the reference */
+    bool is_thread_local;
+};
+
+/* A variable that the process has one of (STB_GNU_UNIQUE): a copy of the first that is defined. */
+struct kiln_unique {
+    const char *name;
+    struct kiln_object *definer;
+    uint64_t value, size, align;
+    uint64_t start; /* in the section of these */
+};
+
+enum { KILN_SET_BUCKETS = 4096 };
+
+struct kiln_set {
+    struct kiln_ctx *ctx;
+    struct kiln_unlink *unlink;
+    struct kiln_object_list objects; /* all there are */
+    struct kiln_object_list global;  /* the program and what it starts with, breadth first */
+    struct kiln_object_list images;  /* those that are written, in the order of their numbers */
+    struct kiln_object_list libraries; /* SYSTEM, those that something is bound to */
+    struct kiln_unique_list {
+        struct kiln_unique *items;
+        size_t count, capacity;
+    } uniques;
+    struct kiln_import_list {
+        struct kiln_import *items;
+        size_t count, capacity;
+    } imports;
+    uint32_t *import_buckets; /* open addressing: index + 1 */
+    size_t import_bucket_count, stub_count;
+    struct kiln_arena bindings; /* what kiln_bind() remembers */
+    struct kiln_library_search *search;
+    struct kiln_object *files[KILN_SET_BUCKETS]; /* chains by inode */
+};
+
+/* closure.c: find the program's objects, then the modules and all that they need. */
+int kiln_closure_find_program(struct kiln_set *set);
+void kiln_closure_find_images(struct kiln_set *set);
+/* Fill the scopes and roots of all images, anew. */
+void kiln_closure_walk(struct kiln_set *set);
+/* Let what needs, or is needed by, an image that stays a file stay one, too. Whether any does newly. */
+bool kiln_closure_spread_reasons(struct kiln_set *set);
+
+/* library.c: where the dynamic loader finds a library. NULL: nowhere. */
+struct kiln_library_search *kiln_library_search_new(struct kiln_ctx *ctx,
+                                                    const struct kiln_machine *machine);
+/* *is_cached is set if it is by the system's own paths. Borrowed until the next call. */
+const char *kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
+                              const struct kiln_object *object, const char *name, bool *is_cached);
+
+/* refuse.c: what is not understood or not possible of one image: a reason, or NULL. */
+const char *kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image);
+
+/* bind.c: where the reference of IMAGE to its symbol INDEX leads. NULL if nowhere: then the image's reason
+ * is set. Remembered until kiln_bind_forget(). */
+const struct kiln_target *kiln_bind(struct kiln_set *set, struct kiln_object *image, uint64_t index,
+                                    bool is_call);
+void kiln_bind_forget(struct kiln_set *set);
+
+/* bindings.c: what everything is bound to, as text in the file at PATH. Requires that all images have been
+ * bound. */
+int kiln_bindings_write(struct kiln_set *set, const char *path);
+
+/* words.c: what becomes of a word of an image that the dynamic loader would fill in. */
+enum kiln_word_kind {
+    KILN_WORD_BYTES,    /* it is `addend` */
+    KILN_WORD_IMAGE,    /* the rest are `addend` and: address `value` of `object` */
+    KILN_WORD_SYMBOL,   /* `name`, a symbol of the executable */
+    KILN_WORD_UNIQUE,   /* the variable `value` */
+    KILN_WORD_STUB,     /* the stub of the import `value` */
+    KILN_WORD_TPOFF,    /* the offset from the thread pointer of `value` in the block of `object` */
+    KILN_WORD_RELATIVE, /* the image's own address, added when the program runs */
+    KILN_WORD_PATCH,    /* the import `value`, added when the program runs */
+};
+
+struct kiln_word {
+    uint64_t offset;
+    enum kiln_word_kind kind;
+    int64_t addend;
+    struct kiln_object *object;
+    const char *name;
+    uint64_t value;
+};
+
+struct kiln_words {
+    struct kiln_word *items;
+    size_t count, capacity;
+};
+
+/* Fill OUT, in ARENA, in ascending order of offsets. False if IMAGE has to stay a file: its reason is
+ * set. What is referred to thread-locally by a fixed offset gets static places. */
+bool kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kiln_arena *arena,
+                     struct kiln_words *out);
+
+/* imports.c: the import that is like LIKE, made if there is none; its index. */
+struct kiln_import {
+    uint32_t kind; /* enum kiln_image_import_kind, and KILN_IMPORT_WEAK */
+    const struct kiln_object *object; /* the image, or the library; NULL: of the start */
+    uint64_t value;             /* an address in the image; KILN_IMPORT_DISTANCE without a name: a
+                                 * unique variable */
+    const char *name, *version; /* version NULL: none */
+    bool has_stub;
+    size_t stub; /* its number among the stubs */
+};
+size_t kiln_import_intern(struct kiln_set *set, const struct kiln_import *like);
+
+/* relocate.c */
+struct kiln_relocation {
+    uint64_t offset; /* address in the image */
+    uint32_t type, symbol;
+    int64_t addend;
+};
+/* Calls VISIT for each relocation of DSO but relative ones in DT_RELR, for which see the next. False if
+ * VISIT returned false, or the tables are damaged: then *REASON. */
+bool kiln_relocations_visit(const struct kiln_dso *dso,
+                            bool (*visit)(void *arg, const struct kiln_relocation *relocation),
+                            void *arg, const char **reason);
+/* The same for each word that DT_RELR names: relative, the addend is what the word has. */
+bool kiln_relocations_visit_relr(const struct kiln_dso *dso,
+                                 bool (*visit)(void *arg, const struct kiln_relocation *relocation),
+                                 void *arg, const char **reason);
+
+#endif

@@ -1,0 +1,255 @@
+/* Unlinking, pass by pass; unlink.h says what it is. What is found to be impossible of one image lets it,
+ * and those that it cannot be parted from, stay files; then what is left is bound again. */
+#include "unlink/unlink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "unlink/object.h"
+
+/* Distances of 32 bits lead from everywhere to everywhere in the executable. */
+#define TOTAL_MAX UINT64_C(1500000000)
+
+static bool
+is_image(const struct kiln_object *object)
+{
+    return object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL;
+}
+
+/* The init function of an extension: a function of its own, in code. */
+static void
+find_init(struct kiln_set *set, struct kiln_object *image)
+{
+    struct kiln_unlink_module *module = image->module;
+    struct kiln_dso_symbol symbol;
+    for (size_t i = 0; module->init == NULL && i < sizeof module->inits / sizeof *module->inits; i++)
+    {
+        const struct kiln_dso_wanted wanted = {.name = module->inits[i].name, .is_call = true};
+        if (kiln_dso_find(&image->dso, &wanted, &symbol)) {
+            module->init = &module->inits[i];
+        }
+    }
+    if (module->init == NULL) {
+        image->reason = kiln_arena_printf(&set->ctx->arena, "it does not define %s or %s",
+                                          module->inits[0].name, module->inits[1].name);
+        return;
+    }
+    const Elf64_Phdr *load = kiln_dso_find_segment(&image->dso, symbol.sym.st_value, 1);
+    if (load == NULL || (load->p_flags & PF_X) == 0 || symbol.sym.st_shndx == SHN_ABS ||
+        kiln_dso_get_type(&symbol) == STT_GNU_IFUNC)
+    {
+        image->reason =
+            kiln_arena_printf(&set->ctx->arena, "its %s is not a function", module->init->name);
+    }
+    image->init = symbol.sym.st_value;
+}
+
+/* Variables that are copied into sections of the linker's have values that the linker knows. */
+static bool
+is_copied(const struct kiln_set *set, const struct kiln_object *image,
+          const struct kiln_word *word)
+{
+    const Elf64_Phdr *tls = &image->dso.tls;
+    bool found = image->has_static_tls && tls->p_type == PT_TLS && word->offset + 8 > tls->p_vaddr &&
+                 word->offset < tls->p_vaddr + tls->p_filesz;
+    for (size_t i = 0; !found && i < set->uniques.count; i++) {
+        const struct kiln_unique *unique = &set->uniques.items[i];
+        found = unique->definer == image && word->offset + 8 > unique->value &&
+                word->offset < unique->value + unique->size;
+    }
+    return found;
+}
+
+static void
+check_copies(const struct kiln_set *set, struct kiln_object *image, const struct kiln_words *words)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        const struct kiln_word *word = &words->items[i];
+        unsigned kind =
+            word->kind == KILN_WORD_PATCH ? set->imports.items[word->value].kind : KILN_IMPORT_IMAGE;
+        if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE &&
+            is_copied(set, image, word))
+        {
+            image->reason = "a variable that is one for the process, or thread-local, is initialised "
+                            "with an address that is not known before the program runs";
+            return;
+        }
+    }
+}
+
+static void
+check_eh_frame(struct kiln_set *set, struct kiln_object *image, const struct kiln_words *words)
+{
+    struct kiln_ctx scratch = {.quiet = true};
+    struct kiln_eh_frame frame;
+    struct kiln_span bytes;
+    uint64_t address = 0;
+    const char *reason =
+        kiln_object_read_eh_frame(&scratch, &image->dso, &frame, &bytes, &address);
+    if (reason != NULL) {
+        image->reason = kiln_arena_strdup(&set->ctx->arena, reason);
+    }
+    for (size_t i = 0; reason == NULL && i < words->count; i++) {
+        if (words->items[i].offset + 8 > address && words->items[i].offset < address + frame.len) {
+            image->reason = "its unwind information has relocations";
+            break;
+        }
+    }
+    kiln_ctx_release(&scratch);
+}
+
+/* Bind every image. What has thread-local variables at fixed offsets is known after all have been seen
+ * once. */
+static void
+bind_all(struct kiln_set *set, bool is_second)
+{
+    struct kiln_arena scratch = {0};
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *image = set->objects.items[i];
+        struct kiln_words words = {0};
+        if (is_image(image) && kiln_words_make(set, image, &scratch, &words) && is_second) {
+            check_copies(set, image, &words);
+            if (image->reason == NULL) {
+                check_eh_frame(set, image, &words);
+            }
+        }
+        kiln_arena_release(&scratch);
+    }
+}
+
+/* The largest ones stay files until the rest fits. */
+static void
+limit_size(struct kiln_set *set)
+{
+    for (;;) {
+        struct kiln_object *largest = NULL;
+        uint64_t total = 0;
+        for (size_t i = 0; i < set->objects.count; i++) {
+            struct kiln_object *object = set->objects.items[i];
+            if (is_image(object)) {
+                total += object->dso.size;
+                largest = largest == NULL || object->dso.size > largest->dso.size ? object : largest;
+            }
+        }
+        if (total <= TOTAL_MAX) {
+            return;
+        }
+        largest->reason = kiln_arena_printf(
+            &set->ctx->arena,
+            "all images together have %llu MB, and an executable has room for %llu; it is the "
+            "largest",
+            (unsigned long long)(total / 1000000), (unsigned long long)(TOTAL_MAX / 1000000));
+        kiln_closure_spread_reasons(set);
+    }
+}
+
+static void
+settle(struct kiln_set *set)
+{
+    do {
+        kiln_bind_forget(set);
+        set->imports.count = 0;
+        set->import_bucket_count = 0;
+        set->stub_count = 0;
+        for (size_t i = 0; i < set->objects.count; i++) {
+            set->objects.items[i]->has_static_tls = false;
+        }
+        kiln_closure_walk(set);
+        bind_all(set, false);
+        bind_all(set, true);
+    } while (kiln_closure_spread_reasons(set));
+}
+
+/* Libraries that hold nothing since glibc 2.34. */
+static bool
+is_stub_library(const char *name)
+{
+    static const char *const names[] = {"libpthread.so.0", "libdl.so.2", "librt.so.1",
+                                        "libutil.so.1", "libanl.so.1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Give everything that is written its number. Imports have numbers in them and are made anew. */
+static void
+number(struct kiln_set *set)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *object = set->objects.items[i];
+        object->number = SIZE_MAX;
+        if (is_image(object)) {
+            object->number = set->images.count;
+            *KILN_ARENA_PUSH(&set->ctx->arena, &set->images) = object;
+        }
+        else if (object->origin == KILN_ORIGIN_SYSTEM && object->reason == NULL &&
+                 (object->is_used || !is_stub_library(object->open_name)))
+        {
+            object->number = set->libraries.count;
+            *KILN_ARENA_PUSH(&set->ctx->arena, &set->libraries) = object;
+        }
+    }
+}
+
+static void
+tell_modules(struct kiln_set *set)
+{
+    struct kiln_ctx *ctx = set->ctx;
+    for (size_t i = 0; i < set->objects.count; i++) {
+        const struct kiln_object *object = set->objects.items[i];
+        struct kiln_unlink_module *module = object->module;
+        if (module == NULL) {
+            continue;
+        }
+        module->reason = object->reason;
+        module->size = object->dso.size;
+        for (size_t k = 1; object->reason == NULL && k < object->scope.count; k++) {
+            const struct kiln_object *need = object->scope.items[k];
+            if (need->origin == KILN_ORIGIN_IMAGE) {
+                kiln_strings_push(&ctx->arena, &module->images, need->path);
+            }
+            else if (need->origin == KILN_ORIGIN_SYSTEM) {
+                kiln_strings_push(&ctx->arena, &module->libraries, need->open_name);
+            }
+        }
+    }
+}
+
+int
+kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output)
+{
+    struct kiln_set set = {.ctx = ctx, .unlink = unlink};
+    set.search = kiln_library_search_new(ctx, unlink->machine);
+    int result = kiln_closure_find_program(&set);
+    if (result == 0) {
+        kiln_closure_find_images(&set);
+        for (size_t i = 0; i < set.objects.count; i++) {
+            if (is_image(set.objects.items[i]) && set.objects.items[i]->module != NULL) {
+                find_init(&set, set.objects.items[i]);
+            }
+        }
+        kiln_closure_spread_reasons(&set);
+        limit_size(&set);
+        settle(&set);
+        number(&set);
+        tell_modules(&set);
+        unlink->image_count = set.images.count;
+    }
+    if (result == 0 && unlink->bindings != NULL) {
+        result = kiln_bindings_write(&set, unlink->bindings);
+    }
+    if (result == 0 && set.images.count > 0) {
+        set.imports.count = 0;
+        set.import_bucket_count = 0;
+        set.stub_count = 0;
+        result = kiln_object_write(&set, output);
+    }
+    for (size_t i = 0; i < set.objects.count; i++) {
+        kiln_file_release(&set.objects.items[i]->file);
+    }
+    kiln_arena_release(&set.bindings);
+    return result;
+}

@@ -1,13 +1,14 @@
 /* .eh_frame and .eh_frame_hdr of a shared object: LSB Core 10.6 and DWARF 5, 6.4.
  *
  * The section is a sequence of entries. A CIE holds what its FDEs have in common, among it how their
- * pointers are encoded; an FDE describes the code of one function. The linker takes the section of
- * one object only if each FDE's initial location and each CIE's personality has a relocation, so
- * these are found here, as are the LSDAs and the operands of DW_CFA_set_loc.
+ * pointers are encoded; an FDE describes the code of one function. Linkers want a
+ * relocation for each FDE's initial location and each CIE's personality (without one, GNU ld and gold
+ * leave the search table out of the executable, and lld drops the FDE), so these are found here, as
+ * are the LSDAs and the operands of DW_CFA_set_loc.
  *
  * What depends on an address in any other way, or is encoded so that it can fail elsewhere in
  * memory, is refused. An FDE that covers no code is dropped, and so is the second of two equal
- * ones (linkers fold identical functions and keep both FDEs): for the linker these are errors. */
+ * ones (linkers fold identical functions and keep both FDEs): GNU ld fails on FDEs that overlap. */
 #include "unlink/eh_frame.h"
 
 #include <stdlib.h>
@@ -105,9 +106,10 @@ read_word(struct cursor *cursor, size_t width, bool is_signed, uint64_t *out)
 {
     uint64_t at = cursor->at;
     uint8_t bytes[8] = {0};
-    if (!skip(cursor, width) || !kiln_span_read(cursor->reader->section, at, bytes, width)) {
-        return cursor->reader->reason != NULL ? false : truncated(cursor);
+    if (width > cursor->end - at || !kiln_span_read(cursor->reader->section, at, bytes, width)) {
+        return truncated(cursor);
     }
+    cursor->at += width;
     bool negative = is_signed && (bytes[width - 1] & 0x80) != 0;
     memset(bytes + width, negative ? 0xff : 0, sizeof bytes - width);
     (void)kiln_span_get_u64(kiln_span_of(bytes, sizeof bytes), 0, out);
@@ -191,13 +193,11 @@ get_kind(uint8_t encoding, enum kiln_eh_kind *out)
 }
 
 static bool
-check_encoding(const struct cursor *cursor, uint8_t encoding)
+check_encoding(struct reader *reader, uint64_t at, uint8_t encoding, enum kiln_eh_kind *kind)
 {
-    enum kiln_eh_kind kind;
-    if (!get_kind(encoding, &kind)) {
-        return refuse(
-            cursor->reader, cursor->at - 1,
-            kiln_arena_printf(&cursor->reader->ctx->arena, "pointer encoding 0x%02x", encoding));
+    if (!get_kind(encoding, kind)) {
+        return refuse(reader, at,
+                      kiln_arena_printf(&reader->ctx->arena, "pointer encoding 0x%02x", encoding));
     }
     return true;
 }
@@ -208,10 +208,9 @@ decode_pointer(struct cursor *cursor, uint8_t encoding, struct kiln_eh_pointer *
 {
     uint64_t at = cursor->at, value;
     enum kiln_eh_kind kind;
-    if (!get_kind(encoding, &kind)) {
-        return refuse(cursor->reader, at, "pointer encoding");
-    }
-    if (!read_word(cursor, kind == KILN_EH_PC32 ? 4 : 8, true, &value)) {
+    if (!check_encoding(cursor->reader, at, encoding, &kind) ||
+        !read_word(cursor, kind == KILN_EH_PC32 ? 4 : 8, true, &value))
+    {
         return false;
     }
     *is_null = value == 0;
@@ -369,9 +368,7 @@ read_personality(struct cursor *cursor)
     struct kiln_eh_pointer pointer;
     uint8_t encoding;
     bool is_null;
-    if (!read_u8(cursor, &encoding) || !check_encoding(cursor, encoding) ||
-        !decode_pointer(cursor, encoding, &pointer, &is_null))
-    {
+    if (!read_u8(cursor, &encoding) || !decode_pointer(cursor, encoding, &pointer, &is_null)) {
         return false;
     }
     if (is_null) {
@@ -384,6 +381,7 @@ read_personality(struct cursor *cursor)
 static bool
 read_encoding(struct cursor *cursor, bool may_omit, uint8_t *out)
 {
+    enum kiln_eh_kind kind;
     if (!read_u8(cursor, out)) {
         return false;
     }
@@ -393,7 +391,7 @@ read_encoding(struct cursor *cursor, bool may_omit, uint8_t *out)
     if ((*out & PE_INDIRECT) != 0) {
         return refuse(cursor->reader, cursor->at - 1, "indirect pointers");
     }
-    return check_encoding(cursor, *out);
+    return check_encoding(cursor->reader, cursor->at - 1, *out, &kind);
 }
 
 /* What the letters of an augmentation stand for, in their order. */
@@ -469,7 +467,7 @@ read_cie(struct cursor *cursor, uint32_t at)
     if (augmentation[0] != '\0' && augmentation[0] != 'z') {
         return refuse(reader, at, "CIE with an unknown augmentation");
     }
-    /* The alignment factors of code and data, and the register of the return address. */
+    /* Code and data alignment factors, return address register. */
     if (!skip_leb128(cursor, 2) ||
         !(version == 1 ? read_u8(cursor, &ignored) : skip_leb128(cursor, 1))) {
         return false;
@@ -533,7 +531,7 @@ read_fde_rest(struct cursor *cursor, const struct cie *cie)
     return read_instructions(cursor, cie->location);
 }
 
-/* FDE has its offsets; DISTANCE is that of its CIE, from CURSOR's 4 bytes before. */
+/* Requires FDE's offsets. DISTANCE is from the FDE's second word back to its CIE. */
 static bool
 read_fde(struct cursor *cursor, struct fde *fde, uint32_t distance)
 {
@@ -555,10 +553,7 @@ read_fde(struct cursor *cursor, struct fde *fde, uint32_t distance)
     if (fde->dropped) {
         return true;
     }
-    if (!push_pointer(reader, &start, fde->range) || !read_fde_rest(cursor, cie)) {
-        return false;
-    }
-    return true;
+    return push_pointer(reader, &start, fde->range) && read_fde_rest(cursor, cie);
 }
 
 static bool
@@ -587,7 +582,7 @@ compare_fdes(const void *left, const void *right)
     return a->at < b->at ? -1 : a->at > b->at;
 }
 
-/* Drops FDEs for the code of another one. Code that two describe in part is refused. */
+/* Drops each FDE that covers the same code as one before it. Refuses FDEs that overlap in part. */
 static bool
 drop_duplicates(struct reader *reader)
 {

@@ -1085,7 +1085,8 @@ a_cie_without_augmentation_has_absolute_pointers(void **state)
     (void)state;
     struct section section = {0};
     begin_cie(&section, 3, "");
-    put_bytes(&section, "\x0c\x07\x08\x90\x01", 5);
+    section.bytes[section.len - 1] = 0x90; /* version 3 has a LEB128 number for the register */
+    put_bytes(&section, "\x00\x0c\x07\x08\x90\x01", 6);
     end(&section);
     begin_fde(&section, 0, 0x00, 0x4000, 0x10);
     put_bytes(&section, "\x44\x0e\x10", 3); /* advance_loc, def_cfa_offset */
@@ -1395,6 +1396,12 @@ code_of_two_fdes_is_refused(void **state)
     put_fde(&section, 0, 0x1b, 0x4000, 0x10);
     put_fde(&section, 0, 0x1b, 0x3000, 0x1001);
     assert_refused(&section, "FDE for a part of another one's code at offset 0x11");
+
+    section = (struct section){0};
+    put_cie(&section, 0x1b);
+    put_fde(&section, 0, 0x1b, 0x4000, 0x10);
+    put_fde(&section, 0, 0x1b, 0x4000, 0x08);
+    assert_refused(&section, "FDE for a part of another one's code at offset 0x22");
 }
 
 /* --- .eh_frame_hdr ----------------------------------------------------------------------------- */

@@ -1086,7 +1086,7 @@ a_cie_without_augmentation_has_absolute_pointers(void **state)
     struct section section = {0};
     begin_cie(&section, 3, "");
     section.bytes[section.len - 1] = 0x90; /* version 3 has a LEB128 number for the register */
-    put_bytes(&section, "\x00\x0c\x07\x08\x90\x01", 6);
+    put_bytes(&section, "\x1d\x0c\x07\x08\x90\x01", 6);
     end(&section);
     begin_fde(&section, 0, 0x00, 0x4000, 0x10);
     put_bytes(&section, "\x44\x0e\x10", 3); /* advance_loc, def_cfa_offset */

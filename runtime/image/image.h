@@ -180,7 +180,7 @@ const ElfW(Sym) * kiln_image_find_symbol_at(uint32_t image, uintptr_t address);
 /* Its address; of an ifunc, what the resolver returns. */
 void *kiln_image_get_symbol_address(uint32_t image, const ElfW(Sym) * symbol);
 
-/* --- address.c, dl.c: what images call in place of the C library's functions ---------------------
+/* --- find.c --------------------------------------------------------------------------------------
  */
 
 /* The image that ADDRESS is in, loaded or not; or KILN_IMAGE_NONE. */
@@ -191,6 +191,13 @@ uint32_t kiln_image_find_path(const char *path);
 struct link_map *kiln_image_get_map(uint32_t image);
 /* The image of a handle; or KILN_IMAGE_NONE if it is the C library's. */
 uint32_t kiln_image_get_by_handle(const void *handle);
+
+/* --- dl*.c: what images call in place of the C library's functions -------------------------------
+ */
+
+/* dlerror.c: forget this thread's last message, the C library's too; set another. */
+void kiln_image_clear_message(void);
+void kiln_image_set_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void *kiln_image_dlopen(const char *file, int mode);
 void *kiln_image_dlsym(void *handle, const char *name);

@@ -26,6 +26,7 @@ enum {
     POOL_INIT = 0x100,
     POOL_FINI = 0x120,
     POOL_RESOLVER = 0x180,
+    POOL_CALL = 0x1a0, /* calls ON_CALL with its own arguments */
     POOL_INIT_ARRAY = 0x1000,
     POOL_FINI_ARRAY = 0x1010,
     POOL_ON_INIT = 0x2100,
@@ -33,6 +34,7 @@ enum {
     POOL_ON_CONSTRUCTOR = 0x2110,
     POOL_ON_DESTRUCTOR = 0x2118,
     POOL_ON_RESOLVER = 0x2120,
+    POOL_ON_CALL = 0x2128,
     POOL_DATA = 0x2200,
     POOL_ZEROS = 0x3000,
 };
@@ -54,7 +56,12 @@ __asm__(".pushsection .kiln_image, \"ax\", @progbits\n"
         POOL_FUNCTION("0x2110")
         POOL_FUNCTION("0x2118")
         POOL_FUNCTION("0x2120") /* clang-format on */
-        ".zero 0x1000 - 0x100 - 5 * 32\n"
+        "subq $8, %rsp\n"
+        "callq *1b+0x2128(%rip)\n"
+        "addq $8, %rsp\n"
+        "ret\n"
+        ".balign 32\n"
+        ".zero 0x1000 - 0x100 - 6 * 32\n"
         ".quad 0x140, 0, 0x160\n"
         ".zero 0x3000 - 3 * 8\n"
         ".endr\n"

@@ -148,7 +148,9 @@ sanitized-host:
 $(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KILN_CFLAGS) $(CFLAGS) $(LDFLAGS) $< $(B)/libkilnhost.a -o $@ $(HOST_LIBS) -lcmocka
+	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime $(CFLAGS) $(LDFLAGS) $(filter %.c %.o %.a,$^) -o $@ $(HOST_LIBS) -lcmocka
+# The part of the runtime that needs no Python.
+$(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/test_image*.c)): $(patsubst %.c,$(B)/obj/%.o,$(wildcard runtime/image/*.c))
 unit-run: $(UNIT_SRC:tests/unit/%.c=unit-run-%)
 unit-run-%: $(B)/unit/%
 	@$< >$<.log 2>&1 || { cat $<.log; exit 1; }

@@ -123,6 +123,9 @@ extern const struct kiln_image_import kiln_image_imports[] KILN_WEAK;
 extern const uint32_t kiln_image_libraries[] KILN_WEAK; /* names: offsets in kiln_image_strings */
 extern const uint32_t kiln_image_words[] KILN_WEAK;
 extern const char kiln_image_strings[] KILN_WEAK;
+/* Other files with the same bytes as an image's: their count, and for each two words, the offset of
+ * its path in kiln_image_strings and the index of the image. May be missing. */
+extern const uint32_t kiln_image_aliases[] KILN_WEAK;
 /* An import's value once it is known, a word each: `jmp *` in the stub of a function goes there. In
  * memory that can be written, zeros at the start. */
 extern uintptr_t kiln_image_slots[] KILN_WEAK;

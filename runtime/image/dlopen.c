@@ -1,0 +1,204 @@
+/* dlopen(), dlclose() and dlinfo() for images. A handle is the address of a link map, as the C
+ * library's are, too.
+ *
+ * An image is opened by the path of its file, whether that is still there or not, or by its soname
+ * once it is loaded. Images are never unloaded, and their symbols never become global. */
+#include "image/image.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Bytes of a message, which has a path and perhaps the name of a C++ symbol. */
+enum { TEXT_SIZE = 8192 };
+
+/* Functions that the compiler is to call, so that their callers have no variables in memory and can
+ * jump to the C library's function: it looks at its return address. */
+#define OUT_OF_LINE __attribute__((noinline))
+
+static OUT_OF_LINE uint32_t
+find_by_path(const char *path)
+{
+    uint32_t image = kiln_image_find_path(path);
+    if (image == KILN_IMAGE_NONE) {
+        char *real = realpath(path, NULL);
+        image = real == NULL ? KILN_IMAGE_NONE : kiln_image_find_path(real);
+        free(real);
+    }
+    return image;
+}
+
+static OUT_OF_LINE uint32_t
+find_by_soname(const char *name)
+{
+    size_t count;
+    const uint32_t *loaded = kiln_image_tree_get_loaded(&count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t soname = kiln_image_records[loaded[i]].soname;
+        if (soname != KILN_IMAGE_NONE && strcmp(kiln_image_strings + soname, name) == 0) {
+            return loaded[i];
+        }
+    }
+    return KILN_IMAGE_NONE;
+}
+
+/* --- The search path of an image -----------------------------------------------------------------
+ */
+
+/* Its DT_RUNPATH, or else its DT_RPATH; NULL if it has none. */
+static const char *
+get_search_path(uint32_t image)
+{
+    const char *strings = kiln_image_get_start(image) + kiln_image_records[image].strings;
+    const struct link_map *map = kiln_image_get_map(image);
+    const char *path = NULL;
+    const ElfW(Dyn) *entry = map == NULL ? NULL : map->l_ld;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_RUNPATH || (entry->d_tag == DT_RPATH && path == NULL)) {
+            path = strings + entry->d_un.d_val;
+        }
+    }
+    return path;
+}
+
+static size_t
+get_length_of_origin(const char *text)
+{
+    return strncmp(text, "$ORIGIN", 7) == 0 ? 7 : strncmp(text, "${ORIGIN}", 9) == 0 ? 9 : 0;
+}
+
+/* The directory of LEN bytes at ITEM and FILE in it. Returns false if that is too long. */
+static bool
+join(char place[PATH_MAX], uint32_t image, const char *item, size_t len, const char *file)
+{
+    const char *path = kiln_image_get_path(image);
+    const char *slash = strrchr(path, '/');
+    size_t origin = get_length_of_origin(item);
+    int directory = origin == 0 || slash == NULL ? 0 : (int)(slash - path);
+    return snprintf(place, PATH_MAX, "%.*s%.*s/%s", directory, path, (int)(len - origin),
+                    item + origin, file) < PATH_MAX;
+}
+
+/* Find FILE where IMAGE would have it looked for: an image, or a path for the C library, to be freed.
+ * Returns KILN_IMAGE_NONE and leaves PATH alone if there is neither. */
+static uint32_t
+search(uint32_t image, const char *file, char **path)
+{
+    char place[PATH_MAX];
+    const char *item = get_search_path(image);
+    while (item != NULL && *item != '\0') {
+        size_t len = strcspn(item, ":");
+        if (len != 0 && join(place, image, item, len, file)) {
+            uint32_t found = find_by_path(place);
+            if (found != KILN_IMAGE_NONE) {
+                return found;
+            }
+            if (access(place, F_OK) == 0) {
+                *path = strdup(place);
+                return KILN_IMAGE_NONE;
+            }
+        }
+        item += len + (item[len] == ':');
+    }
+    return KILN_IMAGE_NONE;
+}
+
+/* --- The functions -------------------------------------------------------------------------------
+ */
+
+static OUT_OF_LINE void *
+open_image(uint32_t image, int mode)
+{
+    char text[TEXT_SIZE];
+    if ((mode & RTLD_NOLOAD) != 0) {
+        return kiln_image_is(image, KILN_IMAGE_PREPARED) ? kiln_image_get_map(image) : NULL;
+    }
+    const char *error = kiln_image_prepare(image, text, sizeof text);
+    if (error != NULL) {
+        kiln_image_set_message("%s", error);
+        return NULL;
+    }
+    return kiln_image_get_map(image);
+}
+
+/* For a bare name that an image asks for. */
+static OUT_OF_LINE void *
+open_for_image(uint32_t caller, const char *file, int mode)
+{
+    char *path = NULL;
+    uint32_t image = search(caller, file, &path);
+    void *handle = image != KILN_IMAGE_NONE
+                       ? open_image(image, mode)
+                       : kiln_libc_get()->dlopen(path == NULL ? file : path, mode);
+    free(path);
+    return handle;
+}
+
+void *
+kiln_image_dlopen(const char *file, int mode)
+{
+    const void *caller_address = __builtin_return_address(0);
+    kiln_image_clear_message();
+    if (file == NULL || *file == '\0') {
+        return kiln_libc_get()->dlopen(file, mode);
+    }
+    bool is_bare = strchr(file, '/') == NULL;
+    uint32_t image = is_bare ? find_by_soname(file) : find_by_path(file);
+    if (image != KILN_IMAGE_NONE) {
+        return open_image(image, mode);
+    }
+    uint32_t caller = is_bare ? kiln_image_find_at((uintptr_t)caller_address) : KILN_IMAGE_NONE;
+    return caller != KILN_IMAGE_NONE ? open_for_image(caller, file, mode)
+                                     : kiln_libc_get()->dlopen(file, mode);
+}
+
+int
+kiln_image_dlclose(void *handle)
+{
+    kiln_image_clear_message();
+    return kiln_image_get_by_handle(handle) != KILN_IMAGE_NONE ? 0
+                                                               : kiln_libc_get()->dlclose(handle);
+}
+
+static int
+get_origin(uint32_t image, char *origin)
+{
+    const char *path = kiln_image_get_path(image);
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    memcpy(origin, path, len);
+    origin[len] = '\0';
+    return 0;
+}
+
+int
+kiln_image_dlinfo(void *handle, int request, void *result)
+{
+    uint32_t image = kiln_image_get_by_handle(handle);
+    kiln_image_clear_message();
+    if (image == KILN_IMAGE_NONE) {
+        return kiln_libc_get()->dlinfo(handle, request, result);
+    }
+    switch (request) {
+    case RTLD_DI_LMID:
+        *(Lmid_t *)result = LM_ID_BASE;
+        return 0;
+    case RTLD_DI_LINKMAP:
+        *(struct link_map **)result = kiln_image_get_map(image);
+        return 0;
+    case RTLD_DI_ORIGIN:
+        return get_origin(image, result);
+    case RTLD_DI_TLS_MODID:
+        *(size_t *)result = 0;
+        return 0;
+    case RTLD_DI_TLS_DATA:
+        *(void **)result = NULL;
+        return 0;
+    default:
+        kiln_image_set_message("unsupported dlinfo request");
+        return -1;
+    }
+}

@@ -1,0 +1,140 @@
+/* Which image an address, a path or a handle stands for. What is sorted for that is made when it is
+ * first needed; a program that never asks does not pay. */
+#include "image/image.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct by_path {
+    const char *path;
+    uint32_t image;
+};
+
+static uint32_t *by_address; /* sorted; NULL if memory was short */
+static struct by_path *by_path;
+static size_t path_count;
+static struct link_map *maps;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static int
+compare_address(const void *a, const void *b)
+{
+    const char *first = kiln_image_get_start(*(const uint32_t *)a);
+    const char *second = kiln_image_get_start(*(const uint32_t *)b);
+    return (first > second) - (first < second);
+}
+
+static int
+compare_path(const void *a, const void *b)
+{
+    return strcmp(((const struct by_path *)a)->path, ((const struct by_path *)b)->path);
+}
+
+static void
+sort_addresses(void)
+{
+    uint32_t *images = calloc(kiln_images.image_count, sizeof *images);
+    for (uint32_t i = 0; images != NULL && i < kiln_images.image_count; i++) {
+        images[i] = i;
+    }
+    if (images != NULL) {
+        qsort(images, kiln_images.image_count, sizeof *images, compare_address);
+    }
+    by_address = images;
+}
+
+static void
+sort_paths(void)
+{
+    uint32_t alias_count = kiln_image_aliases == NULL ? 0 : kiln_image_aliases[0];
+    struct by_path *items = calloc(kiln_images.image_count + alias_count, sizeof *items);
+    if (items == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < kiln_images.image_count; i++) {
+        items[path_count++] = (struct by_path){kiln_image_get_path(i), i};
+    }
+    for (uint32_t i = 0; i < alias_count; i++) {
+        items[path_count++] = (struct by_path){kiln_image_strings + kiln_image_aliases[1 + 2 * i],
+                                               kiln_image_aliases[2 + 2 * i]};
+    }
+    qsort(items, path_count, sizeof *items, compare_path);
+    by_path = items;
+}
+
+static void
+create_maps(void)
+{
+    maps = calloc(kiln_images.image_count, sizeof *maps);
+    for (uint32_t i = 0; maps != NULL && i < kiln_images.image_count; i++) {
+        uint32_t dynamic = kiln_image_records[i].dynamic;
+        maps[i] = (struct link_map){
+            .l_addr = (ElfW(Addr))kiln_image_get_start(i),
+            .l_name = (char *)kiln_image_get_path(i),
+            .l_ld = dynamic == 0 ? NULL : (ElfW(Dyn) *)(kiln_image_get_start(i) + dynamic),
+        };
+    }
+}
+
+static void
+create(void)
+{
+    if (&kiln_images != NULL) {
+        sort_addresses();
+        sort_paths();
+        create_maps();
+    }
+}
+
+uint32_t
+kiln_image_find_at(uintptr_t address)
+{
+    pthread_once(&once, create);
+    /* The last image that does not start behind it. */
+    size_t low = 0, high = by_address == NULL ? 0 : kiln_images.image_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)kiln_image_get_start(by_address[middle]) <= address) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    if (low == 0) {
+        return KILN_IMAGE_NONE;
+    }
+    uint32_t image = by_address[low - 1];
+    return address - (uintptr_t)kiln_image_get_start(image) < kiln_image_records[image].size
+               ? image
+               : KILN_IMAGE_NONE;
+}
+
+uint32_t
+kiln_image_find_path(const char *path)
+{
+    pthread_once(&once, create);
+    struct by_path wanted = {path, 0};
+    const struct by_path *found =
+        by_path == NULL ? NULL
+                        : bsearch(&wanted, by_path, path_count, sizeof *by_path, compare_path);
+    return found == NULL ? KILN_IMAGE_NONE : found->image;
+}
+
+struct link_map *
+kiln_image_get_map(uint32_t image)
+{
+    pthread_once(&once, create);
+    return maps == NULL ? NULL : &maps[image];
+}
+
+uint32_t
+kiln_image_get_by_handle(const void *handle)
+{
+    pthread_once(&once, create);
+    uintptr_t distance = (uintptr_t)handle - (uintptr_t)maps;
+    return maps != NULL && distance < kiln_images.image_count * sizeof *maps
+               ? (uint32_t)(distance / sizeof *maps)
+               : KILN_IMAGE_NONE;
+}

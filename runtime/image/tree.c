@@ -1,0 +1,240 @@
+/* The tree of an image's dependencies, and the orders of glibc's dynamic loader: of loading (breadth
+ * first, _dl_map_object_deps()), of constructors and of destructors (_dl_sort_maps_dfs(), the default
+ * since glibc 2.35).
+ *
+ * The loader keeps a list for each object, which sorting follows: the objects that it needs, in the
+ * order of DT_NEEDED; for one that was loaded by dlopen() itself, its whole tree, sorted. The list of
+ * one that is just being loaded so is empty. All of that shows in the order of what does not depend
+ * on each other.
+ *
+ * Dependencies that are KILN_IMAGE_UNORDERED are the loader's relocation dependencies: they do not
+ * matter for constructors. For destructors they do, as far as the others leave a choice. */
+#include "image/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A sorted tree. */
+struct order {
+    uint32_t *images;
+    size_t count;
+};
+
+static struct order *orders; /* one an image; empty unless it was a root with dependencies */
+static uint32_t *loaded;     /* in the order of loading */
+static size_t loaded_count;
+
+int
+kiln_image_tree_reserve(void)
+{
+    if (orders == NULL) {
+        orders = calloc(kiln_images.image_count, sizeof *orders);
+    }
+    if (loaded == NULL) {
+        __atomic_store_n(&loaded, calloc(kiln_images.image_count, sizeof *loaded),
+                         __ATOMIC_RELEASE);
+    }
+    return orders == NULL || loaded == NULL ? -1 : 0;
+}
+
+void
+kiln_image_tree_add(uint32_t image)
+{
+    loaded[loaded_count] = image;
+    __atomic_store_n(&loaded_count, loaded_count + 1, __ATOMIC_RELEASE);
+}
+
+const uint32_t *
+kiln_image_tree_get_loaded(size_t *count)
+{
+    *count = __atomic_load_n(&loaded_count, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&loaded, __ATOMIC_RELAXED);
+}
+
+/* --- Collecting ----------------------------------------------------------------------------------
+ */
+
+static int
+append(struct kiln_image_tree *tree, uint32_t image)
+{
+    if (kiln_image_is(image, KILN_IMAGE_SEEN)) {
+        return 0;
+    }
+    if (tree->count == tree->capacity) {
+        size_t capacity = tree->capacity == 0 ? 8 : 2 * tree->capacity;
+        uint32_t *images = realloc(tree->images, capacity * sizeof *images);
+        if (images == NULL) {
+            return -1;
+        }
+        tree->images = images;
+        tree->capacity = capacity;
+    }
+    tree->images[tree->count++] = image;
+    kiln_image_set(image, KILN_IMAGE_SEEN);
+    return 0;
+}
+
+static int
+append_dependencies(struct kiln_image_tree *tree, uint32_t image, uint32_t flag)
+{
+    struct kiln_image_list list = kiln_image_records[image].dependencies;
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t item = kiln_image_words[list.first + i];
+        if ((item & KILN_IMAGE_UNORDERED) == flag && append(tree, item & ~KILN_IMAGE_UNORDERED) < 0)
+        {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What is in the tree by unordered dependencies only comes behind all that is in it by others. */
+static int
+append_all(struct kiln_image_tree *tree, uint32_t root)
+{
+    int result = append(tree, root);
+    for (size_t ordered = 0, unordered = 0; result == 0 && unordered < tree->count;) {
+        result = ordered < tree->count
+                     ? append_dependencies(tree, tree->images[ordered++], 0)
+                     : append_dependencies(tree, tree->images[unordered++], KILN_IMAGE_UNORDERED);
+    }
+    return result;
+}
+
+static void
+forget_seen(const struct kiln_image_tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        kiln_image_unset(tree->images[i], KILN_IMAGE_SEEN);
+    }
+}
+
+int
+kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image)
+{
+    *tree = (struct kiln_image_tree){0};
+    int result = append_all(tree, image);
+    forget_seen(tree);
+    if (result == 0) {
+        tree->sorted = malloc(tree->count * sizeof *tree->sorted);
+    }
+    if (tree->sorted == NULL) {
+        kiln_image_tree_release(tree);
+        return -1;
+    }
+    return 0;
+}
+
+void
+kiln_image_tree_release(struct kiln_image_tree *tree)
+{
+    if (!tree->is_kept) {
+        free(tree->images);
+    }
+    free(tree->sorted);
+}
+
+/* --- Sorting -------------------------------------------------------------------------------------
+ */
+
+struct sorting {
+    uint32_t *place;      /* of the last image that was put down, from the end to the start */
+    uint32_t new_root;    /* the image whose list is still empty, or KILN_IMAGE_NONE */
+    bool has_unordered;   /* unordered dependencies are followed, too */
+    bool found_unordered; /* and there were some */
+};
+
+static void visit(struct sorting *sorting, uint32_t image);
+
+static void
+visit_dependencies(struct sorting *sorting, uint32_t image)
+{
+    struct kiln_image_list list = kiln_image_records[image].dependencies;
+    const uint32_t *items = kiln_image_words + list.first;
+    if (orders[image].images != NULL) {
+        for (size_t i = 0; i < orders[image].count; i++) {
+            visit(sorting, orders[image].images[i]);
+        }
+    }
+    else if (image != sorting->new_root) {
+        for (uint32_t i = 0; i < list.count; i++) {
+            if ((items[i] & KILN_IMAGE_UNORDERED) == 0) {
+                visit(sorting, items[i]);
+            }
+        }
+    }
+    for (uint32_t i = list.count; sorting->has_unordered && i-- > 0;) {
+        if ((items[i] & KILN_IMAGE_UNORDERED) != 0) {
+            sorting->found_unordered = true;
+            visit(sorting, items[i] & ~KILN_IMAGE_UNORDERED);
+        }
+    }
+}
+
+/* Put IMAGE down in front of all that it depends on. */
+static void
+visit(struct sorting *sorting, uint32_t image)
+{
+    if (!kiln_image_is(image, KILN_IMAGE_SEEN)) {
+        kiln_image_set(image, KILN_IMAGE_SEEN);
+        visit_dependencies(sorting, image);
+        *--sorting->place = image;
+    }
+}
+
+/* What an image of TREE depends on is in TREE, too. Returns true if there are unordered ones. */
+static bool
+sort(struct kiln_image_tree *tree, uint32_t new_root, bool has_unordered)
+{
+    struct sorting sorting = {tree->sorted + tree->count, new_root, has_unordered, false};
+    for (size_t i = tree->count; i-- > 0;) {
+        visit(&sorting, tree->images[i]);
+    }
+    uint32_t *sorted = tree->sorted;
+    tree->sorted = tree->images;
+    tree->images = sorted;
+    forget_seen(tree);
+    return sorting.found_unordered;
+}
+
+/* Of a cycle, the root comes first (glibc's bug 28937). */
+static void
+move_to_front(struct kiln_image_tree *tree, uint32_t root)
+{
+    size_t place = 0;
+    while (tree->images[place] != root) {
+        place++;
+    }
+    memmove(tree->images + 1, tree->images, place * sizeof *tree->images);
+    tree->images[0] = root;
+}
+
+void
+kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new)
+{
+    uint32_t root = tree->images[0];
+    sort(tree, is_new ? root : KILN_IMAGE_NONE, false);
+    move_to_front(tree, root);
+    if (tree->count > 1 && orders[root].images == NULL) {
+        orders[root] = (struct order){tree->images, tree->count};
+        tree->is_kept = true;
+    }
+}
+
+uint32_t *
+kiln_image_tree_get_final(size_t *count)
+{
+    struct kiln_image_tree all = {0};
+    size_t size = loaded_count * sizeof *loaded;
+    if (size == 0 || (all.images = malloc(size)) == NULL || (all.sorted = malloc(size)) == NULL) {
+        free(all.images);
+        return NULL;
+    }
+    memcpy(all.images, loaded, size);
+    *count = all.count = loaded_count;
+    if (sort(&all, KILN_IMAGE_NONE, true)) {
+        sort(&all, KILN_IMAGE_NONE, false);
+    }
+    free(all.sorted);
+    return all.images;
+}

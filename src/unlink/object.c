@@ -248,6 +248,37 @@ copy_uniques(struct writing *writing)
 
 /* -- Unwind information -- */
 
+/* Calls of this kind are few: the sections are looked through. */
+static bool
+find_section_at(const struct kiln_dso *dso, uint64_t address, Elf64_Shdr *out)
+{
+    const Elf64_Ehdr *header = &dso->header;
+    for (uint64_t i = 0; i < header->e_shnum && header->e_shentsize == sizeof *out; i++) {
+        if (!kiln_span_read(dso->bytes, header->e_shoff + i * sizeof *out, out, sizeof *out)) {
+            return false;
+        }
+        if ((out->sh_flags & SHF_ALLOC) != 0 && out->sh_addr == address && out->sh_size > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* .eh_frame at ADDRESS: as long as its section header says, or else the rest of its segment, in which a
+ * terminator ends it. */
+static bool
+slice_eh_frame(const struct kiln_dso *dso, uint64_t address, struct kiln_span *out)
+{
+    Elf64_Shdr section;
+    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, 0);
+    if (load == NULL || address - load->p_vaddr > load->p_filesz) {
+        return false;
+    }
+    return (find_section_at(dso, address, &section) &&
+            kiln_dso_slice(dso, address, section.sh_size, out)) ||
+           kiln_dso_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
+}
+
 const char *
 kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dso *dso,
                           struct kiln_eh_frame *frame, struct kiln_span *bytes, uint64_t *address)
@@ -267,18 +298,16 @@ kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dso *dso,
     if (reason != NULL) {
         return reason;
     }
-    const Elf64_Phdr *load = kiln_dso_find_segment(dso, parsed.frame, 0);
-    if (load == NULL || parsed.frame - load->p_vaddr > load->p_filesz ||
-        !kiln_dso_slice(dso, parsed.frame, load->p_filesz - (parsed.frame - load->p_vaddr), bytes))
-    {
+    if (!slice_eh_frame(dso, parsed.frame, bytes)) {
         return "its unwind information is damaged";
     }
     *address = parsed.frame;
     reason = kiln_eh_frame_read(ctx, *bytes, parsed.frame, dso->size, frame);
-    if (reason == NULL && frame->fdes < parsed.fdes) {
-        reason = "its unwind information is not in one piece";
+    if (reason != NULL) {
+        return kiln_arena_printf(&ctx->arena, "its unwind information is not understood: %s",
+                                 reason);
     }
-    return reason;
+    return frame->fdes < parsed.fdes ? "its unwind information is not in one piece" : NULL;
 }
 
 static void

@@ -143,8 +143,11 @@ kiln_writer_open(struct kiln_ctx *ctx, struct kiln_writer *writer, const char *p
     kiln_buffer_append(&writer->strings, "", 1);
     /* Index 0, the symbols of the sections, and those of thread-local storage. */
     for (unsigned i = 0; i < KILN_OUT_SECTIONS; i++) {
+        /* mold allows no symbol in .eh_frame. */
+        bool is_one = i != KILN_OUT_NONE && i != KILN_OUT_EH_FRAME;
         add_symbol(writer, &writer->locals, "",
-                   i == 0 ? 0 : ELF64_ST_INFO(STB_LOCAL, STT_SECTION), STV_DEFAULT, i, 0, 0);
+                   is_one ? ELF64_ST_INFO(STB_LOCAL, STT_SECTION) : 0, STV_DEFAULT,
+                   is_one ? i : i == KILN_OUT_NONE ? SHN_UNDEF : SHN_ABS, 0, 0);
     }
     add_symbol(writer, &writer->locals, "kiln_tdata", ELF64_ST_INFO(STB_LOCAL, STT_TLS),
                STV_DEFAULT, KILN_OUT_TDATA, 0, 0);

@@ -283,7 +283,7 @@ lib one b.c -DWHO=1
 lib two c.c -DWHO=2
 ext _a a.c -Wl,--no-as-needed ${L}one ${L}two
 ext _b a.c -Wl,--no-as-needed ${L}two ${L}one
-""", "answer = []\nfor name in ('_a',): answer.append(load(name).f())", [[1, 1, 1]]),
+""", 'answer = load("_a").f()', [1, 1, 1]),
     construct("interposed_names_of_two_extensions", r"""
 --- a.c
 #include "module.h"

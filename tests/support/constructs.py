@@ -109,7 +109,8 @@ class Construct:
     status: int = 0
     unlinked: object = None  # a function: `answer` and `prints` of the executable, where they differ by design
     why: str = ""  # why they do
-    stays: str = ""  # a regular expression: why its extensions stay files. All that do have one.
+    stays: str = ""  # a regular expression: why its extensions stay files, but for _good. All that do have one.
+    either: bool = False  # they may be baked as well
     needs: tuple = ()  # programs for the build
     keep: tuple = ()  # patterns of files that the program needs in any case
     env: dict = dataclasses.field(default_factory=dict)
@@ -217,8 +218,8 @@ class Trees:
 
     def list_extensions(self, item):
         """The dotted names of its extensions."""
-        files = (self.full / item.name).rglob(f"*{self.suffix}")
-        return {".".join(file.relative_to(self.full).parts)[:-len(self.suffix)] for file in files}
+        return {".".join(file.relative_to(self.full).parts)[:-len(suffix)] for suffix in (self.suffix, ".abi3.so")
+                for file in (self.full / item.name).rglob(f"*{suffix}")}
 
 
 @functools.lru_cache(None)
@@ -276,15 +277,25 @@ class Linked:
             assert outcome == stock, stock.errors
         if baked and not item.keep:
             assert outcome.mapped == []
-        if item.stays and UNLINKS:
-            reasons = [self.reasons.get(name, "") for name in self.trees.list_extensions(item)]
-            assert any(re.search(item.stays, reason) for reason in reasons), reasons
+        if item.stays:
+            self.check_reasons(item)
         elif not item.stays and not baked:
             stay = sorted(self.trees.list_extensions(item) - self.baked)
             said = "; ".join(f"{name}: {self.reasons.get(name)}" for name in stay)
             if UNLINKS:
                 pytest.fail(f"stays a file: {said}")
             pytest.skip("the same from a file")
+
+    def check_reasons(self, item):
+        if not UNLINKS:
+            return
+        names = self.trees.list_extensions(item)
+        good = {name for name in names if name.endswith("._good")}
+        assert good <= self.baked
+        if not item.either or not names <= self.baked:
+            assert not (names - good) & self.baked
+            reasons = [self.reasons.get(name, "") for name in names]
+            assert any(re.search(item.stays, reason) for reason in reasons), reasons
 
 
 def name_configuration(configuration):

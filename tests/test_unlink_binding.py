@@ -1,0 +1,618 @@
+"""What symbols of shared objects that Kiln has not built are bound to: scopes, versions, visibility,
+weak, unique and indirect symbols, interposition, the addresses of functions and data."""
+
+from constructs import OneOf, construct, linked, pytest_generate_tests, test_from_files, test_in_the_executable, trees  # noqa: F401
+
+UNIQUE = r"""
+--- h.h
+inline int counter() { static int n = 0; return ++n; }
+template<class T> struct Held { static int value; };
+template<class T> int Held<T>::value = 100;
+inline int variable = 1000;
+inline int *pointer = &variable;
+struct Made { int n; Made() : n(7) {} };
+inline Made made;
+--- a.cc
+#include "module.h"
+#include "h.h"
+F(f) { ++*pointer; return Py_BuildValue("iiii", counter(), ++Held<int>::value, variable, made.n++); }
+MODULE(M(f))
+--- build
+"""
+UNIQUE_CODE = 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]'
+SHARED = [[1, 101, 1001, 7], [2, 102, 1002, 8], [3, 103, 1003, 9]]
+# `made` is constructed by each extension unless they share its guard, too.
+OWN = [[1, 101, 1001, 7], [1, 101, 1001, 7], [2, 102, 1002, 8]]
+
+IFUNC = r"""
+--- ifunc.h
+static int one(void) { return 11; }
+static int two(void) { return 22; }
+extern int wanted;
+static int (*resolve(void))(void) { return wanted == 5 ? two : one; }
+int wanted = 5;
+int chosen(void) __attribute__((ifunc("resolve")));
+static int hidden(void) __attribute__((ifunc("resolve")));
+--- b.c
+#include "ifunc.h"
+int (*const in_library)(void) = chosen;
+int call_chosen(void) { return chosen() + hidden(); }
+--- a.c
+#include "module.h"
+#ifdef OWN
+#include "ifunc.h"
+#else
+int chosen(void);
+#define hidden chosen
+#endif
+static int (*const table[])(void) = {chosen, hidden};
+static int early;
+__attribute__((constructor)) static void start(void) { early = chosen() + table[0](); }
+int call(int (*function)(void)) { return function(); }
+F(f) { return Py_BuildValue("iiiiii", chosen(), hidden(), call(chosen), table[0](), table[1](), early); }
+F(address) { return Py_BuildValue("i", (void *)table[0] == (void *)chosen); }
+MODULE(M(f), M(address))
+--- build
+"""
+IFUNC_CODE = 'a = load("_a"); answer = [a.f(), a.address()]'
+IFUNC_ANSWER = [[22, 22, 22, 22, 22, 44], 1]
+
+# one() of the library calls two() and reads `data`, which the extension has as well.
+INTERPOSED = r"""
+--- b.c
+VISIBLE int data = 1;
+VISIBLE int two(void) { return 2; }
+int one(void) { return two() * 10 + data; }
+int (*get_two(void))(void) { return two; }
+int *get_data(void) { return &data; }
+--- a.c
+#include "module.h"
+int one(void), (*get_two(void))(void), *get_data(void);
+int data = 5;
+int two(void) { return 6; }
+F(f) { return Py_BuildValue("iiiii", one(), get_two()(), *get_data(), get_two() == two, get_data() == &data); }
+MODULE(M(f))
+--- build
+"""
+INTERPOSED_CODE = 'a = load("_a"); answer = a.f()'
+
+
+def interposed(name, answer, flags="", visible="", extension="", **more):
+    text = INTERPOSED + f"lib one b.c '-DVISIBLE={visible}' {flags}; ext _a a.c ${{L}}one {extension}"
+    return construct(name, text, INTERPOSED_CODE, answer, **more)
+
+
+CXX = r"""
+--- h.h
+#include <string>
+#include <typeinfo>
+#include <vector>
+struct Shape { virtual ~Shape(); virtual std::string name() const = 0; virtual int area() const { return 0; } };
+struct Side { virtual ~Side() {} int n = 3; };
+struct Square : Shape, virtual Side { std::string name() const override; int area() const override { return n * n; } };
+struct Plain { virtual ~Plain() {} };
+Shape *make();
+bool is_square(Shape *shape);
+--- b.cc
+#include "h.h"
+Shape::~Shape() {}
+std::string Square::name() const { return "square"; }
+Shape *make() { return new Square; }
+bool is_square(Shape *shape) { return dynamic_cast<Square *>(shape) != nullptr; }
+--- a.cc
+#include "module.h"
+#include "h.h"
+struct Round : Shape { std::string name() const override { return "round"; } };
+F(f) {
+    Shape *square = make(), *round = new Round;
+    Side *side = dynamic_cast<Side *>(square);
+    Square own;
+    PyObject *answer = Py_BuildValue("siiiiiii", square->name().c_str(), square->area(), side ? side->n : -1,
+        is_square(square), is_square(round), dynamic_cast<Square *>(round) != nullptr, typeid(*square) == typeid(Square),
+        is_square(&own));
+    delete square;
+    delete round;
+    return answer;
+}
+MODULE(M(f))
+--- build
+"""
+CXX_ANSWER = ["square", 9, 3, 1, 0, 0, 1, 1]
+
+STATIC_STREAMS = r"""
+--- a.cc
+#include "module.h"
+#include <sstream>
+F(f) { std::ostringstream out; out << "static " << 1.25 << std::endl; return S(out.str().c_str()); }
+MODULE(M(f))
+--- build
+"""
+
+CONSTRUCTS = [
+    construct("unique_shared_by_extensions", UNIQUE + "extcc _a a.cc; extcc _b a.cc", UNIQUE_CODE, SHARED),
+    construct("unique_in_three_and_a_library", UNIQUE.replace("--- build", """--- b.cc
+#include "h.h"
+int bump() { ++variable; return counter(); }
+--- c.cc
+#include "module.h"
+int bump();
+F(f) { return N(bump()); }
+MODULE(M(f))
+--- build""") + "libcc one b.cc; extcc _a a.cc; extcc _b a.cc; extcc _c c.cc ${L}one",
+              'a, c, b = load("_a"), load("_c"), load("_b"); answer = [a.f()[::2], c.f(), b.f()[::2], c.f()]',
+              [[1, 1001], 2, [3, 1003], 4]),
+    construct("unique_switched_off", UNIQUE + "extcc _a a.cc -fno-gnu-unique; extcc _b a.cc -fno-gnu-unique", UNIQUE_CODE, OWN),
+    construct("unique_hidden", UNIQUE + "extcc _a a.cc -fvisibility=hidden; extcc _b a.cc -fvisibility=hidden",
+              UNIQUE_CODE, OWN),
+    construct("unique_by_clang", UNIQUE + "CC=clang++ extcc _a a.cc; CC=clang++ extcc _b a.cc", UNIQUE_CODE, OWN, needs=("clang++",)),
+    construct("unique_of_libstdcxx", r"""
+--- a.cc
+#include "module.h"
+#include <locale>
+#include <memory>
+#include <regex>
+#include <sstream>
+F(f) {
+    std::ostringstream out;
+    out.imbue(std::locale::classic());
+    out << 1.5 << ' ' << std::regex_match("abc123", std::regex("[a-c]+\\d+")) << std::make_shared<int>(7).use_count();
+    return Py_BuildValue("si", out.str().c_str(), std::has_facet<std::numpunct<char>>(std::locale()));
+}
+MODULE(M(f))
+--- build
+extcc _a a.cc; extcc _b a.cc
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f()]', [["1.5 11", 1], ["1.5 11", 1]]),
+    construct("ifunc_own", IFUNC + "ext _a a.c -DOWN", IFUNC_CODE, IFUNC_ANSWER),
+    construct("ifunc_own_symbolic", IFUNC + "ext _a a.c -DOWN -Wl,-Bsymbolic", IFUNC_CODE, IFUNC_ANSWER),
+    construct("ifunc_own_hidden", IFUNC + "ext _a a.c -DOWN -fvisibility=hidden", IFUNC_CODE, IFUNC_ANSWER),
+    construct("ifunc_own_lld", IFUNC + "ext _a a.c -DOWN -fuse-ld=lld", IFUNC_CODE, IFUNC_ANSWER, needs=("ld.lld",)),
+    construct("ifunc_of_library", IFUNC + "lib one b.c; ext _a a.c ${L}one", IFUNC_CODE, IFUNC_ANSWER),
+    construct("ifunc_of_library_through_data", IFUNC.replace("int call(int", """extern int (*const in_library)(void);
+int call_chosen(void);
+F(g) { return Py_BuildValue("iii", in_library(), in_library == chosen, call_chosen()); }
+int call(int""").replace("M(address)", "M(address), M(g)") + "lib one b.c; ext _a a.c ${L}one",
+              'a = load("_a"); answer = [a.g(), a.f()]', [[22, 1, 44], IFUNC_ANSWER[0]]),
+    construct("ifunc_of_libc_and_libm", r"""
+--- a.c
+#include "module.h"
+#include <math.h>
+#include <string.h>
+#include <time.h>
+static double (*const functions[])(double) = {sin, cos, atan, exp, floor};
+static void *(*const copy)(void *, const void *, size_t) = memcpy;
+static size_t (*length)(const char *) = strlen;
+F(f) {
+    char text[8];
+    double sum = 0;
+    for (int i = 0; i < 5; i++) sum += functions[i](0.5);
+    copy(text, "abc", 4);
+    struct timespec now;
+    return Py_BuildValue("sniOi", text, length(text), (int)(sum * 1e6), time(NULL) > 1600000000 ? Py_True : Py_False,
+                         clock_gettime(CLOCK_MONOTONIC, &now));
+}
+MODULE(M(f))
+--- build
+ext _a a.c -fno-builtin -lm
+""", 'a = load("_a"); answer = a.f()', ["abc", 3, 3469376, True, 0]),
+    construct("versions_own_script", r"""
+--- v.map
+OWN_1 { global: PyInit_*; twice; local: *; };
+--- a.c
+#include "module.h"
+int twice(int n) { return 2 * n; }
+int dropped(int n) { return 3 * n; }
+F(f) { return N(twice(4) + dropped(1)); }
+MODULE(M(f))
+--- build
+ext _a a.c -Wl,--version-script=v.map
+""", 'a = load("_a"); answer = a.f()', 11),
+    construct("versions_two_of_a_symbol", r"""
+--- v.map
+ONE_1 { global: answer; local: *; };
+ONE_2 { global: answer; } ONE_1;
+--- b.c
+int answer_old(void) { return 1; }
+int answer_new(void) { return 2; }
+__asm__(".symver answer_old,answer@ONE_1");
+__asm__(".symver answer_new,answer@@ONE_2");
+--- a.c
+#include "module.h"
+int answer(void);
+#ifdef OLD
+__asm__(".symver answer,answer@ONE_1");
+#endif
+static int (*const pointer)(void) = answer;
+F(f) { return N(answer() * 10 + pointer()); }
+MODULE(M(f))
+--- c.c
+#define _GNU_SOURCE
+#include "module.h"
+#include <dlfcn.h>
+int answer(void);
+F(f) {
+    int (*found[3])(void) = {dlvsym(RTLD_DEFAULT, "answer", "ONE_1"), dlvsym(RTLD_DEFAULT, "answer", "ONE_2"), dlsym(RTLD_DEFAULT, "answer")};
+    return Py_BuildValue("iiii", found[0] ? found[0]() : 0, found[1] ? found[1]() : 0, found[2] ? found[2]() : 0, answer());
+}
+MODULE(M(f))
+--- build
+lib one b.c -Wl,--version-script=v.map
+ext _a a.c ${L}one
+ext _b a.c ${L}one -DOLD
+ext _c c.c ${L}one
+""", 'answer = [load("_a").f(), load("_b").f(), load("_c").f()]', [22, 11, [1, 2, 2, 2]]),
+    construct("versions_old_memcpy", r"""
+--- a.c
+#include "module.h"
+#include <string.h>
+void *old_memcpy(void *, const void *, size_t);
+__asm__(".symver old_memcpy,memcpy@GLIBC_2.2.5");
+F(f) {
+    char a[20] = "", b[20] = "", overlapping[] = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz";
+    old_memcpy(a, "old", 4);
+    memcpy(b, "new", 4);
+    old_memcpy(overlapping + 1, overlapping, 40);  /* memmove since the old version */
+    return Py_BuildValue("sssi", a, b, overlapping, (void *)old_memcpy != (void *)memcpy);
+}
+MODULE(M(f))
+--- build
+ext _a a.c -fno-builtin
+""", 'a = load("_a"); answer = a.f()',
+              ["old", "new", "00123456789abcdefghijklmnopqrstuvwxyz0123" + "56789abcdefghijklmnopqrstuvwxyz", 1]),
+    interposed("interposed_default", [65, 6, 5, 1, 1]),
+    interposed("interposed_symbolic", [21, 2, 1, 0, 0], "-Wl,-Bsymbolic"),
+    interposed("interposed_symbolic_functions", [25, 2, 5, 0, 1], "-Wl,-Bsymbolic-functions"),
+    interposed("interposed_protected", [21, 2, 1, 0, 0], visible='__attribute__((visibility("protected")))'),
+    interposed("interposed_hidden", [21, 2, 1, 0, 0], visible='__attribute__((visibility("hidden")))'),
+    interposed("interposed_weak", [65, 6, 5, 1, 1], visible="__attribute__((weak))"),
+    interposed("interposed_not_exported", [21, 2, 1, 0, 0], extension="-fvisibility=hidden"),
+    interposed("interposed_no_plt", [65, 6, 5, 1, 1], "-fno-plt", extension="-fno-plt"),
+    construct("interposed_between_libraries", r"""
+--- b.c
+int same(void) { return WHO; }
+int ask_b(void) { return same(); }
+--- c.c
+int same(void) { return WHO; }
+int ask_c(void) { return same(); }
+--- a.c
+#include "module.h"
+int same(void), ask_b(void), ask_c(void);
+F(f) { return Py_BuildValue("iii", same(), ask_b(), ask_c()); }
+MODULE(M(f))
+--- build
+lib one b.c -DWHO=1
+lib two c.c -DWHO=2
+ext _a a.c -Wl,--no-as-needed ${L}one ${L}two
+ext _b a.c -Wl,--no-as-needed ${L}two ${L}one
+""", 'answer = load("_a").f()', [1, 1, 1]),
+    construct("interposed_names_of_two_extensions", r"""
+--- a.c
+#include "module.h"
+int same(void) { return WHO; }
+int value = WHO * 10;
+F(f) { return Py_BuildValue("ii", same(), value++); }
+MODULE(M(f))
+--- build
+ext _a a.c -DWHO=1
+ext _b a.c -DWHO=2
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [[1, 10], [2, 20], [1, 11]]),
+    construct("names_of_libc", r"""
+--- b.c
+#include <stddef.h>
+#include <wchar.h>
+int getpid(void) { return -5; }
+int wcscoll(const wchar_t *a, const wchar_t *b) { return 77; }
+void free(void *at) { *(volatile int *)NULL = 1; }
+int ask_getpid(void) { return getpid(); }
+int ask_wcscoll(void) { return wcscoll(L"a", L"a"); }
+void *get_free(void) { return (void *)free; }
+--- a.c
+#include "module.h"
+#include <unistd.h>
+#include <wchar.h>
+int ask_getpid(void), ask_wcscoll(void);
+void *get_free(void);
+F(f) {
+    void *at = malloc(100);
+    free(at);
+    return Py_BuildValue("iiiii", getpid() > 0, ask_getpid() > 0, ask_wcscoll(), wcscoll(L"b", L"a") > 0, get_free() == (void *)free);
+}
+MODULE(M(f))
+--- build
+lib one b.c -fno-builtin
+ext _a a.c ${L}one
+""", 'a = load("_a"); answer = a.f()', [1, 1, 0, 1, 1]),
+    construct("names_of_libc_symbolic", r"""
+--- b.c
+int getpid(void) { return -5; }
+int ask_getpid(void) { return getpid(); }
+--- a.c
+#include "module.h"
+#include <unistd.h>
+int ask_getpid(void);
+F(f) { return Py_BuildValue("ii", getpid() > 0, ask_getpid()); }
+MODULE(M(f))
+--- build
+lib one b.c -Wl,-Bsymbolic
+ext _a a.c ${L}one
+""", 'a = load("_a"); answer = a.f()', [1, -5]),
+    construct("names_of_zlib", r"""
+--- b.c
+unsigned long crc32(unsigned long crc, const unsigned char *data, unsigned size) { return 4711; }
+unsigned long ask(void) { return crc32(0, (const unsigned char *)"abc", 3); }
+--- a.c
+#include "module.h"
+unsigned long ask(void);
+F(f) { return N(ask()); }
+MODULE(M(f))
+--- build
+lib one b.c
+ext _a a.c ${L}one
+""", """
+import ctypes
+a = load("_a")
+try:
+    ctypes.CDLL(None).crc32
+    expected = 0x352441c2  # the program itself has zlib
+except AttributeError:
+    expected = 4711
+answer = a.f() == expected
+""", True),
+    construct("names_of_python", r"""
+--- a.c
+#include "module.h"
+PyObject *PyLong_FromLong(long n) { return S("of the extension"); }
+int Py_IsInitialized(void) { return 88; }
+F(f) { return Py_BuildValue("Ni", PyLong_FromLong(5), Py_IsInitialized()); }
+MODULE(M(f))
+""", 'a = load("_a"); answer = a.f()', [5, 1]),
+    construct("weak_undefined", r"""
+--- a.c
+#include "module.h"
+extern int nobodys(void) __attribute__((weak));
+extern int nobodys_data __attribute__((weak));
+static int (*const pointer)(void) = nobodys;
+extern int getpid(void) __attribute__((weak));
+F(f) { return Py_BuildValue("iiii", nobodys ? nobodys() : -1, pointer == NULL, &nobodys_data == NULL, getpid != NULL); }
+MODULE(M(f))
+""", 'a = load("_a"); answer = a.f()', [-1, 1, 1, 1]),
+    construct("weak_found_in_library", r"""
+--- b.c
+__attribute__((weak)) int both(void) { return 1; }
+int extra(void) { return 3; }
+--- c.c
+int both(void) { return 2; }
+--- a.c
+#include "module.h"
+int both(void);
+int extra(void) __attribute__((weak));
+F(f) { return Py_BuildValue("ii", both(), extra ? extra() : -1); }
+MODULE(M(f))
+--- build
+lib one b.c; lib two c.c
+ext _a a.c -Wl,--no-as-needed ${L}one ${L}two
+""", 'a = load("_a"); answer = a.f()', [1, 3]),
+    construct("addresses_of_libc_functions", r"""
+--- b.c
+#include <stdlib.h>
+#include <stdio.h>
+void *get(int n) { return n == 0 ? (void *)free : n == 1 ? (void *)qsort : (void *)fopen; }
+--- a.c
+#include "module.h"
+void *get(int n);
+static void *const table[] = {(void *)free, (void *)qsort, (void *)fopen};
+F(f) {
+    void *direct[] = {(void *)free, (void *)qsort, (void *)fopen};
+    int same = 0;
+    for (int i = 0; i < 3; i++) same += direct[i] == table[i] && direct[i] == get(i);
+    return Py_BuildValue("iKKK", same, direct[0], direct[1], direct[2]);
+}
+MODULE(M(f))
+--- build
+lib one b.c
+ext _a a.c ${L}one
+ext _b a.c ${L}one
+""", """
+import ctypes
+process = ctypes.CDLL(None)
+theirs = [ctypes.cast(getattr(process, n), ctypes.c_void_p).value for n in ("free", "qsort", "fopen")]
+a, b = load("_a").f(), load("_b").f()
+answer = [a[0], a[1:] == b[1:], [x == y for x, y in zip(a[1:], theirs)]]
+""", [3, True, [True, True, True]]),
+    construct("addresses_of_python_functions", r"""
+--- a.c
+#include "module.h"
+static void *const functions[] = {(void *)PyLong_FromLong, (void *)PyObject_GenericGetAttr, (void *)PyType_GenericNew};
+static PyTypeObject type = {PyVarObject_HEAD_INIT(&PyType_Type, 0) .tp_name = "_a.Type", .tp_basicsize = sizeof(PyObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT, .tp_new = PyType_GenericNew, .tp_base = &PyBaseObject_Type, .tp_getattro = PyObject_GenericGetAttr};
+static PyObject *const none = Py_None;
+static PyObject **const error = &PyExc_KeyError;
+F(f) {
+    return Py_BuildValue("iiiiKKK", PyBaseObject_Type.tp_getattro == PyObject_GenericGetAttr, PyType_Ready(&type),
+        none == Py_None, *error == PyExc_KeyError, functions[0], functions[1], functions[2]);
+}
+F(make) { return PyObject_CallNoArgs((PyObject *)&type); }
+MODULE(M(f), M(make))
+--- build
+sed -i 's/PyObject_CallNoArgs(\(.*\));/PyObject_CallObject(\1, NULL);/' a.c
+ext _a a.c
+""", """
+import ctypes
+a = load("_a")
+got = a.f()
+theirs = [ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p).value for n in
+          ("PyLong_FromLong", "PyObject_GenericGetAttr", "PyType_GenericNew")]
+answer = [got[:4], [x == y for x, y in zip(got[4:], theirs)], type(a.make()).__name__]
+""", [[1, 0, 1, 1], [True, True, True], "Type"]),
+    construct("data_of_libc", r"""
+--- a.c
+#define _GNU_SOURCE
+#include "module.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+extern char **environ;
+static FILE **const out = &stdout;
+F(f) {
+    setenv("CONSTRUCT", "of the extension", 1);
+    setenv("TZ", "ABC3DEF", 1);
+    tzset();
+    const char *found = "nothing";
+    for (char **at = environ; *at; at++) if (strncmp(*at, "CONSTRUCT=", 10) == 0) found = *at + 10;
+    char *argv[] = {"program", "-x", NULL};
+    opterr = 0;
+    optind = 1;
+    int option = getopt(2, argv, "a");
+    fprintf(stdout, "by stdout\n");
+    fflush(*out);
+    return Py_BuildValue("sssilcii", found, tzname[0], tzname[1], daylight, timezone, option, optind, optopt);
+}
+F(addresses) { return Py_BuildValue("KKKK", &stdout, &environ, &optind, tzname); }
+F(name) { return S(program_invocation_name); }
+MODULE(M(f), M(addresses), M(name))
+""", """
+import ctypes
+a = load("_a")
+answer = a.f()[:]
+answer = [x.decode() if isinstance(x, bytes) else x for x in answer]
+process = ctypes.CDLL(None)
+process.getenv.restype = ctypes.c_char_p
+answer.append(process.getenv(b"CONSTRUCT").decode())
+answer.append([ctypes.addressof(ctypes.c_char.in_dll(process, n)) == at for n, at in
+               zip(("stdout", "environ", "optind", "tzname"), a.addresses())])
+answer.append(a.name() == ctypes.c_char_p.in_dll(process, "program_invocation_name").value.decode())
+""", ["of the extension", "ABC", "DEF", 1, 10800, "?", 2, 120, "of the extension", [True] * 4, True],
+              prints="by stdout\n"),
+    construct("callbacks_of_libc", r"""
+--- a.c
+#include "module.h"
+#include <search.h>
+#include <stdlib.h>
+static int compare(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+static int visits;
+static void visit(const void *node, VISIT which, int depth) { visits += which == leaf || which == postorder; }
+F(f) {
+    int numbers[] = {5, 3, 9, 1}, key = 9;
+    void *tree = NULL;
+    qsort(numbers, 4, sizeof *numbers, compare);
+    int *found = bsearch(&key, numbers, 4, sizeof *numbers, compare);
+    for (int i = 0; i < 4; i++) tsearch(&numbers[i], &tree, compare);
+    twalk(tree, visit);
+    return Py_BuildValue("iiiini", numbers[0], numbers[1], numbers[2], numbers[3], found - numbers, visits);
+}
+MODULE(M(f))
+""", 'a = load("_a"); answer = a.f()', [1, 3, 5, 9, 3, 4]),
+    construct("data_across_libraries", r"""
+--- b.c
+struct record { int a; char text[60]; long end; } record = {1, "text", 99};
+int array[1000] = {[999] = 5};
+int *const into = &array[999];
+struct record *get(void) { return &record; }
+--- a.c
+#include "module.h"
+struct record { int a; char text[60]; long end; };
+extern struct record record, *get(void);
+extern int array[], *const into;
+static long *const end = &record.end;
+static char *const text = record.text + 1;
+static int *const last = array + 999;
+F(f) { *end += 1; get()->a++; return Py_BuildValue("ilsiii", record.a, get()->end, text, *last, into == last, &record == get()); }
+MODULE(M(f))
+--- build
+lib one b.c
+ext _a a.c ${L}one
+ext _b a.c ${L}one
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f()]', [[2, 100, "ext", 5, 1, 1], [3, 101, "ext", 5, 1, 1]]),
+    construct("common_symbols", r"""
+--- b.c
+int common;
+int *get(void) { return &common; }
+--- a.c
+#include "module.h"
+int common, *get(void);
+F(f) { common++; ++*get(); return Py_BuildValue("ii", common, get() == &common); }
+MODULE(M(f))
+--- build
+lib one b.c -fcommon
+ext _a a.c -fcommon ${L}one
+""", 'a = load("_a"); answer = a.f()', [2, 1]),
+    construct("absolute_symbols", r"""
+--- a.c
+#include "module.h"
+extern char fixed[], *pointer;
+char *pointer = fixed;
+F(f) { return Py_BuildValue("nn", (size_t)fixed, (size_t)pointer); }
+MODULE(M(f))
+--- build
+ext _a a.c -Wl,--defsym,fixed=0x1234
+""", 'a = load("_a"); answer = a.f()', [0x1234, 0x1234]),
+    construct("aliases", r"""
+--- b.c
+int real(void) { return 4; }
+int alias(void) __attribute__((alias("real")));
+int weak_alias(void) __attribute__((weak, alias("real")));
+int number = 3;
+extern int number_alias __attribute__((alias("number")));
+int get(void) { return ++number_alias; }
+--- a.c
+#include "module.h"
+int alias(void), weak_alias(void), real(void), get(void);
+extern int number, number_alias;
+F(f) { int got = get(); return Py_BuildValue("iiiiii", alias(), weak_alias(), alias == real, got, number, number_alias); }
+MODULE(M(f))
+--- build
+lib one b.c
+ext _a a.c ${L}one
+""", 'a = load("_a"); answer = a.f()', [4, 4, 1, 4, 4, 4]),
+    construct("cxx_types_across_libraries", CXX + "libcc one b.cc; extcc _a a.cc ${L}one", 'answer = load("_a").f()', CXX_ANSWER),
+    construct("cxx_types_by_clang", CXX + "CC=clang++ libcc one b.cc; CC=clang++ extcc _a a.cc ${L}one", 'answer = load("_a").f()',
+              CXX_ANSWER, needs=("clang++",)),
+    construct("cxx_types_symbolic", CXX + "libcc one b.cc -Wl,-Bsymbolic-functions; extcc _a a.cc ${L}one -O2", 'answer = load("_a").f()', CXX_ANSWER),
+    construct("cxx_streams", r"""
+--- a.cc
+#include "module.h"
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+static std::ios_base::Init init;
+F(f) {
+    std::cout << std::hex << 255 << std::dec << ' ' << std::setprecision(3) << 3.14159 << " text" << std::endl;
+    std::cout << "left in the buffer\n";
+    std::stringstream text("17 x");
+    int n; std::string rest;
+    text >> n >> rest;
+    std::ifstream none("/nonexistent");
+    return Py_BuildValue("isi", n, rest.c_str(), none.good());
+}
+MODULE(M(f))
+--- build
+extcc _a a.cc
+""", 'answer = load("_a").f(); sys.stdout.flush()', [17, "x", 0], prints="ff 3.14 text\nleft in the buffer\n"),
+    construct("cxx_static_libstdcxx_streams", STATIC_STREAMS + "extcc _a a.cc -static-libstdc++ -static-libgcc", """
+answer = load("_a").f()
+""", "static 1.25\n"),
+    construct("cxx_static_libstdcxx_streams_hidden", STATIC_STREAMS + """
+for name in _a _b; do extcc $name a.cc -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL; done
+""", 'answer = [load("_a").f(), load("_b").f()]', ["static 1.25\n"] * 2),
+    # The facets' ids are UNIQUE, so the second library's own classic locale lacks some.
+    construct("cxx_static_libstdcxx_streams_twice", STATIC_STREAMS + """
+for name in _a _b; do extcc $name a.cc -static-libstdc++ -static-libgcc; done
+""", 'answer = [load("_a").f(), load("_b").f()]', OneOf([["static 1.25\n", "static "], ["static 1.25\n"] * 2])),
+    construct("cxx_operator_new_of_the_extension", r"""
+--- a.cc
+#include "module.h"
+#include <cstdlib>
+#include <new>
+#include <string>
+static int calls;
+void *operator new(std::size_t n) { calls++; return malloc(n); }
+void operator delete(void *at) noexcept { free(at); }
+void operator delete(void *at, std::size_t) noexcept { free(at); }
+F(f) { calls = 0; delete new int(5); std::string text(1000, 'x'); return Py_BuildValue("in", calls >= 2, text.size()); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -fno-builtin -O0
+""", 'answer = load("_a").f()', [1, 1000]),
+]

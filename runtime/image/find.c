@@ -52,15 +52,17 @@ sort_paths(void)
     if (items == NULL) {
         return;
     }
+    size_t count = 0;
     for (uint32_t i = 0; i < kiln_images.image_count; i++) {
-        items[path_count++] = (struct by_path){kiln_image_get_path(i), i};
+        items[count++] = (struct by_path){kiln_image_get_path(i), i};
     }
     for (uint32_t i = 0; i < alias_count; i++) {
-        items[path_count++] = (struct by_path){kiln_image_strings + kiln_image_aliases[1 + 2 * i],
-                                               kiln_image_aliases[2 + 2 * i]};
+        items[count++] = (struct by_path){kiln_image_strings + kiln_image_aliases[1 + 2 * i],
+                                          kiln_image_aliases[2 + 2 * i]};
     }
-    qsort(items, path_count, sizeof *items, compare_path);
+    qsort(items, count, sizeof *items, compare_path);
     by_path = items;
+    path_count = count;
 }
 
 static void
@@ -77,6 +79,7 @@ create_maps(void)
     }
 }
 
+/* Happens again in a child that was forked meanwhile. */
 static void
 create(void)
 {

@@ -132,8 +132,6 @@ uint32_t *kiln_image_tree_get_final(size_t *count);
 void kiln_image_imports_start(void);
 /* Open the libraries of IMAGE and find the values of its imports. Returns 0 or -1. */
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);
-/* The handle of an opened library; NULL if it is not open. */
-void *kiln_image_get_library(uint32_t library);
 /* The value of an import that is resolved, or that needs no resolving. */
 uintptr_t kiln_image_get_value(uint32_t import);
 
@@ -142,7 +140,7 @@ uintptr_t kiln_image_get_value(uint32_t import);
 
 /* Make the pages that are to be written writable. Safe to repeat until words are filled in. */
 int kiln_image_open_pages(uint32_t image, const struct kiln_image_error *error);
-/* Make those read-only that are to stay as they are. Safe to repeat. */
+/* Make those read-only that are not to be written from now on. Safe to repeat. */
 int kiln_image_close_pages(uint32_t image, const struct kiln_image_error *error);
 /* Fill in all words but those of ifuncs, and those. Each only once. */
 void kiln_image_fill(uint32_t image);

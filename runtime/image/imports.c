@@ -23,12 +23,6 @@ kiln_image_imports_start(void)
     has_preload = preload != NULL && *preload != '\0';
 }
 
-void *
-kiln_image_get_library(uint32_t library)
-{
-    return handles == NULL ? NULL : handles[library];
-}
-
 static int
 open_library(uint32_t image, uint32_t library, const struct kiln_image_error *error)
 {

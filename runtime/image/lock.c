@@ -75,11 +75,16 @@ create_fork_mutex(void)
     pthread_mutexattr_destroy(&recursive);
 }
 
+/* Only the thread that forked is left. */
 static void
 free_in_child(void)
 {
     create_fork_mutex();
-    if (owner == NULL || is_mine()) {
+    if (is_mine()) {
+        return;
+    }
+    if (pthread_mutex_trylock(&mutex) == 0) {
+        pthread_mutex_unlock(&mutex);
         return;
     }
     pthread_mutex_init(&mutex, NULL);

@@ -1,5 +1,5 @@
-/* The protection of an image's pages. All are R-X at first, and rights are only ever taken away for
- * others (R-X to RW to R): that works where the kernel refuses to make pages executable. */
+/* The protection of an image's pages. All are R-X at first, and none becomes executable again (R-X to
+ * RW to R): that works where the kernel refuses to make pages executable. */
 #include "image/image.h"
 
 #include <sys/mman.h>
@@ -62,7 +62,7 @@ kiln_image_open_pages(uint32_t image, const struct kiln_image_error *error)
                 return fail(image, error);
             }
         }
-        else if (!extend(&run, protection)) {
+        else if (protection.kind != KILN_IMAGE_CONSTANT && !extend(&run, protection)) {
             if (!protect(image, run, PROT_READ | PROT_WRITE)) {
                 return fail(image, error);
             }
@@ -77,7 +77,7 @@ kiln_image_close_pages(uint32_t image, const struct kiln_image_error *error)
 {
     for (uint32_t i = 0; i < kiln_image_records[image].protections.count; i++) {
         struct protection protection = get_protection(image, i);
-        if (protection.kind == KILN_IMAGE_RELRO &&
+        if ((protection.kind == KILN_IMAGE_RELRO || protection.kind == KILN_IMAGE_CONSTANT) &&
             !protect(image, (struct run){protection.offset, protection.size}, PROT_READ))
         {
             return fail(image, error);

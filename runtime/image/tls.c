@@ -59,9 +59,9 @@ create_key(void)
 
 /* The dynamic loader ends the process then, too: there is no way to report it. */
 static void
-check_memory(const void *memory)
+check_memory(bool is_allocated)
 {
-    if (memory == NULL) {
+    if (!is_allocated) {
         fputs("cannot allocate memory for thread-local data: ABORT\n", stderr);
         abort();
     }
@@ -75,7 +75,7 @@ grow(uint32_t count)
         pthread_setspecific(key, &blocks);
     }
     char **items = realloc(blocks.items, count * sizeof *items);
-    check_memory(items);
+    check_memory(items != NULL);
     memset(items + blocks.count, 0, (count - blocks.count) * sizeof *items);
     blocks.items = items;
     blocks.count = count;
@@ -86,11 +86,8 @@ create_block(uint32_t image)
 {
     const struct kiln_image_tls *tls = &kiln_image_records[image].tls;
     size_t align = tls->align < sizeof(void *) ? sizeof(void *) : tls->align;
-    void *memory = NULL;
-    if (posix_memalign(&memory, align, first_byte(tls) + tls->size) != 0) {
-        memory = NULL;
-    }
-    check_memory(memory);
+    void *memory;
+    check_memory(posix_memalign(&memory, align, first_byte(tls) + tls->size) == 0);
     char *block = (char *)memory + first_byte(tls);
     memcpy(block, kiln_image_get_start(image) + tls->offset, tls->file_size);
     memset(block + tls->file_size, 0, tls->size - tls->file_size);

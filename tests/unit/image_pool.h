@@ -69,25 +69,26 @@ __asm__(".pushsection .kiln_image, \"ax\", @progbits\n"
 extern char pool_memory[];
 
 /* The tables are constant for the runtime only. */
-#define POOL_TABLE(type, name, bytes)                                                              \
+#define POOL_TABLE(type, table, name, bytes)                                                       \
     __asm__(".pushsection .bss\n"                                                                  \
             ".balign 16\n"                                                                         \
-            ".globl kiln_image" name ", pool" name "\n"                                            \
+            ".weak kiln_image" name "\n"                                                           \
+            ".globl pool" name "\n"                                                                \
             ".hidden kiln_image" name ", pool" name "\n"                                           \
             "kiln_image" name ":\n"                                                                \
             "pool" name ": .zero " bytes "\n"                                                      \
             ".popsection");                                                                        \
-    extern type __attribute__((visibility("hidden")))
+    extern type table __attribute__((visibility("hidden")))
 
-POOL_TABLE(struct kiln_images, "s", "12") pools;
-POOL_TABLE(struct kiln_image, "_records", "140 * 64") pool_records[];
-POOL_TABLE(struct kiln_image_import, "_imports", "20 * 256") pool_imports[];
-POOL_TABLE(uint32_t, "_libraries", "4 * 16") pool_libraries[];
-POOL_TABLE(uint32_t, "_words", "4 * 8192") pool_words[];
-POOL_TABLE(char, "_strings", "16384") pool_strings[];
-POOL_TABLE(uintptr_t, "_slots", "8 * 256") pool_slots[];
-POOL_TABLE(unsigned char, "_states", "64") pool_states[];
-POOL_TABLE(unsigned char, "_import_states", "256") pool_import_states[];
+POOL_TABLE(struct kiln_images, pools, "s", "12");
+POOL_TABLE(struct kiln_image, pool_records[], "_records", "140 * 64");
+POOL_TABLE(struct kiln_image_import, pool_imports[], "_imports", "20 * 256");
+POOL_TABLE(uint32_t, pool_libraries[], "_libraries", "4 * 16");
+POOL_TABLE(uint32_t, pool_words[], "_words", "4 * 8192");
+POOL_TABLE(char, pool_strings[], "_strings", "16384");
+POOL_TABLE(uintptr_t, pool_slots[], "_slots", "8 * 256");
+POOL_TABLE(unsigned char, pool_states[], "_states", "64");
+POOL_TABLE(unsigned char, pool_import_states[], "_import_states", "256");
 
 /* What has been called, in this process or in a child. */
 static char *pool_log;
@@ -257,8 +258,8 @@ static inline void
 pool_create_graph(const char *graph)
 {
     for (const char *at = graph; *at != '\0';) {
-        uint32_t items[POOL_IMAGES], count = 0, flag = 0;
-        struct kiln_image *record = &pool_records[*at - 'a'];
+        uint32_t items[POOL_IMAGES] = {0}, count = 0, flag = 0;
+        uint32_t image = (uint32_t)(*at - 'a');
         for (at += 2; *at != '\0' && *at != ' '; at++) {
             if (*at == '/') {
                 flag = KILN_IMAGE_UNORDERED;
@@ -267,7 +268,7 @@ pool_create_graph(const char *graph)
                 items[count++] = (uint32_t)(*at - 'a') | flag;
             }
         }
-        record->dependencies = pool_add_words(count, count, items);
+        pool_records[image].dependencies = pool_add_words(count, count, items);
         at += *at == ' ';
     }
 }

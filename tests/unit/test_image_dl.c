@@ -15,7 +15,7 @@ static struct link_map *libm_map;
 
 /* The offset that libm's dynamic section has for TAG. Of most, the C library has made addresses. */
 static uint32_t
-get_offset(ElfW(Sxword) tag)
+get_offset(int64_t tag)
 {
     for (const ElfW(Dyn) *entry = libm_map->l_ld; entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == tag) {

@@ -189,6 +189,24 @@ change_pages(const void *arg)
 }
 
 static void
+change_constant_pages(const void *arg)
+{
+    (void)arg;
+    pool_records[0].protections =
+        POOL_TRIPLES(0x1000, 0x1000, KILN_IMAGE_RELRO, 0x2000, 0x1000, KILN_IMAGE_WRITABLE, 0x3000,
+                     0x1000, KILN_IMAGE_CONSTANT);
+    pool_import(0);
+    POOL_CHECK(has_rights(0, "r-xp", "r--p", "rw-p", "r--p"));
+}
+
+static void
+constants_lose_the_right_to_be_executed(void **state)
+{
+    (void)state;
+    check(change_constant_pages, "+a -a ");
+}
+
+static void
 pages_get_their_rights(void **state)
 {
     (void)state;
@@ -465,6 +483,7 @@ main(void)
         cmocka_unit_test(ifuncs_are_resolved_last_and_once),
         cmocka_unit_test(thread_local_variables_of_libraries_are_found),
         cmocka_unit_test(pages_get_their_rights),
+        cmocka_unit_test(constants_lose_the_right_to_be_executed),
         cmocka_unit_test(pages_need_no_right_to_become_executable),
         cmocka_unit_test(a_missing_symbol_changes_nothing),
         cmocka_unit_test(a_missing_library_changes_nothing),

@@ -155,18 +155,21 @@ static_variables_are_at_an_offset(void **state)
 }
 
 /* As code of GCC before 4.9 does it (bug 58066). */
-static void *
+static __attribute__((noinline)) void *
 call_misaligned(const struct kiln_tls_pair *pair)
 {
+    uintptr_t argument = (uintptr_t)pair, function = (uintptr_t)kiln_tls_get_addr;
     void *result;
     __asm__ volatile("movq %%rsp, %%rbx\n\t"
                      "andq $-16, %%rsp\n\t"
                      "subq $136, %%rsp\n\t"
                      "call *%%rdx\n\t"
                      "movq %%rbx, %%rsp"
-                     : "=a"(result), "+D"(pair)
-                     : "d"(kiln_tls_get_addr)
-                     : "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+                     : "=a"(result), "+D"(argument), "+d"(function)
+                     : "m"(*pair)
+                     : "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0",
+                       "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     return result;
 }
 

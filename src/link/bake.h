@@ -46,8 +46,8 @@ struct kiln_baked {
     struct kiln_strings own;             /* see struct kiln_isolation */
     struct kiln_strings looked_for;      /* read: symbols that stay visible for its libraries */
     const struct kiln_sharing *sharing;  /* share; NULL: nothing is shared */
-    bool is_plain;    /* read: it has no `.kiln` section, and may be unlinked */
-    bool is_image;    /* unlink: it was */
+    bool is_plain;                       /* read: it has no `.kiln` section, and may be unlinked */
+    bool is_image;                       /* unlink: it was */
 };
 
 struct kiln_baked_list {
@@ -150,7 +150,8 @@ int kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, c
                            bool *works, const char **why);
 /* Turn the extensions that were built without Kiln into images. */
 int kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake);
-int kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);
+int
+kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);
 /* The symbols that are to stay visible must be there, once. */
 int kiln_bake_check_exports(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Compile the importer for this Python, unless the cache has it. */

@@ -7,8 +7,8 @@
 #include "unlink/unlink.h"
 
 static void
-add_candidate(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct kiln_baked *extension,
-              struct kiln_unlink_module *out)
+add_candidate(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+              const struct kiln_baked *extension, struct kiln_unlink_module *out)
 {
     const char *name = extension->found->name;
     const char *kinds[] = {"PyInit", "PyModExport"};
@@ -48,8 +48,8 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
 int
 kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    struct kiln_unlink unlink = {.machine = bake->python.machine, .pie = bake->pie,
-                                 .bindings = bake->options->bindings};
+    struct kiln_unlink unlink = {
+        .machine = bake->python.machine, .pie = bake->pie, .bindings = bake->options->bindings};
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
     struct kiln_baked **candidates =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);

@@ -10,23 +10,31 @@
 
 #include <string.h>
 
-/* Functions of libc and libpython that have to know of images. */
+/* Functions of libc and libpython that have to know of images; the first KILN_ANSWERED are everybody's in
+ * the process. (Not dlvsym: the runtime finds libc's by it.) */
 static const struct {
     const char *name, *runtime;
 } ANSWERED[] = {
     {"dlopen", "kiln_image_dlopen"},
     {"dlsym", "kiln_image_dlsym"},
-    {"dlvsym", "kiln_image_dlvsym"},
     {"dlclose", "kiln_image_dlclose"},
     {"dlerror", "kiln_image_dlerror"},
     {"dlinfo", "kiln_image_dlinfo"},
     {"dladdr", "kiln_image_dladdr"},
     {"dladdr1", "kiln_image_dladdr1"},
     {"dl_iterate_phdr", "kiln_image_dl_iterate_phdr"},
+    {"dlvsym", "kiln_image_dlvsym"},
     {"__tls_get_addr", "kiln_tls_get_addr"},
     /* Single-phase modules get their whole names (runtime/create/context.c). */
     {"PyModule_Create2", "kiln_PyModule_Create2"},
 };
+
+const char *
+kiln_bind_get_answered(size_t index, const char **runtime)
+{
+    *runtime = ANSWERED[index].runtime;
+    return ANSWERED[index].name;
+}
 
 static const char *
 find_answered(const char *name)
@@ -57,10 +65,8 @@ note_unique(struct kiln_set *set, struct kiln_object *object, const struct kiln_
     struct kiln_unique *unique = find_unique(set, symbol->name);
     if (unique == NULL) {
         unique = KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques);
-        *unique = (struct kiln_unique){.name = symbol->name,
-                                       .definer = object,
-                                       .value = symbol->sym.st_value,
-                                       .align = 16};
+        *unique = (struct kiln_unique){
+            .name = symbol->name, .definer = object, .value = symbol->sym.st_value, .align = 16};
         /* As much as its address tells, up to a page. */
         uint64_t value = symbol->sym.st_value;
         while (unique->align < 4096 && value % (unique->align * 2) == 0) {
@@ -126,8 +132,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         out->kind = KILN_TARGET_LIBRARY;
     }
     else if (kiln_dso_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS &&
-             symbol->sym.st_size > 0)
-    {
+             symbol->sym.st_size > 0) {
         out->kind = KILN_TARGET_UNIQUE;
         out->value = note_unique(set, object, symbol);
     }
@@ -251,7 +256,7 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         out->value = symbol.sym.st_value;
         out->name = symbol.name;
         out->is_thread_local = kiln_dso_get_type(&symbol) == STT_TLS;
-        out->kind = symbol.sym.st_shndx == SHN_ABS                  ? KILN_TARGET_ABSOLUTE
+        out->kind = symbol.sym.st_shndx == SHN_ABS                ? KILN_TARGET_ABSOLUTE
                     : kiln_dso_get_type(&symbol) == STT_GNU_IFUNC ? KILN_TARGET_IFUNC
                                                                   : KILN_TARGET_IMAGE;
         return true;
@@ -268,11 +273,10 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
     if (out->is_weak) {
         return true;
     }
-    image->reason =
-        wanted.version == NULL
-            ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)
-            : kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s, version %s", wanted.name,
-                                wanted.version);
+    image->reason = wanted.version == NULL
+                        ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)
+                        : kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s, version %s",
+                                            wanted.name, wanted.version);
     return false;
 }
 

@@ -44,8 +44,7 @@ write_image(FILE *stream, const struct kiln_set *set, const struct kiln_object *
             {
                 fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol.name,
                         symbol.version == NULL ? "-" : symbol.version->name,
-                        is_call ? "call" : "address", KINDS[target->kind],
-                        get_target(set, target));
+                        is_call ? "call" : "address", KINDS[target->kind], get_target(set, target));
             }
         }
     }
@@ -63,9 +62,8 @@ kiln_bindings_write(struct kiln_set *set, const char *path)
     for (size_t i = 0; i < set->images.count; i++) {
         write_image(stream, set, set->images.items[i]);
     }
-    int result = fclose(stream) == EOF
-                     ? kiln_fail_errno(set->ctx, "%s: cannot write", path)
-                     : kiln_file_write(set->ctx, path, kiln_span_of(text, len));
+    int result = fclose(stream) == EOF ? kiln_fail_errno(set->ctx, "%s: cannot write", path)
+                                       : kiln_file_write(set->ctx, path, kiln_span_of(text, len));
     free(text);
     return result;
 }

@@ -145,11 +145,11 @@ add_library(struct kiln_set *set, struct kiln_object *object, const char *path, 
             bool is_cached)
 {
     bool is_image = !is_cached && object->origin == KILN_ORIGIN_IMAGE && is_below_root(set, path);
-    enum kiln_object_origin origin = is_image ? KILN_ORIGIN_IMAGE
-                                     : object->origin == KILN_ORIGIN_PROGRAM ||
-                                             object->origin == KILN_ORIGIN_START
-                                         ? KILN_ORIGIN_START
-                                         : KILN_ORIGIN_SYSTEM;
+    enum kiln_object_origin origin =
+        is_image ? KILN_ORIGIN_IMAGE
+        : object->origin == KILN_ORIGIN_PROGRAM || object->origin == KILN_ORIGIN_START
+            ? KILN_ORIGIN_START
+            : KILN_ORIGIN_SYSTEM;
     struct kiln_object *library = add_object(set, origin, path, object);
     library->open_name = is_cached ? kiln_arena_strdup(&set->ctx->arena, name) : library->path;
     read_object(set, library);
@@ -202,8 +202,7 @@ int
 kiln_closure_find_program(struct kiln_set *set)
 {
     struct kiln_ctx *ctx = set->ctx;
-    struct kiln_object *program =
-        add_object(set, KILN_ORIGIN_PROGRAM, set->unlink->program, NULL);
+    struct kiln_object *program = add_object(set, KILN_ORIGIN_PROGRAM, set->unlink->program, NULL);
     read_object(set, program);
     push(set, &set->global, program);
     for (size_t i = 0; i < set->global.count; i++) {
@@ -334,8 +333,7 @@ kiln_closure_spread_reasons(struct kiln_set *set)
                     again = true;
                 }
                 else if (object->reason != NULL && need->reason == NULL &&
-                         need->origin == KILN_ORIGIN_IMAGE)
-                {
+                         need->origin == KILN_ORIGIN_IMAGE) {
                     spread_reason(set, need, "is needed by", object);
                     again = true;
                 }

@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum {
-    HEADERS_MAX = 256,       /* program headers that are looked at */
-    NEEDED_MAX = 1024,       /* libraries; the most seen is 60 */
-    VERSIONS_MAX = 32768,    /* indices have 15 bits */
+    HEADERS_MAX = 256,    /* program headers that are looked at */
+    NEEDED_MAX = 1024,    /* libraries; the most seen is 60 */
+    VERSIONS_MAX = 32768, /* indices have 15 bits */
     SYMBOLS_MAX = 1U << 26,
 };
 
@@ -44,7 +44,7 @@ kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word)
         return false;
     }
     uint64_t at = address - load->p_vaddr;
-    uint64_t len = at >= load->p_filesz            ? 0
+    uint64_t len = at >= load->p_filesz                 ? 0
                    : load->p_filesz - at < sizeof *word ? load->p_filesz - at
                                                         : sizeof *word;
     *word = 0;
@@ -118,7 +118,8 @@ read_segments(struct kiln_dso *dso)
     dso->wants_executable_stack = true; /* unless PT_GNU_STACK says otherwise, as for ld.so */
     for (size_t i = 0; reason == NULL && i < dso->header.e_phnum; i++) {
         Elf64_Phdr phdr;
-        if (!kiln_span_read(dso->bytes, dso->header.e_phoff + i * sizeof phdr, &phdr, sizeof phdr)) {
+        if (!kiln_span_read(dso->bytes, dso->header.e_phoff + i * sizeof phdr, &phdr, sizeof phdr))
+        {
             return "it is cut short";
         }
         switch (phdr.p_type) {
@@ -272,9 +273,7 @@ count_by_hash(struct kiln_dso *dso)
 {
     struct kiln_span head;
     uint32_t count = 0;
-    if (!kiln_dso_slice(dso, dso->tags[DT_HASH], 8, &head) ||
-        !kiln_span_get_u32(head, 4, &count))
-    {
+    if (!kiln_dso_slice(dso, dso->tags[DT_HASH], 8, &head) || !kiln_span_get_u32(head, 4, &count)) {
         return "its hash table is damaged";
     }
     dso->symbol_count = count;
@@ -378,8 +377,7 @@ read_defined_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
             .name = kiln_span_get_string(dso->strings, aux.vda_name)};
         /* The base version is the object's own name: no symbol has it in a reference. */
         if ((def.vd_flags & VER_FLG_BASE) == 0 &&
-            !set_version(ctx, dso, def.vd_ndx & 0x7fff, &version))
-        {
+            !set_version(ctx, dso, def.vd_ndx & 0x7fff, &version)) {
             return false;
         }
         if (def.vd_next == 0) {
@@ -547,8 +545,8 @@ kiln_dso_find(const struct kiln_dso *dso, const struct kiln_dso_wanted *wanted,
         if (wanted->version != NULL) {
             /* An object without versions answers any; one with versions answers the same one, or with
              * a symbol that has none. */
-            bool same = symbol.version != NULL &&
-                        strcmp(symbol.version->name, wanted->version) == 0;
+            bool same =
+                symbol.version != NULL && strcmp(symbol.version->name, wanted->version) == 0;
             bool none = symbol.version == NULL && !symbol.is_hidden && !wanted->is_version_hidden;
             if (dso->versym == 0 || same || none) {
                 *out = symbol;

@@ -27,7 +27,7 @@ struct kiln_dso {
     const struct kiln_machine *machine;
     Elf64_Phdr loads[KILN_DSO_SEGMENTS];
     size_t load_count;
-    uint64_t size; /* of memory: the end of the last segment */
+    uint64_t size;                                /* of memory: the end of the last segment */
     Elf64_Phdr tls, relro, dynamic, eh_frame_hdr; /* p_type PT_NULL: it has none */
     bool wants_executable_stack;
 
@@ -54,12 +54,12 @@ struct kiln_dso {
 
 /* Read BYTES, which outlive *OUT. Returns NULL, or what is wrong, as a clause ("it is cut short") in the
  * context's arena. */
-const char *kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path,
-                          struct kiln_dso *out);
+const char *
+kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_dso *out);
 
 /* LEN bytes at ADDRESS, if the file holds all of them. */
-bool kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len,
-                    struct kiln_span *out);
+bool
+kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len, struct kiln_span *out);
 /* The same for what may reach into memory that is zero at the start: a copy of it in *WORD. */
 bool kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word);
 /* The segment with all LEN bytes at ADDRESS, NULL if there is none. */
@@ -80,7 +80,7 @@ bool kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln
 /* What a reference asks for. */
 struct kiln_dso_wanted {
     const char *name;
-    const char *version;   /* NULL: none */
+    const char *version;    /* NULL: none */
     bool is_version_hidden; /* see struct kiln_dso_version */
     bool is_call; /* a jump slot or thread-local: an undefined symbol with a value (a canonical PLT
                    * entry) is none */

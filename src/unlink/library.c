@@ -27,7 +27,7 @@ struct cache_entry {
 struct kiln_library_search {
     const struct kiln_machine *machine;
     struct kiln_file cache_file;
-    struct kiln_span cache; /* from the header on; empty: there is none */
+    struct kiln_span cache;   /* from the header on; empty: there is none */
     struct kiln_strings dirs; /* the loader's own */
 };
 
@@ -53,14 +53,14 @@ kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine
         }
     }
     kiln_ctx_release(&silent);
-    static const char *const forms[] = {"/lib/%s-linux-gnu", "/usr/lib/%s-linux-gnu", "/lib64",
-                                        "/usr/lib64", "/lib", "/usr/lib"};
+    static const char *const forms[] = {
+        "/lib/%s-linux-gnu", "/usr/lib/%s-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         const char *rest = strstr(forms[i], "%s");
-        const char *dir =
-            rest == NULL ? forms[i]
-                         : kiln_arena_printf(&ctx->arena, "%.*s%s%s", (int)(rest - forms[i]),
-                                             forms[i], machine->kernel, rest + 2);
+        const char *dir = rest == NULL
+                              ? forms[i]
+                              : kiln_arena_printf(&ctx->arena, "%.*s%s%s", (int)(rest - forms[i]),
+                                                  forms[i], machine->kernel, rest + 2);
         kiln_strings_push(&ctx->arena, &search->dirs, dir);
     }
     return search;
@@ -75,7 +75,8 @@ find_in_cache(const struct kiln_library_search *search, const char *name)
     }
     for (uint64_t i = 0; i < header.count; i++) {
         struct cache_entry entry;
-        if (!kiln_span_read(search->cache, sizeof header + i * sizeof entry, &entry, sizeof entry)) {
+        if (!kiln_span_read(search->cache, sizeof header + i * sizeof entry, &entry, sizeof entry))
+        {
             return NULL;
         }
         const char *key = kiln_span_get_string(search->cache, entry.key);
@@ -97,8 +98,8 @@ is_library(struct kiln_ctx *ctx, const struct kiln_library_search *search, const
     Elf64_Ehdr header;
     struct kiln_ctx silent = {.quiet = true};
     (void)ctx;
-    bool result = stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-                  kiln_file_map(&silent, path, &file) == 0;
+    bool result =
+        stat(path, &st) == 0 && S_ISREG(st.st_mode) && kiln_file_map(&silent, path, &file) == 0;
     if (result) {
         result = kiln_span_read(file.bytes, 0, &header, sizeof header) &&
                  kiln_span_starts_with(file.bytes, ELFMAG, SELFMAG) &&
@@ -174,8 +175,7 @@ kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
     }
     if (object->dso.runpath == NULL) {
         for (const struct kiln_object *from = object; path == NULL && from != NULL;
-             from = from->loader)
-        {
+             from = from->loader) {
             if (from->dso.runpath == NULL) {
                 path = find_in_dirs(ctx, search, from, from->dso.rpath, name);
             }

@@ -41,15 +41,14 @@ get_alignment(const struct kiln_dso *dso)
     uint64_t align = PAGE, segment_align = PAGE;
     bool has_sections = false;
     for (size_t i = 0; i < dso->load_count; i++) {
-        segment_align = dso->loads[i].p_align > segment_align ? dso->loads[i].p_align : segment_align;
+        segment_align =
+            dso->loads[i].p_align > segment_align ? dso->loads[i].p_align : segment_align;
     }
     for (uint64_t i = 0; i < dso->header.e_shnum && dso->header.e_shentsize == sizeof(Elf64_Shdr);
-         i++)
-    {
+         i++) {
         Elf64_Shdr section;
         if (!kiln_span_read(dso->bytes, dso->header.e_shoff + i * sizeof section, &section,
-                            sizeof section))
-        {
+                            sizeof section)) {
             return segment_align;
         }
         has_sections = has_sections || section.sh_type == SHT_PROGBITS;
@@ -198,7 +197,7 @@ static void
 fill_word(struct writing *writing, const struct kiln_word *word)
 {
     bool is_later = word->kind == KILN_WORD_RELATIVE || word->kind == KILN_WORD_PATCH;
-    uint64_t bytes = word->kind == KILN_WORD_TPOFF ? UINT64_MAX << 32
+    uint64_t bytes = word->kind == KILN_WORD_TPOFF               ? UINT64_MAX << 32
                      : is_later || word->kind == KILN_WORD_BYTES ? (uint64_t)word->addend
                                                                  : 0;
     set_bytes(writing, word->offset, bytes);
@@ -210,8 +209,8 @@ fill_word(struct writing *writing, const struct kiln_word *word)
 /* The LEN bytes at ADDRESS of the image, whose words have been filled in, are copied to OFFSET of SECTION,
  * with their relocations. */
 static void
-copy_out(struct writing *writing, uint64_t address, uint64_t len,
-         enum kiln_writer_section section, uint64_t offset)
+copy_out(struct writing *writing, uint64_t address, uint64_t len, enum kiln_writer_section section,
+         uint64_t offset)
 {
     memcpy(get_section(writing, section)->contents.bytes + offset, writing->bytes + address, len);
     for (size_t i = 0; i < writing->words.count; i++) {
@@ -340,16 +339,16 @@ write_eh_frame(struct writing *writing)
 
 /* What a module's entry in the table leads to. */
 static const uint8_t START[] = {
-    0xf3, 0x0f, 0x1e, 0xfa,             /* endbr64 */
-    0x48, 0x83, 0xec, 0x08,             /* sub $8, %rsp */
-    0xbf, 0,    0,    0,    0,          /* mov $index, %edi */
-    0xe8, 0,    0,    0,    0,          /* call kiln_image_start */
-    0x48, 0x83, 0xc4, 0x08,             /* add $8, %rsp */
-    0x85, 0xc0,                         /* test %eax, %eax */
-    0x75, 0x05,                         /* jne 1f */
-    0xe9, 0,    0,    0,    0,          /* jmp init */
-    0x31, 0xc0,                         /* 1: xor %eax, %eax */
-    0xc3,                               /* ret */
+    0xf3, 0x0f, 0x1e, 0xfa,    /* endbr64 */
+    0x48, 0x83, 0xec, 0x08,    /* sub $8, %rsp */
+    0xbf, 0,    0,    0,    0, /* mov $index, %edi */
+    0xe8, 0,    0,    0,    0, /* call kiln_image_start */
+    0x48, 0x83, 0xc4, 0x08,    /* add $8, %rsp */
+    0x85, 0xc0,                /* test %eax, %eax */
+    0x75, 0x05,                /* jne 1f */
+    0xe9, 0,    0,    0,    0, /* jmp init */
+    0x31, 0xc0,                /* 1: xor %eax, %eax */
+    0xc3,                      /* ret */
 };
 enum { START_INDEX = 9, START_CALL = 14, START_JUMP = 27 };
 
@@ -370,11 +369,30 @@ write_start(struct writing *writing, const struct kiln_object *image, const char
     kiln_writer_define(writer, symbol, KILN_OUT_TEXT, at, STT_FUNC);
 }
 
+/* Functions that answer for images to everybody in the process: the program's own, which the dynamic linker
+ * finds first. They jump, as libc's look at their return addresses. */
+static void
+write_answers(struct writing *writing)
+{
+    struct kiln_buffer *text = &get_section(writing, KILN_OUT_TEXT)->contents;
+    const char *runtime;
+    for (size_t i = 0; i < KILN_ANSWERED; i++) {
+        const char *name = kiln_bind_get_answered(i, &runtime);
+        static const uint8_t jump[] = {0xe9, 0, 0, 0, 0};
+        size_t at = kiln_buffer_align(text, 16);
+        kiln_buffer_append(text, jump, sizeof jump);
+        kiln_writer_relocate(&writing->writer, KILN_OUT_TEXT, at + 1, R_X86_64_PLT32,
+                             kiln_writer_refer(&writing->writer, runtime), -4);
+        kiln_writer_export(&writing->writer, name, KILN_OUT_TEXT, at);
+    }
+}
+
 /* The stubs are the first thing in their section: words know their places before they are written. */
 static void
 write_stubs(struct writing *writing)
 {
-    static const uint8_t stub[STUB_SIZE] = {0xff, 0x25, 0, 0, 0, 0, 0xcc, 0xcc}; /* jmp *slot(%rip) */
+    static const uint8_t stub[STUB_SIZE] = {0xff, 0x25, 0,    0,
+                                            0,    0,    0xcc, 0xcc}; /* jmp *slot(%rip) */
     struct kiln_set *set = writing->set;
     struct kiln_buffer *text = &get_section(writing, KILN_OUT_TEXT)->contents;
     size_t at = kiln_buffer_align(text, STUB_SIZE);
@@ -435,7 +453,8 @@ int
 kiln_object_write(struct kiln_set *set, const char *path)
 {
     struct writing writing = {.set = set};
-    int result = kiln_writer_open(set->ctx, &writing.writer, path, (uint16_t)set->unlink->machine->number);
+    int result =
+        kiln_writer_open(set->ctx, &writing.writer, path, (uint16_t)set->unlink->machine->number);
     if (result < 0) {
         return result;
     }
@@ -447,6 +466,7 @@ kiln_object_write(struct kiln_set *set, const char *path)
     kiln_progress(set->ctx, "unlink", set->images.count, set->images.count, NULL);
     if (result == 0) {
         write_stubs(&writing);
+        write_answers(&writing);
         for (size_t i = 0; i < set->images.count; i++) {
             const struct kiln_object *image = set->images.items[i];
             if (image->module != NULL) {

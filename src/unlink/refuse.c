@@ -29,8 +29,7 @@ check_segments(const struct kiln_dso *dso)
         if (load->p_memsz > load->p_filesz && (load->p_flags & PF_W) == 0) {
             return "it has zeros in a segment that cannot be written";
         }
-        if (i > 0 && load->p_vaddr / PAGE <
-                         (load[-1].p_vaddr + load[-1].p_memsz + PAGE - 1) / PAGE)
+        if (i > 0 && load->p_vaddr / PAGE < (load[-1].p_vaddr + load[-1].p_memsz + PAGE - 1) / PAGE)
         {
             return "it has two segments in one page";
         }
@@ -71,8 +70,8 @@ check_dynamic(struct kiln_ctx *ctx, const struct kiln_dso *dso)
         uint64_t flag;
         const char *name;
     } flags[] = {
-        {DF_1_GLOBAL, "DF_1_GLOBAL"},       {DF_1_INITFIRST, "DF_1_INITFIRST"},
-        {DF_1_LOADFLTR, "DF_1_LOADFLTR"},   {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
+        {DF_1_GLOBAL, "DF_1_GLOBAL"},     {DF_1_INITFIRST, "DF_1_INITFIRST"},
+        {DF_1_LOADFLTR, "DF_1_LOADFLTR"}, {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
         {DF_1_NODEFLIB, "DF_1_NODEFLIB"},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
@@ -104,8 +103,8 @@ check_relro(const struct kiln_dso *dso)
 static const char *
 check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dso *dso)
 {
-    static const char *const names[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init",
-                                        "__ubsan_handle_type_mismatch_v1"};
+    static const char *const names[] = {"__asan_init", "__tsan_init", "__msan_init",
+                                        "__hwasan_init", "__ubsan_handle_type_mismatch_v1"};
     size_t count = dso->symbols.len / sizeof(Elf64_Sym);
     count = count < dso->symbol_count ? count : dso->symbol_count;
     for (size_t i = 1; i < count; i++) {

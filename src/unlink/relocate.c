@@ -7,9 +7,8 @@
 /* Those of the table at ADDRESS but what lies in the LEN bytes at SKIP. */
 static bool
 visit_table(const struct kiln_dso *dso, uint64_t address, uint64_t len, uint64_t skip,
-            uint64_t skip_len,
-            bool (*visit)(void *arg, const struct kiln_relocation *relocation), void *arg,
-            const char **reason)
+            uint64_t skip_len, bool (*visit)(void *arg, const struct kiln_relocation *relocation),
+            void *arg, const char **reason)
 {
     struct kiln_span table;
     if (len == 0) {
@@ -89,8 +88,7 @@ kiln_relocations_visit_relr(const struct kiln_dso *dso,
         }
         for (unsigned bit = 1; bit < 64; bit++) {
             if ((entry >> bit & 1) != 0 &&
-                !visit_relative(dso, next + (bit - 1) * 8, visit, arg, reason))
-            {
+                !visit_relative(dso, next + (bit - 1) * 8, visit, arg, reason)) {
                 return false;
             }
         }

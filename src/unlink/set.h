@@ -19,8 +19,8 @@ enum kiln_object_origin {
 struct kiln_object {
     enum kiln_object_origin origin;
     const char *path;
-    const char *directory;    /* for $ORIGIN */
-    const char *open_name;    /* SYSTEM: what the runtime gives to dlopen() */
+    const char *directory; /* for $ORIGIN */
+    const char *open_name; /* SYSTEM: what the runtime gives to dlopen() */
     struct kiln_file file;
     dev_t device;
     ino_t inode;
@@ -30,28 +30,29 @@ struct kiln_object {
     struct kiln_object_list {
         struct kiln_object **items;
         size_t count, capacity;
-    } needs;                         /* in the order of DT_NEEDED, each once */
-    struct kiln_object_list scope;   /* itself and what it needs, breadth first */
-    struct kiln_object_list roots;   /* IMAGE: the extensions that reach it, itself if it is one */
-    struct kiln_object_list extra;   /* IMAGE: images that it is bound to outside of its scope */
+    } needs;                       /* in the order of DT_NEEDED, each once */
+    struct kiln_object_list scope; /* itself and what it needs, breadth first */
+    struct kiln_object_list roots; /* IMAGE: the extensions that reach it, itself if it is one */
+    struct kiln_object_list extra; /* IMAGE: images that it is bound to outside of its scope */
     struct kiln_unlink_module *module; /* NULL: it is a library */
-    const char *reason;              /* IMAGE: why it stays a file */
-    const struct kiln_object *cause; /* another one that stays a file by itself, and this therefore */
-    bool is_marked;                  /* for walks */
+    const char *reason;                /* IMAGE: why it stays a file */
+    const struct kiln_object
+        *cause;     /* another one that stays a file by itself, and this therefore */
+    bool is_marked; /* for walks */
 
     /* IMAGE, when it is written. */
-    size_t number;       /* its index; SYSTEM: its index among the libraries */
-    uint64_t init;       /* the address of its init function, of an extension */
-    uint64_t start;      /* its address 0 in the section of images */
-    bool has_static_tls; /* its thread-local variables have places from the start */
-    uint64_t tls_start;  /* of its block in .tdata or .tbss, then */
-    bool is_used;        /* SYSTEM: something is bound to it */
+    size_t number;                 /* its index; SYSTEM: its index among the libraries */
+    uint64_t init;                 /* the address of its init function, of an extension */
+    uint64_t start;                /* its address 0 in the section of images */
+    bool has_static_tls;           /* its thread-local variables have places from the start */
+    uint64_t tls_start;            /* of its block in .tdata or .tbss, then */
+    bool is_used;                  /* SYSTEM: something is bound to it */
     struct kiln_target **bound[2]; /* by symbol, once they are known; for addresses, for calls */
 };
 
 /* Where a reference leads. */
 enum kiln_target_kind {
-    KILN_TARGET_NONE,    /* weak, and nobody's: 0 */
+    KILN_TARGET_NONE, /* weak, and nobody's: 0 */
     KILN_TARGET_ABSOLUTE,
     KILN_TARGET_IMAGE,   /* address `value` of `object` */
     KILN_TARGET_IFUNC,   /* what the resolver there returns */
@@ -83,9 +84,9 @@ enum { KILN_SET_BUCKETS = 4096 };
 struct kiln_set {
     struct kiln_ctx *ctx;
     struct kiln_unlink *unlink;
-    struct kiln_object_list objects; /* all there are */
-    struct kiln_object_list global;  /* the program and what it starts with, breadth first */
-    struct kiln_object_list images;  /* those that are written, in the order of their numbers */
+    struct kiln_object_list objects;   /* all there are */
+    struct kiln_object_list global;    /* the program and what it starts with, breadth first */
+    struct kiln_object_list images;    /* those that are written, in the order of their numbers */
     struct kiln_object_list libraries; /* SYSTEM, those that something is bound to */
     struct kiln_unique_list {
         struct kiln_unique *items;
@@ -111,8 +112,8 @@ void kiln_closure_walk(struct kiln_set *set);
 bool kiln_closure_spread_reasons(struct kiln_set *set);
 
 /* library.c: where the dynamic loader finds a library. NULL: nowhere. */
-struct kiln_library_search *kiln_library_search_new(struct kiln_ctx *ctx,
-                                                    const struct kiln_machine *machine);
+struct kiln_library_search *
+kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine);
 /* *is_cached is set if it is by the system's own paths. Borrowed until the next call. */
 const char *kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
                               const struct kiln_object *object, const char *name, bool *is_cached);
@@ -122,9 +123,12 @@ const char *kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image);
 
 /* bind.c: where the reference of IMAGE to its symbol INDEX leads. NULL if nowhere: then the image's reason
  * is set. Remembered until kiln_bind_forget(). */
-const struct kiln_target *kiln_bind(struct kiln_set *set, struct kiln_object *image, uint64_t index,
-                                    bool is_call);
+const struct kiln_target *
+kiln_bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_call);
 void kiln_bind_forget(struct kiln_set *set);
+/* The functions of libc that the runtime has in its place, for everybody: INDEX < KILN_ANSWERED. */
+enum { KILN_ANSWERED = 8 };
+const char *kiln_bind_get_answered(size_t index, const char **runtime);
 
 /* bindings.c: what everything is bound to, as text in the file at PATH. Requires that all images have been
  * bound. */
@@ -163,7 +167,7 @@ bool kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kil
 
 /* imports.c: the import that is like LIKE, made if there is none; its index. */
 struct kiln_import {
-    uint32_t kind; /* enum kiln_image_import_kind, and KILN_IMPORT_WEAK */
+    uint32_t kind;                    /* enum kiln_image_import_kind, and KILN_IMPORT_WEAK */
     const struct kiln_object *object; /* the image, or the library; NULL: of the start */
     uint64_t value;             /* an address in the image; KILN_IMPORT_DISTANCE without a name: a
                                  * unique variable */

@@ -16,8 +16,7 @@ find_symbol_table(const struct kiln_dso *dso, struct symbol_table *out)
     for (uint64_t i = 0; i < header->e_shnum && header->e_shentsize == sizeof(Elf64_Shdr); i++) {
         Elf64_Shdr section, strings;
         if (!kiln_span_read(dso->bytes, header->e_shoff + i * sizeof section, &section,
-                            sizeof section))
-        {
+                            sizeof section)) {
             return false;
         }
         if (section.sh_type == SHT_SYMTAB) {

@@ -243,17 +243,16 @@ relocate_imports(const struct kiln_set *set, struct kiln_writer *writer, size_t 
         if (import->kind != KILN_IMPORT_DISTANCE) {
             continue;
         }
-        size_t field = at + i * sizeof(struct kiln_image_import) +
-                       offsetof(struct kiln_image_import, where);
+        size_t field =
+            at + i * sizeof(struct kiln_image_import) + offsetof(struct kiln_image_import, where);
         if (import->name == NULL) {
             kiln_writer_relocate(writer, KILN_OUT_TABLES, field, R_X86_64_PC32,
                                  kiln_writer_get_section(KILN_OUT_UNIQUE),
                                  (int64_t)set->uniques.items[import->value].start);
         }
         else {
-            kiln_writer_relocate(
-                writer, KILN_OUT_TABLES, field, R_X86_64_PC32,
-                kiln_writer_refer(writer, import->name), 0);
+            kiln_writer_relocate(writer, KILN_OUT_TABLES, field, R_X86_64_PC32,
+                                 kiln_writer_refer(writer, import->name), 0);
         }
     }
 }
@@ -266,7 +265,7 @@ put_slots(const struct kiln_set *set, struct kiln_writer *writer)
     kiln_writer_define(writer, "kiln_image_slots", KILN_OUT_SLOTS, 0, STT_OBJECT);
     section->size = set->imports.count * sizeof(uintptr_t);
     kiln_writer_define(writer, "kiln_image_import_states", KILN_OUT_SLOTS, section->size,
-                           STT_OBJECT);
+                       STT_OBJECT);
     section->size += set->imports.count;
     kiln_writer_define(writer, "kiln_image_states", KILN_OUT_SLOTS, section->size, STT_OBJECT);
     section->size += set->images.count;

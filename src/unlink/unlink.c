@@ -22,8 +22,8 @@ find_init(struct kiln_set *set, struct kiln_object *image)
 {
     struct kiln_unlink_module *module = image->module;
     struct kiln_dso_symbol symbol;
-    for (size_t i = 0; module->init == NULL && i < sizeof module->inits / sizeof *module->inits; i++)
-    {
+    for (size_t i = 0; module->init == NULL && i < sizeof module->inits / sizeof *module->inits;
+         i++) {
         const struct kiln_dso_wanted wanted = {.name = module->inits[i].name, .is_call = true};
         if (kiln_dso_find(&image->dso, &wanted, &symbol)) {
             module->init = &module->inits[i];
@@ -46,12 +46,11 @@ find_init(struct kiln_set *set, struct kiln_object *image)
 
 /* Variables that are copied into sections of the linker's have values that the linker knows. */
 static bool
-is_copied(const struct kiln_set *set, const struct kiln_object *image,
-          const struct kiln_word *word)
+is_copied(const struct kiln_set *set, const struct kiln_object *image, const struct kiln_word *word)
 {
     const Elf64_Phdr *tls = &image->dso.tls;
-    bool found = image->has_static_tls && tls->p_type == PT_TLS && word->offset + 8 > tls->p_vaddr &&
-                 word->offset < tls->p_vaddr + tls->p_filesz;
+    bool found = image->has_static_tls && tls->p_type == PT_TLS &&
+                 word->offset + 8 > tls->p_vaddr && word->offset < tls->p_vaddr + tls->p_filesz;
     for (size_t i = 0; !found && i < set->uniques.count; i++) {
         const struct kiln_unique *unique = &set->uniques.items[i];
         found = unique->definer == image && word->offset + 8 > unique->value &&
@@ -65,13 +64,13 @@ check_copies(const struct kiln_set *set, struct kiln_object *image, const struct
 {
     for (size_t i = 0; i < words->count; i++) {
         const struct kiln_word *word = &words->items[i];
-        unsigned kind =
-            word->kind == KILN_WORD_PATCH ? set->imports.items[word->value].kind : KILN_IMPORT_IMAGE;
+        unsigned kind = word->kind == KILN_WORD_PATCH ? set->imports.items[word->value].kind
+                                                      : KILN_IMPORT_IMAGE;
         if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE &&
-            is_copied(set, image, word))
-        {
-            image->reason = "a variable that is one for the process, or thread-local, is initialised "
-                            "with an address that is not known before the program runs";
+            is_copied(set, image, word)) {
+            image->reason =
+                "a variable that is one for the process, or thread-local, is initialised "
+                "with an address that is not known before the program runs";
             return;
         }
     }
@@ -84,8 +83,7 @@ check_eh_frame(struct kiln_set *set, struct kiln_object *image, const struct kil
     struct kiln_eh_frame frame;
     struct kiln_span bytes;
     uint64_t address = 0;
-    const char *reason =
-        kiln_object_read_eh_frame(&scratch, &image->dso, &frame, &bytes, &address);
+    const char *reason = kiln_object_read_eh_frame(&scratch, &image->dso, &frame, &bytes, &address);
     if (reason != NULL) {
         image->reason = kiln_arena_strdup(&set->ctx->arena, reason);
     }
@@ -128,7 +126,8 @@ limit_size(struct kiln_set *set)
             struct kiln_object *object = set->objects.items[i];
             if (is_image(object)) {
                 total += object->dso.size;
-                largest = largest == NULL || object->dso.size > largest->dso.size ? object : largest;
+                largest =
+                    largest == NULL || object->dso.size > largest->dso.size ? object : largest;
             }
         }
         if (total <= TOTAL_MAX) {

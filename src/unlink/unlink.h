@@ -14,8 +14,8 @@
 
 /* An extension to be unlinked. */
 struct kiln_unlink_module {
-    const char *name;   /* dotted */
-    const char *path;   /* of its file */
+    const char *name; /* dotted */
+    const char *path; /* of its file */
     /* Its init symbol ("PyInit_x"), and what the object is to call the module's function; the first of
      * these pairs whose init symbol it defines. */
     struct kiln_unlink_init {
@@ -24,17 +24,17 @@ struct kiln_unlink_module {
 
     /* Filled by kiln_unlink(). */
     const struct kiln_unlink_init *init; /* which of them */
-    const char *reason;        /* why it stays a file; NULL: it does not */
-    uint64_t size;             /* bytes of its image */
-    struct kiln_strings images;  /* paths of the libraries that are images with it */
-    struct kiln_strings libraries; /* shared libraries that are opened at its import */
+    const char *reason;                  /* why it stays a file; NULL: it does not */
+    uint64_t size;                       /* bytes of its image */
+    struct kiln_strings images;          /* paths of the libraries that are images with it */
+    struct kiln_strings libraries;       /* shared libraries that are opened at its import */
 };
 
 struct kiln_unlink {
     struct kiln_unlink_module *modules;
     size_t module_count;
-    struct kiln_strings roots;     /* directories: a library below one of them is a package's own */
-    const char *program;           /* an executable linked as the final one will be, without images:
+    struct kiln_strings roots; /* directories: a library below one of them is a package's own */
+    const char *program;       /* an executable linked as the final one will be, without images:
                                     * what it defines, and what it needs, is there before them */
     const struct kiln_machine *machine;
     bool pie;

@@ -251,13 +251,12 @@ add_module(struct making *making, const struct kiln_relocation *relocation,
     add(making, offset, KILN_WORD_BYTES,
         object->has_static_tls ? (int64_t)KILN_TLS_STATIC
                                : (int64_t)(KILN_TLS_IMAGE | object->number));
-    bool has_second = making->offsets.count > 0 &&
-                      bsearch(&second, making->offsets.items, making->offsets.count,
-                              sizeof second, compare_offsets) != NULL;
+    bool has_second =
+        making->offsets.count > 0 && bsearch(&second, making->offsets.items, making->offsets.count,
+                                             sizeof second, compare_offsets) != NULL;
     if (object->has_static_tls && !has_second) {
         if (!kiln_dso_read_word(&making->image->dso, second, &value) ||
-            value > object->dso.tls.p_memsz)
-        {
+            value > object->dso.tls.p_memsz) {
             return fail(making, "a thread-local reference leads out of its block");
         }
         add_tpoff(making, second, object, (int64_t)value);

@@ -145,14 +145,17 @@ kiln_writer_open(struct kiln_ctx *ctx, struct kiln_writer *writer, const char *p
     for (unsigned i = 0; i < KILN_OUT_SECTIONS; i++) {
         /* mold allows no symbol in .eh_frame. */
         bool is_one = i != KILN_OUT_NONE && i != KILN_OUT_EH_FRAME;
-        add_symbol(writer, &writer->locals, "",
-                   is_one ? ELF64_ST_INFO(STB_LOCAL, STT_SECTION) : 0, STV_DEFAULT,
-                   is_one ? i : i == KILN_OUT_NONE ? SHN_UNDEF : SHN_ABS, 0, 0);
+        add_symbol(writer, &writer->locals, "", is_one ? ELF64_ST_INFO(STB_LOCAL, STT_SECTION) : 0,
+                   STV_DEFAULT,
+                   is_one               ? i
+                   : i == KILN_OUT_NONE ? SHN_UNDEF
+                                        : SHN_ABS,
+                   0, 0);
     }
     add_symbol(writer, &writer->locals, "kiln_tdata", ELF64_ST_INFO(STB_LOCAL, STT_TLS),
                STV_DEFAULT, KILN_OUT_TDATA, 0, 0);
-    add_symbol(writer, &writer->locals, "kiln_tbss", ELF64_ST_INFO(STB_LOCAL, STT_TLS),
-               STV_DEFAULT, KILN_OUT_TBSS, 0, 0);
+    add_symbol(writer, &writer->locals, "kiln_tbss", ELF64_ST_INFO(STB_LOCAL, STT_TLS), STV_DEFAULT,
+               KILN_OUT_TBSS, 0, 0);
     seek(writer, STREAM_START);
     return 0;
 }
@@ -184,14 +187,28 @@ kiln_writer_get_tls(enum kiln_writer_section section)
     return KILN_OUT_SECTIONS + (section == KILN_OUT_TBSS);
 }
 
+static kiln_writer_symbol
+add_global(struct kiln_writer *writer, const char *name, enum kiln_writer_section section,
+           uint64_t value, unsigned type, unsigned visibility)
+{
+    size_t number = writer->globals.len / sizeof(Elf64_Sym);
+    add_symbol(writer, &writer->globals, name, ELF64_ST_INFO(STB_GLOBAL, type), visibility, section,
+               value, 0);
+    return GLOBAL | (uint32_t)number;
+}
+
 kiln_writer_symbol
 kiln_writer_define(struct kiln_writer *writer, const char *name, enum kiln_writer_section section,
                    uint64_t value, unsigned type)
 {
-    size_t number = writer->globals.len / sizeof(Elf64_Sym);
-    add_symbol(writer, &writer->globals, name, ELF64_ST_INFO(STB_GLOBAL, type),
-               section == KILN_OUT_NONE ? STV_DEFAULT : STV_HIDDEN, section, value, 0);
-    return GLOBAL | (uint32_t)number;
+    return add_global(writer, name, section, value, type, STV_HIDDEN);
+}
+
+kiln_writer_symbol
+kiln_writer_export(struct kiln_writer *writer, const char *name, enum kiln_writer_section section,
+                   uint64_t value)
+{
+    return add_global(writer, name, section, value, STT_FUNC, STV_DEFAULT);
 }
 
 static const char *
@@ -225,7 +242,8 @@ grow_references(struct kiln_writer *writer)
     writer->references = allocate(writer->reference_capacity * sizeof *writer->references);
     for (size_t i = 0; i < count; i++) {
         if (old[i] != 0) {
-            writer->references[find_reference(writer, get_global_name(writer, old[i] - 1))] = old[i];
+            writer->references[find_reference(writer, get_global_name(writer, old[i] - 1))] =
+                old[i];
         }
     }
     free(old);
@@ -239,7 +257,8 @@ kiln_writer_refer(struct kiln_writer *writer, const char *name)
     }
     uint32_t *reference = &writer->references[find_reference(writer, name)];
     if (*reference == 0) {
-        kiln_writer_symbol symbol = kiln_writer_define(writer, name, KILN_OUT_NONE, 0, STT_NOTYPE);
+        kiln_writer_symbol symbol =
+            add_global(writer, name, KILN_OUT_NONE, 0, STT_NOTYPE, STV_DEFAULT);
         *reference = (symbol & ~GLOBAL) + 1;
         writer->reference_count++;
     }

@@ -66,18 +66,21 @@ kiln_writer_symbol kiln_writer_get_section(enum kiln_writer_section section);
 /* The place where the thread-local blocks of .tdata (or .tbss) begin. */
 kiln_writer_symbol kiln_writer_get_tls(enum kiln_writer_section section);
 /* A global symbol, defined in SECTION and hidden. */
-kiln_writer_symbol kiln_writer_define(struct kiln_writer *writer, const char *name,
-                                      enum kiln_writer_section section, uint64_t value,
-                                      unsigned type);
+kiln_writer_symbol
+kiln_writer_define(struct kiln_writer *writer, const char *name, enum kiln_writer_section section,
+                   uint64_t value, unsigned type);
+/* The same, for the dynamic linker to see. */
+kiln_writer_symbol kiln_writer_export(struct kiln_writer *writer, const char *name,
+                                      enum kiln_writer_section section, uint64_t value);
 /* The undefined symbol NAME, made if there is none. */
 kiln_writer_symbol kiln_writer_refer(struct kiln_writer *writer, const char *name);
 /* A local symbol that debuggers see; nothing refers to it. */
 void kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
                            enum kiln_writer_section section, uint64_t value, uint64_t size);
 
-void kiln_writer_relocate(struct kiln_writer *writer, enum kiln_writer_section section,
-                          uint64_t offset, uint32_t type, kiln_writer_symbol symbol,
-                          int64_t addend);
+void
+kiln_writer_relocate(struct kiln_writer *writer, enum kiln_writer_section section, uint64_t offset,
+                     uint32_t type, kiln_writer_symbol symbol, int64_t addend);
 
 /* Write the rest and close the file; 0, or an error that has been reported. Also after a failure. */
 int kiln_writer_close(struct kiln_ctx *ctx, struct kiln_writer *writer);

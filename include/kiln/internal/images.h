@@ -26,7 +26,8 @@ struct kiln_image_list {
 };
 
 /* In kiln_image_words: an item of `dependencies`. */
-#define KILN_IMAGE_UNORDERED UINT32_C(0x80000000) /* prepared with the image, in any order of init */
+#define KILN_IMAGE_UNORDERED                                                                       \
+    UINT32_C(0x80000000) /* prepared with the image, in any order of init */
 
 /* In kiln_image_words: an item of `protections` is three words: the offset of the first page, the
  * bytes, and one of these. The pages are R-X until the image is prepared. */
@@ -71,9 +72,9 @@ struct kiln_image_tls {
 };
 
 struct kiln_image {
-    int32_t start;  /* from this field to the image's address 0 */
-    uint32_t size;  /* bytes */
-    uint32_t path;  /* offset in kiln_image_strings: of the file that it was made of */
+    int32_t start;   /* from this field to the image's address 0 */
+    uint32_t size;   /* bytes */
+    uint32_t path;   /* offset in kiln_image_strings: of the file that it was made of */
     uint32_t soname; /* the same, or KILN_IMAGE_NONE */
     struct kiln_image_list dependencies; /* images, in the order of DT_NEEDED */
     struct kiln_image_list libraries;    /* shared libraries to be opened, as DT_NEEDED has them */

@@ -104,15 +104,16 @@ void kiln_image_lock_start(void);
  */
 
 struct kiln_image_tree {
-    uint32_t *images; /* the root, then breadth first; once sorted, dependents first */
-    uint32_t *sorted; /* memory for sorting */
-    size_t count, capacity;
-    bool is_kept; /* images stays for good */
+    uint32_t *images; /* breadth first; behind the ordered ones those that are unordered only */
+    size_t count, ordered_count, capacity;
+    uint32_t *sorted; /* the same, dependents first */
+    uint32_t *memory; /* for sorting */
+    bool is_kept;     /* the memory stays for good */
 };
 /* Collect IMAGE and all that it depends on. Returns 0, or -1 if memory is short. */
 int kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image);
-/* Put dependents before dependencies, as the dynamic loader does to call constructors from the last
- * to the first. IS_NEW: the root was not loaded before. Requires kiln_image_tree_reserve(). */
+/* Set SORTED to the order of the dynamic loader, which calls constructors from the last to the first.
+ * IS_NEW: the root was not loaded before. Requires kiln_image_tree_reserve(). */
 void kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new);
 void kiln_image_tree_release(struct kiln_image_tree *tree);
 /* Make room to remember every image. Returns 0, or -1 if memory is short. */

@@ -127,9 +127,9 @@ static void
 start_images(const struct kiln_image_tree *tree)
 {
     for (size_t i = tree->count; i-- > 0;) {
-        if (!kiln_image_is(tree->images[i], KILN_IMAGE_STARTED)) {
-            kiln_image_set(tree->images[i], KILN_IMAGE_STARTED);
-            kiln_image_call_init(tree->images[i]);
+        if (!kiln_image_is(tree->sorted[i], KILN_IMAGE_STARTED)) {
+            kiln_image_set(tree->sorted[i], KILN_IMAGE_STARTED);
+            kiln_image_call_init(tree->sorted[i]);
         }
     }
 }

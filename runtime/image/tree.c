@@ -16,7 +16,7 @@
 
 /* A sorted tree. */
 struct order {
-    uint32_t *images;
+    const uint32_t *images;
     size_t count;
 };
 
@@ -93,19 +93,25 @@ static int
 append_all(struct kiln_image_tree *tree, uint32_t root)
 {
     int result = append(tree, root);
-    for (size_t ordered = 0, unordered = 0; result == 0 && unordered < tree->count;) {
-        result = ordered < tree->count
-                     ? append_dependencies(tree, tree->images[ordered++], 0)
-                     : append_dependencies(tree, tree->images[unordered++], KILN_IMAGE_UNORDERED);
+    size_t ordered = 0, unordered = 0;
+    while (result == 0 && unordered < tree->count) {
+        if (ordered < tree->count) {
+            result = append_dependencies(tree, tree->images[ordered++], 0);
+            continue;
+        }
+        if (unordered == 0) {
+            tree->ordered_count = tree->count;
+        }
+        result = append_dependencies(tree, tree->images[unordered++], KILN_IMAGE_UNORDERED);
     }
     return result;
 }
 
 static void
-forget_seen(const struct kiln_image_tree *tree)
+forget_seen(const uint32_t *images, size_t count)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        kiln_image_unset(tree->images[i], KILN_IMAGE_SEEN);
+    for (size_t i = 0; i < count; i++) {
+        kiln_image_unset(images[i], KILN_IMAGE_SEEN);
     }
 }
 
@@ -114,11 +120,11 @@ kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image)
 {
     *tree = (struct kiln_image_tree){0};
     int result = append_all(tree, image);
-    forget_seen(tree);
+    forget_seen(tree->images, tree->count);
     if (result == 0) {
-        tree->sorted = malloc(tree->count * sizeof *tree->sorted);
+        tree->memory = malloc((tree->ordered_count + tree->count) * sizeof *tree->memory);
     }
-    if (tree->sorted == NULL) {
+    if (tree->memory == NULL) {
         kiln_image_tree_release(tree);
         return -1;
     }
@@ -128,10 +134,10 @@ kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image)
 void
 kiln_image_tree_release(struct kiln_image_tree *tree)
 {
+    free(tree->images);
     if (!tree->is_kept) {
-        free(tree->images);
+        free(tree->memory);
     }
-    free(tree->sorted);
 }
 
 /* --- Sorting -------------------------------------------------------------------------------------
@@ -182,41 +188,45 @@ visit(struct sorting *sorting, uint32_t image)
     }
 }
 
-/* What an image of TREE depends on is in TREE, too. Returns true if there are unordered ones. */
+/* Write the COUNT images of FROM, with which is all that they depend on, to SORTED. Returns true if
+ * there are unordered dependencies. */
 static bool
-sort(struct kiln_image_tree *tree, uint32_t new_root, bool has_unordered)
+sort(uint32_t *sorted, const uint32_t *from, size_t count, uint32_t new_root, bool has_unordered)
 {
-    struct sorting sorting = {tree->sorted + tree->count, new_root, has_unordered, false};
-    for (size_t i = tree->count; i-- > 0;) {
-        visit(&sorting, tree->images[i]);
+    struct sorting sorting = {sorted + count, new_root, has_unordered, false};
+    for (size_t i = count; i-- > 0;) {
+        visit(&sorting, from[i]);
     }
-    uint32_t *sorted = tree->sorted;
-    tree->sorted = tree->images;
-    tree->images = sorted;
-    forget_seen(tree);
+    forget_seen(sorted, count);
     return sorting.found_unordered;
 }
 
-/* Of a cycle, the root comes first (glibc's bug 28937). */
+/* The root comes first even of a cycle (glibc's bug 28937). */
 static void
-move_to_front(struct kiln_image_tree *tree, uint32_t root)
+sort_tree(uint32_t *sorted, const uint32_t *images, size_t count, bool is_new)
 {
+    uint32_t root = images[0];
     size_t place = 0;
-    while (tree->images[place] != root) {
+    sort(sorted, images, count, is_new ? root : KILN_IMAGE_NONE, false);
+    while (sorted[place] != root) {
         place++;
     }
-    memmove(tree->images + 1, tree->images, place * sizeof *tree->images);
-    tree->images[0] = root;
+    memmove(sorted + 1, sorted, place * sizeof *sorted);
+    sorted[0] = root;
 }
 
 void
 kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new)
 {
     uint32_t root = tree->images[0];
-    sort(tree, is_new ? root : KILN_IMAGE_NONE, false);
-    move_to_front(tree, root);
-    if (tree->count > 1 && orders[root].images == NULL) {
-        orders[root] = (struct order){tree->images, tree->count};
+    sort_tree(tree->memory, tree->images, tree->ordered_count, is_new);
+    tree->sorted = tree->memory;
+    if (tree->ordered_count < tree->count) {
+        tree->sorted = tree->memory + tree->ordered_count;
+        sort_tree(tree->sorted, tree->images, tree->count, is_new);
+    }
+    if (tree->ordered_count > 1 && orders[root].images == NULL) {
+        orders[root] = (struct order){tree->memory, tree->ordered_count};
         tree->is_kept = true;
     }
 }
@@ -224,17 +234,18 @@ kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new)
 uint32_t *
 kiln_image_tree_get_final(size_t *count)
 {
-    struct kiln_image_tree all = {0};
-    size_t size = loaded_count * sizeof *loaded;
-    if (size == 0 || (all.images = malloc(size)) == NULL || (all.sorted = malloc(size)) == NULL) {
-        free(all.images);
+    *count = loaded_count;
+    uint32_t *images = calloc(loaded_count + 1, sizeof *images);
+    uint32_t *sorted = calloc(loaded_count + 1, sizeof *sorted);
+    if (images == NULL || sorted == NULL) {
+        free(images);
+        free(sorted);
         return NULL;
     }
-    memcpy(all.images, loaded, size);
-    *count = all.count = loaded_count;
-    if (sort(&all, KILN_IMAGE_NONE, true)) {
-        sort(&all, KILN_IMAGE_NONE, false);
+    if (sort(sorted, loaded, loaded_count, KILN_IMAGE_NONE, true)) {
+        memcpy(images, sorted, loaded_count * sizeof *sorted);
+        sort(sorted, images, loaded_count, KILN_IMAGE_NONE, false);
     }
-    free(all.sorted);
-    return all.images;
+    free(images);
+    return sorted;
 }

@@ -39,7 +39,8 @@ order_is_that_of_the_dynamic_loader(void **state)
     }
 }
 
-/* c is prepared with b, and called before what is ordered. Of destructors, b's comes first. */
+/* For the dynamic loader these are relocation dependencies, which matter for destructors only. The last
+ * graph, where an image is in the tree for that reason alone, has no counterpart. */
 static void
 unordered_dependencies_do_not_change_the_order_of_others(void **state)
 {
@@ -47,6 +48,8 @@ unordered_dependencies_do_not_change_the_order_of_others(void **state)
         {"a:bc b:/c", "a", "+c +b +a -a -b -c "},
         {"a:cb b: c:/b", "a", "+b +c +a -a -c -b "},
         {"a:bc b: c:/b", "a", "+c +b +a -a -c -b "},
+        {"a:cge b:c c:d d:e e:gf f:/d g:", "aed", "+f +g +e +d +c +a -a -c -d -e -f -g "},
+        {"a:bgde b:/a c:f d:f/g e:g/b f:/b g:/e", "afb", "+f +g +e +d +b +a -a -b -d -f -e -g "},
         {"a:b b:/c c:", "a", "+c +b +a -a -b -c "},
     };
     (void)state;

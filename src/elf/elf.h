@@ -1,8 +1,8 @@
-/* Reading ELF objects and ar archives that nobody vouches for: 64-bit, little-endian, of a machine
- * in machine.h.
+/* Reads untrusted ELF files and ar archives: 64-bit, little-endian, for a machine in machine.h.
  *
- * kiln_elf_init() is the gate: once it has returned 0, section headers, section contents, string
- * tables, symbols and relocations can be asked for by index and every answer lies inside the file. */
+ * kiln_elf_init() is the gate: after it has returned 0, the accessors below return only what lies
+ * inside the file, whatever the file's type, as long as each index is below the count it belongs to.
+ */
 #ifndef KILN_ELF_ELF_H
 #define KILN_ELF_ELF_H
 
@@ -25,8 +25,8 @@ struct kiln_elf {
     struct kiln_span symbols, strings;
 };
 
-/* Check BYTES (any alignment) as an ELF file; nothing is assumed of them.
- * Errors name NAME, and the section, symbol or offset. */
+/* Checks BYTES (any alignment) as an ELF file and nothing is assumed of them. An error names NAME and
+ * the section, symbol or offset. */
 int
 kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out);
 void kiln_elf_release(struct kiln_elf *elf);
@@ -54,15 +54,16 @@ size_t kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table);
 /* INDEX < kiln_elf_count_symbols(). */
 void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
-/* Whether SYMBOL has a place: in a section, absolute, or common. */
+/* Returns whether SYMBOL is defined: in a section, absolute, or common. */
 bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
-/* The same, for other objects. */
+/* Returns whether SYMBOL is defined and other objects can refer to it: it is not local. */
 bool kiln_elf_is_exported(const struct kiln_elf_symbol *symbol);
-/* Whether the symbol table SHT_SYMTAB defines NAME for other objects. */
+/* Returns whether ELF has an SHT_SYMTAB in which NAME is such a symbol. */
 bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
 
-/* Relocations of section TABLE (SHT_RELA) of a relocatable object. Their symbols (sh_link of the
- * section says of which table) exist, and so does the section that they are for (sh_info). */
+/* The relocations in section TABLE: 0 unless ELF is a relocatable object (ET_REL) and TABLE is an
+ * SHT_RELA section of it. The symbols of those counted exist in the table sh_link, and the section
+ * sh_info to which they apply exists. */
 size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out);

@@ -1,10 +1,124 @@
-/* The gate: what must hold of an ELF file's sections before anything in them is used.
+/* The gate: kiln_elf_init(), which checks an ELF file before anything in it is used.
  *
- * Each check stands for an access that is made later without one. A shared object or executable was
- * made by a linker and perhaps rewritten by others since; of it only what is needed to read names
- * and contents is demanded. A relocatable object is going to be edited, and must be right in every
- * index. */
-#include "elf/gate.h"
+ * Each check stands for an access that the accessors (read.c) make without one. Linkers write shared
+ * objects and executables, and other programs rewrite them, so for these the gate requires only what
+ * reading names, symbols and contents takes; kiln_elf_count_relocations() finds no relocations in
+ * them. A relocatable object is going to be edited: every index in it must be valid. */
+#include "elf/elf.h"
+
+/* -- The file -- */
+
+/* Why HEADER is not that of a file for this Kiln; NULL if it is. */
+static const char *
+find_header_problem(struct kiln_ctx *ctx, const Elf64_Ehdr *header)
+{
+    const char *name = kiln_machine_get_name(ctx, header->e_machine);
+    if (kiln_machine_find(header->e_machine) == NULL) {
+        return kiln_arena_printf(
+            &ctx->arena,
+            "made for the machine %s; Kiln links for x86-64 and arm64: compile it for one of those",
+            name);
+    }
+    if (header->e_ident[EI_CLASS] != ELFCLASS64) {
+        return kiln_arena_printf(
+            &ctx->arena,
+            "a 32-bit file for %s; Kiln links 64-bit code: compile it for that "
+            "(without -m32 or -mx32)",
+            name);
+    }
+    return NULL;
+}
+
+static int
+read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
+{
+    Elf64_Ehdr *header = &elf->header;
+    if (!kiln_span_starts_with(elf->bytes, ELFMAG, SELFMAG)) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; make it anew", elf->name);
+    }
+    if (elf->bytes.len > EI_DATA && elf->bytes.ptr[EI_DATA] == ELFDATA2MSB) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: made for a big-endian machine; Kiln knows little-endian ones only",
+                         elf->name);
+    }
+    /* e_machine lies at one place in both classes, so a 32-bit file can be told what it is. */
+    if (elf->bytes.len >= sizeof(Elf32_Ehdr)) {
+        size_t len = elf->bytes.len < sizeof *header ? elf->bytes.len : sizeof *header;
+        memcpy(header, elf->bytes.ptr, len);
+        const char *problem = find_header_problem(ctx, header);
+        if (problem != NULL) {
+            return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", elf->name, problem);
+        }
+    }
+    if (!kiln_span_read(elf->bytes, 0, header, sizeof *header)) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: the file ends inside its ELF header; make it anew",
+                         elf->name);
+    }
+    if (header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_ident[EI_VERSION] != EV_CURRENT ||
+        header->e_version != EV_CURRENT || header->e_ehsize != sizeof *header ||
+        header->e_type == ET_NONE || header->e_type > ET_CORE)
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: its ELF header contradicts itself; make it anew", elf->name);
+    }
+    elf->machine = kiln_machine_find(header->e_machine);
+    return 0;
+}
+
+/* Find the section headers and the section names. */
+static int
+read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
+{
+    const Elf64_Ehdr *header = &elf->header;
+    if (header->e_shoff == 0) {
+        return 0;
+    }
+    /* gABI, "Section Header Table": numbers that do not fit the header are in section 0. */
+    Elf64_Shdr first;
+    if (header->e_shentsize != sizeof first ||
+        !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first) ||
+        first.sh_type != SHT_NULL || first.sh_name != 0)
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged or cut short: no section headers at offset %llu; make it "
+                         "anew",
+                         elf->name, (unsigned long long)header->e_shoff);
+    }
+    uint64_t count = header->e_shnum != 0 ? header->e_shnum : first.sh_size;
+    uint64_t names = header->e_shstrndx != SHN_XINDEX ? header->e_shstrndx : first.sh_link;
+    if (count > elf->bytes.len / sizeof first ||
+        !kiln_span_slice(elf->bytes, header->e_shoff, count * sizeof first, &elf->table))
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged or cut short: %llu section headers at offset %llu are not in "
+                         "the file; make it anew",
+                         elf->name, (unsigned long long)count, (unsigned long long)header->e_shoff);
+    }
+    elf->section_count = (size_t)count;
+    if (names >= count && names != 0) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: its section names are said to be in section %llu of %llu; "
+                         "make it anew",
+                         elf->name, (unsigned long long)names, (unsigned long long)count);
+    }
+    if (names != 0) {
+        Elf64_Shdr shdr;
+        kiln_elf_get_section(elf, (size_t)names, &shdr);
+        if (shdr.sh_type != SHT_STRTAB ||
+            !kiln_span_slice(elf->bytes, shdr.sh_offset, shdr.sh_size, &elf->names) ||
+            elf->names.len == 0 || elf->names.ptr[elf->names.len - 1] != 0)
+        {
+            return kiln_fail(ctx, KILN_ERR_FORMAT,
+                             "%s: damaged: section %llu is no table of section names; make it "
+                             "anew",
+                             elf->name, (unsigned long long)names);
+        }
+    }
+    return 0;
+}
+
+/* -- Its sections -- */
 
 /* The section under examination. */
 struct check {
@@ -228,8 +342,8 @@ check_sizes(const struct check *check)
     return 0;
 }
 
-int
-kiln_elf_check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
+static int
+check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
     struct check check = {.ctx = ctx, .elf = elf};
     for (check.index = 1; check.index < elf->section_count; check.index++) {
@@ -261,4 +375,18 @@ kiln_elf_check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
         }
     }
     return 0;
+}
+
+int
+kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out)
+{
+    *out = (struct kiln_elf){.bytes = bytes, .name = name};
+    int result = read_header(ctx, out);
+    if (result == 0) {
+        result = read_table(ctx, out);
+    }
+    if (result == 0) {
+        result = check_sections(ctx, out);
+    }
+    return result;
 }

@@ -1,12 +1,16 @@
 /* kiln isolate: the objects and archives of one extension to one relocatable object, for build
  * systems that link by themselves. */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "command.h"
 #include "combine/combine.h"
 #include "isolate/isolate.h"
+#include "isolate/visible_init.h"
+#include "names/dotted_name.h"
+#include "names/init_symbol.h"
 
 static const char usage[] =
     "usage: kiln isolate --name DOTTED.NAME [OPTION...] OBJECT|ARCHIVE...\n"
@@ -144,6 +148,22 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
     }
 }
 
+/* "libx.a(m.o)" is a member, unless there is a file of that name. */
+static struct kiln_link_input
+parse_input(struct kiln_ctx *ctx, const char *text)
+{
+    struct stat st;
+    size_t len = strlen(text);
+    const char *open = strrchr(text, '(');
+    if (open == NULL || open == text || text[len - 1] != ')' || stat(text, &st) == 0) {
+        return (struct kiln_link_input){.path = text};
+    }
+    return (struct kiln_link_input){
+        .path = kiln_arena_strndup(&ctx->arena, text, (size_t)(open - text)),
+        .member = kiln_arena_strndup(&ctx->arena, open + 1, strlen(open) - 2),
+    };
+}
+
 static int
 parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
 {
@@ -155,7 +175,7 @@ parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
         }
     }
     for (int i = optind; i < argc; i++) {
-        kiln_strings_push(&ctx->arena, &request->combine.inputs, argv[i]);
+        *KILN_ARENA_PUSH(&ctx->arena, &request->combine.inputs) = parse_input(ctx, argv[i]);
     }
     if (request->name == NULL) {
         return kiln_fail(ctx, KILN_ERR_USAGE,
@@ -171,7 +191,7 @@ parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
     if (request->output == NULL) {
         request->output = kiln_arena_printf(&ctx->arena, "%s.o", request->name);
     }
-    return kiln_check_dotted_name(ctx, request->name);
+    return kiln_dotted_name_check(ctx, request->name);
 }
 
 static void
@@ -218,7 +238,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         result = kiln_isolate_file(ctx, out.tmppath, &as, &isolated);
     }
     if (result == 0 && request.visible) {
-        result = kiln_isolate_export(ctx, out.tmppath, isolated.symbol);
+        result = kiln_visible_init_set(ctx, out.tmppath, isolated.symbol);
     }
     if (result == 0) {
         /* First, so that there is no object without its line. */

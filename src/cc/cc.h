@@ -9,6 +9,7 @@
 
 #include "base/ctx.h"
 #include "base/response.h"
+#include "combine/combine.h"
 #include "fat/fat.h"
 
 /* -- The command line -- */
@@ -104,32 +105,24 @@ int kiln_compiler_find(struct kiln_ctx *ctx, const char *program, struct kiln_co
 
 /* -- The traced link -- */
 
-/* One thing that was linked. */
-struct kiln_trace_item {
-    const char *path;   /* a file; with a member, the archive */
-    const char *member; /* NULL: the file as a whole */
-};
-
 struct kiln_trace {
-    struct kiln_trace_item *items; /* in the order of the link */
+    struct kiln_link_input *items; /* in the order of the link */
     size_t count, capacity;
-    bool is_mold; /* lists members that were not linked as well */
+    bool is_mold; /* it also lists members that were not linked */
 };
 
-/* Read TEXT, what a linker printed for --trace: GNU ld's `(lib.a)m.o`, others' `lib.a(m.o)`, mold's
- * `trace: `. What LTO made on the way is left out. A line that names no file is KILN_ERR_FORMAT. */
+/* Parses TEXT, which a linker printed for --trace: GNU ld's `(lib.a)m.o`, others' `lib.a(m.o)`, mold's
+ * `trace: `. Intermediate files of LTO are left out. A line that names no file is KILN_ERR_FORMAT. */
 int kiln_trace_parse(struct kiln_ctx *ctx, struct kiln_span text, struct kiln_trace *out);
-/* Run the link of LINE again with COMPILER, away from its output, and read the trace. An obstacle
- * that LINE has, and inputs that do not turn up in the trace, are errors. */
-int kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
-                   const struct kiln_command_line *line, struct kiln_trace *out);
+/* Runs the link of LINE again with COMPILER, away from its output, and parses the trace. An obstacle
+ * of LINE, or an input that the trace lacks, is an error. */
+int kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+                         const struct kiln_command_line *line, struct kiln_trace *out);
 
-/* Sort TRACE into what is combined (see struct kiln_combine), with its origins, and the shared
- * objects, each named once. Members of thin archives become files; members of one archive that share a name are copied
- * out, since a name does not tell them apart. */
-int
-kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kiln_strings *inputs,
-                struct kiln_strings *origins, struct kiln_strings *shared);
+/* Sorts TRACE into INPUTS, which are to be combined, and DSOS, the absolute paths of shared objects,
+ * each once. */
+int kiln_link_inputs_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace,
+                          struct kiln_link_inputs *inputs, struct kiln_strings *dsos);
 
 /* -- The extension -- */
 
@@ -137,7 +130,7 @@ kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kil
  * PATH is no ELF shared object with an init symbol. */
 int
 kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found);
-/* Fill FAT->args from LINE; FAT->shared is known by now. */
+/* Fill FAT->args from LINE; FAT->dsos is known by now. */
 void
 kiln_record_args(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_fat *fat);
 

@@ -7,8 +7,6 @@
 #include <signal.h>
 
 #include "base/file.h"
-#include "combine/combine.h"
-#include "isolate/isolate.h"
 
 static int
 make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
@@ -18,12 +16,12 @@ make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
     struct kiln_combine combine = {.flags = cc->line.combine, .cc = cc->compiler.driver};
 
     /* What the same link opens, in its order. */
-    int result = kiln_trace_run(ctx, &cc->compiler, &cc->line, &trace);
+    int result = kiln_traced_link_run(ctx, &cc->compiler, &cc->line, &trace);
     if (result < 0) {
         return result;
     }
     /* Objects are combined; shared objects and some flags are for the final link to repeat. */
-    result = kiln_trace_sort(ctx, &trace, &combine.inputs, &combine.origins, &fat->shared);
+    result = kiln_link_inputs_sort(ctx, &trace, &combine.inputs, &fat->dsos);
     if (result < 0) {
         return result;
     }

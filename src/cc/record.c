@@ -10,30 +10,21 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "elf/elf.h"
+#include "names/init_symbol.h"
 
 /* -- From the output -- */
-
-static int
-compare_strings(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static void
 read_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
 {
-    size_t table = kiln_elf_find_type(elf, SHT_DYNSYM);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
-    for (size_t i = 0; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
-            kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
-        }
+    const char *name;
+    for (size_t i = 0; (name = kiln_init_symbol_next(elf, SHT_DYNSYM, &i)) != NULL;) {
+        kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
     }
     if (out->count > 0) {
-        qsort(out->items, out->count, sizeof *out->items, compare_strings);
+        qsort(out->items, out->count, sizeof *out->items, kiln_compare_strings);
     }
 }
 
@@ -103,16 +94,16 @@ find_in_dir(struct kiln_ctx *ctx, const char *dir, const struct kiln_repeat *lib
     return is_file(path) ? path : NULL;
 }
 
-/* Whether one of SHARED is LIBRARY: libm.so.6 for -lm. */
+/* Returns whether one of DSOS is LIBRARY: libm.so.6 for -lm. */
 static bool
-is_among(struct kiln_ctx *ctx, const struct kiln_strings *shared, const struct kiln_repeat *library)
+is_among(struct kiln_ctx *ctx, const struct kiln_strings *dsos, const struct kiln_repeat *library)
 {
     const char *stem = library->text[0] == ':'
                            ? library->text + 1
                            : kiln_arena_printf(&ctx->arena, "lib%s.so", library->text);
     size_t len = strlen(stem);
-    for (size_t i = 0; i < shared->count; i++) {
-        const char *name = kiln_file_basename(shared->items[i]);
+    for (size_t i = 0; i < dsos->count; i++) {
+        const char *name = kiln_file_basename(dsos->items[i]);
         if (strncmp(name, stem, len) == 0 && (name[len] == '\0' || name[len] == '.')) {
             return true;
         }
@@ -163,9 +154,8 @@ push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
     while (i < dirs->count && (path = find_in_dir(ctx, dirs->items[i], library)) == NULL) {
         i++;
     }
-    if (path == NULL ? !is_among(ctx, &fat->shared, library)
-                     : classify(ctx, path) == KILN_OBJECT_ARCHIVE)
-    {
+    if (path == NULL ? !is_among(ctx, &fat->dsos, library)
+                     : classify(ctx, path) == KILN_OBJECT_ARCHIVE) {
         return;
     }
     if (path != NULL) { /* of LIBRARY_PATH, perhaps */

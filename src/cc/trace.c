@@ -20,8 +20,8 @@ is_file(const char *path)
 static void
 push(struct kiln_ctx *ctx, struct kiln_trace *trace, const char *path, const char *member)
 {
-    struct kiln_trace_item *item = KILN_ARENA_PUSH(&ctx->arena, trace);
-    *item = (struct kiln_trace_item){path, member};
+    struct kiln_link_input *item = KILN_ARENA_PUSH(&ctx->arena, trace);
+    *item = (struct kiln_link_input){path, member};
 }
 
 /* `(lib.a)m.o` */

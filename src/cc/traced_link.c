@@ -133,7 +133,7 @@ find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
     for (int by_name = 1; by_name >= 0; by_name--) {
         for (size_t n = 0; n < trace->count; n++) {
             size_t i = (*cursor + n) % trace->count;
-            const struct kiln_trace_item *item = &trace->items[i];
+            const struct kiln_link_input *item = &trace->items[i];
             if (item->member == NULL &&
                 (by_name ? strcmp(item->path, path) == 0 : is_same_file(item->path, path)))
             {
@@ -175,8 +175,8 @@ has_members(const struct kiln_trace *trace)
 }
 
 int
-kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
-               const struct kiln_command_line *line, struct kiln_trace *out)
+kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+                     const struct kiln_command_line *line, struct kiln_trace *out)
 {
     if (line->obstacle != NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s", line->obstacle);

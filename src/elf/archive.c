@@ -25,7 +25,7 @@ static int
 fail(const struct archive *archive, uint64_t offset, const char *problem)
 {
     return kiln_fail(archive->ctx, KILN_ERR_FORMAT,
-                     "%s: damaged archive: %s at offset %llu; make it anew", archive->name, problem,
+                     "%s: damaged archive: %s at offset %llu; rebuild it", archive->name, problem,
                      (unsigned long long)offset);
 }
 

@@ -20,7 +20,7 @@ struct kiln_elf {
     struct kiln_span table; /* the section headers */
     struct kiln_span names; /* the section names; empty if there are none */
     size_t xindex;          /* the first SHT_SYMTAB_SHNDX section, 0 if there is none */
-    /* The symbol table that is asked for most, SHT_SYMTAB, found once. */
+    /* The symbol table used most, SHT_SYMTAB. */
     size_t symtab; /* 0 if there is none */
     struct kiln_span symbols, strings;
 };
@@ -68,22 +68,20 @@ size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out);
 
-/* What a shared object says to the dynamic loader. In the context's arena. */
+/* What a shared object tells the dynamic loader. In the context's arena. */
 struct kiln_elf_dynamic {
     const char *soname;         /* NULL: it has none */
     struct kiln_strings needed; /* the libraries it needs, by name */
     struct kiln_strings rpaths; /* DT_RUNPATH, or else DT_RPATH; unexpanded ($ORIGIN) */
-    bool is_rpath;              /* the latter, which holds for what the libraries need, too */
+    bool is_rpath;              /* they are DT_RPATH, which its libraries inherit */
 };
 void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                            struct kiln_elf_dynamic *out);
-/* Whether it exports an init function: it is an extension, and not a library. */
-bool kiln_elf_is_extension(const struct kiln_elf *elf);
-/* Set NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a relocation
- * names: the loader looks for it, even if the object defines it. */
+/* Sets NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a
+ * relocation refers to: the loader looks it up by name, even if the object defines it. */
 void kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count);
 
-/* What an input of a link is, told by its first bytes and sections. */
+/* What an input of a link is, by its first bytes and its sections. */
 enum kiln_object_kind {
     KILN_OBJECT_RELOCATABLE, /* ET_REL with machine code; gcc's fat LTO objects too */
     KILN_OBJECT_SHARED,      /* ET_DYN */
@@ -92,29 +90,25 @@ enum kiln_object_kind {
     KILN_OBJECT_LLVM_BITCODE,
     KILN_OBJECT_OTHER, /* a linker script, text, another executable */
 };
-/* Never fails: what cannot be parsed is OTHER (or, for bytes that start as ELF, RELOCATABLE, whose
- * kiln_elf_init() then says what is wrong). */
+/* Never fails: what cannot be parsed is OTHER, or RELOCATABLE if it begins like an ELF file;
+ * kiln_elf_init() then reports what is wrong. */
 enum kiln_object_kind kiln_elf_classify(struct kiln_span bytes);
 
-/* Whether NAME is an init symbol: PyInit_x, PyInitU_x (PEP 489), PyModExport_x or
- * PyModExportU_x (PEP 793). */
-bool kiln_elf_is_init_symbol(const char *name);
-
-/* The members of an archive, in order, the symbol index and name table left out. VISIT returns 0 to
- * go on, or what kiln_ar_visit() shall return. A thin archive is KILN_ERR_INPUT: its members are
- * files of their own. */
+/* Calls VISIT with each member of the archive BYTES, in order, without the symbol index and the name
+ * table. VISIT returns 0 to continue; any other value ends the visit and is returned. A thin archive
+ * is KILN_ERR_INPUT: its members are separate files. */
 int
 kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
               int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg);
 
-/* A thin archive has the paths of its members, from its own directory if they are not absolute; these
- * go to NAMES, in the context's arena. */
+/* A thin archive holds the paths of its members, relative to its own directory unless absolute.
+ * kiln_ar_list_thin() appends them to NAMES, in the context's arena. */
 bool kiln_ar_is_thin(struct kiln_span bytes);
 int kiln_ar_list_thin(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                       struct kiln_strings *names);
 
-/* Write an archive of MEMBERS, in their order, at PATH: for links that take it whole, as it has no
- * index. Members start at multiples of 8 in the file; the zeros between them count as theirs. */
+/* Writes an archive of MEMBERS, in order, to PATH. It has no index, so links must take it whole.
+ * Members start at multiples of 8 in the file; each is padded with zeros to the next one. */
 struct kiln_ar_member {
     const char *name;
     struct kiln_span contents;

@@ -34,7 +34,7 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
     Elf64_Ehdr *header = &elf->header;
     if (!kiln_span_starts_with(elf->bytes, ELFMAG, SELFMAG)) {
-        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; make it anew", elf->name);
+        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; rebuild it", elf->name);
     }
     if (elf->bytes.len > EI_DATA && elf->bytes.ptr[EI_DATA] == ELFDATA2MSB) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
@@ -52,15 +52,14 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
     }
     if (!kiln_span_read(elf->bytes, 0, header, sizeof *header)) {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: the file ends inside its ELF header; make it anew",
-                         elf->name);
+                         "%s: damaged: the file ends inside its ELF header; rebuild it", elf->name);
     }
     if (header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_ident[EI_VERSION] != EV_CURRENT ||
         header->e_version != EV_CURRENT || header->e_ehsize != sizeof *header ||
         header->e_type == ET_NONE || header->e_type > ET_CORE)
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: its ELF header contradicts itself; make it anew", elf->name);
+                         "%s: damaged: its ELF header contradicts itself; rebuild it", elf->name);
     }
     elf->machine = kiln_machine_find(header->e_machine);
     return 0;
@@ -81,8 +80,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
         first.sh_type != SHT_NULL || first.sh_name != 0)
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged or cut short: no section headers at offset %llu; make it "
-                         "anew",
+                         "%s: damaged or cut short: no section headers at offset %llu; rebuild it",
                          elf->name, (unsigned long long)header->e_shoff);
     }
     uint64_t count = header->e_shnum != 0 ? header->e_shnum : first.sh_size;
@@ -92,14 +90,14 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: damaged or cut short: %llu section headers at offset %llu are not in "
-                         "the file; make it anew",
+                         "the file; rebuild it",
                          elf->name, (unsigned long long)count, (unsigned long long)header->e_shoff);
     }
     elf->section_count = (size_t)count;
     if (names >= count && names != 0) {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: damaged: its section names are said to be in section %llu of %llu; "
-                         "make it anew",
+                         "rebuild it",
                          elf->name, (unsigned long long)names, (unsigned long long)count);
     }
     if (names != 0) {
@@ -110,8 +108,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
             elf->names.len == 0 || elf->names.ptr[elf->names.len - 1] != 0)
         {
             return kiln_fail(ctx, KILN_ERR_FORMAT,
-                             "%s: damaged: section %llu is no table of section names; make it "
-                             "anew",
+                             "%s: damaged: section %llu is no table of section names; rebuild it",
                              elf->name, (unsigned long long)names);
         }
     }
@@ -135,7 +132,7 @@ fail(const struct check *check, const char *problem)
     if (check->shdr.sh_name < check->elf->names.len) {
         name = (const char *)check->elf->names.ptr + check->shdr.sh_name;
     }
-    return kiln_fail(check->ctx, KILN_ERR_FORMAT, "%s: damaged: section %zu (%s): %s; make it anew",
+    return kiln_fail(check->ctx, KILN_ERR_FORMAT, "%s: damaged: section %zu (%s): %s; rebuild it",
                      check->elf->name, check->index, name, problem);
 }
 
@@ -336,7 +333,7 @@ check_sizes(const struct check *check)
     }
     if (is_relocatable(check->elf) && total > check->elf->bytes.len) {
         return kiln_fail(check->ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: its sections are larger than the file; make it anew",
+                         "%s: damaged: its sections are larger than the file; rebuild it",
                          check->elf->name);
     }
     return 0;

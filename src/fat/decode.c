@@ -104,8 +104,8 @@ find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_s
     case KILN_FAT_RPATH:
         *list = &fat->rpaths;
         break;
-    case KILN_FAT_SHARED:
-        *list = &fat->shared;
+    case KILN_FAT_DSO:
+        *list = &fat->dsos;
         break;
     case KILN_FAT_ARCHIVE:
         *list = &fat->archives;

@@ -22,7 +22,7 @@ struct kiln_fat {
                                  * -fopenmp, -static-libstdc++, -fsanitize=, paths of shared
                                  * objects; directories absolute; no libpython */
     struct kiln_strings rpaths; /* directories, unexpanded ($ORIGIN) */
-    struct kiln_strings shared; /* shared objects among the inputs: absolute paths */
+    struct kiln_strings dsos;   /* shared objects among the inputs: absolute paths */
     const char *failure;        /* why there is no object, for a person; NULL if there is one */
     uint64_t object_size;       /* bytes of the relocatable, uncompressed; 0 with a failure */
     struct kiln_span frame;     /* the relocatable, compressed: bytes of the file that was read */

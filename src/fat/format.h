@@ -39,7 +39,7 @@ enum kiln_fat_tag {
     KILN_FAT_INIT = 3,
     KILN_FAT_ARG = 4,
     KILN_FAT_RPATH = 5,
-    KILN_FAT_SHARED = 6,
+    KILN_FAT_DSO = 6,
     KILN_FAT_FAILURE = 7,
     KILN_FAT_ARCHIVE = 8,
     KILN_FAT_COMBINE = 9,

@@ -340,20 +340,6 @@ test_slim_and_fat_lto_objects_are_told_apart(void **state)
     assert_int_equal(kiln_elf_classify(test_object_bytes(&object)), KILN_OBJECT_GCC_LTO);
 }
 
-static void
-test_init_symbols_are_known(void **state)
-{
-    (void)state;
-    assert_true(kiln_elf_is_init_symbol("PyInit_m"));
-    assert_true(kiln_elf_is_init_symbol("PyInitU_m_9ja"));
-    assert_true(kiln_elf_is_init_symbol("PyModExport_m"));
-    assert_true(kiln_elf_is_init_symbol("PyModExportU_m_9ja"));
-    assert_false(kiln_elf_is_init_symbol("PyInit_"));
-    assert_false(kiln_elf_is_init_symbol("my_PyInit_m"));
-    assert_false(kiln_elf_is_init_symbol("PyInit_m.cold"));
-    assert_false(kiln_elf_is_init_symbol("PyInit_m\n.err"));
-}
-
 static int
 list_member(void *arg, const char *member, struct kiln_span contents)
 {
@@ -447,7 +433,6 @@ main(void)
         cmocka_unit_test(test_a_shared_object_may_have_careless_symbols),
         cmocka_unit_test(test_inputs_are_told_apart),
         cmocka_unit_test(test_slim_and_fat_lto_objects_are_told_apart),
-        cmocka_unit_test(test_init_symbols_are_known),
         cmocka_unit_test(test_members_are_visited_with_their_names),
         cmocka_unit_test(test_a_damaged_archive_is_an_error),
     };

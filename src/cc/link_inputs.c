@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "elf/ar.h"
 #include "elf/elf.h"
 
 /* A thin archive in the trace. */

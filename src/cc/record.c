@@ -1,9 +1,9 @@
-/* What a fat extension remembers of its link: what the result itself says (init symbols, rpath) and
- * what later links must repeat.
+/* Fills the record of a link: what its output tells (init symbols, rpath), and what later links must
+ * repeat.
  *
- * Libraries that were archives are in the relocatable already; those that were shared objects are
- * needed again. Which one `-lfoo` was is looked up as the linker does, in the -L directories, and
- * for the toolchain's own directories in the trace. */
+ * Libraries that were archives are in the relocatable; those that were shared objects are needed
+ * again. `-lfoo` is looked up as by the linker, in the -L directories; the toolchain's own directories
+ * are not known, so a library from there is looked for in the trace. */
 #include "cc/cc.h"
 
 #include <stdlib.h>
@@ -76,7 +76,7 @@ is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The file that the linker takes for LIBRARY from directory DIR, or NULL. */
+/* Returns the file that the linker takes for LIBRARY from directory DIR, or NULL. */
 static const char *
 find_in_dir(struct kiln_ctx *ctx, const char *dir, const struct kiln_repeat *library)
 {
@@ -111,7 +111,7 @@ is_among(struct kiln_ctx *ctx, const struct kiln_strings *dsos, const struct kil
     return false;
 }
 
-/* Where libraries are looked for before the toolchain's own directories. */
+/* Lists the directories that are searched for libraries before the toolchain's own. */
 static void
 list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_strings *out)
 {
@@ -131,8 +131,8 @@ list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kil
     }
 }
 
-/* python3.12, libpython3.12.so, :libpython3.so. An executable with the extension has a libpython of
- * its own, perhaps a static one. */
+/* python3.12, libpython3.12.so, :libpython3.so. The executable has its own libpython, perhaps a static
+ * one. */
 static bool
 is_libpython(const char *name)
 {
@@ -158,13 +158,13 @@ push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
                      : classify(ctx, path) == KILN_OBJECT_ARCHIVE) {
         return;
     }
-    if (path != NULL) { /* of LIBRARY_PATH, perhaps */
+    if (path != NULL) { /* the directory may be from LIBRARY_PATH */
         kiln_strings_add(arena, &fat->args, kiln_arena_printf(arena, "-L%s", dirs->items[i]));
     }
     kiln_strings_push(arena, &fat->args, kiln_arena_printf(arena, "-l%s", library->text));
 }
 
-/* gfortran adds its run-time library by itself; a C or C++ driver does not. */
+/* gfortran links its run-time library implicitly; a C or C++ driver does not. */
 static void
 push_fortran(struct kiln_ctx *ctx, struct kiln_fat *fat)
 {

@@ -1,9 +1,9 @@
-/* Reading a linker's trace: which files and archive members it linked, in their order.
+/* Parses a linker's trace: which files and archive members it linked, in order.
  *
- * The formats, by linker: GNU ld prints `m.o`, `lib.a` for an archive it opened and `(lib.a)m.o`
- * for each member it took; gold and lld print `lib.a(m.o)`; mold prints `trace: lib.a(m.o)`, and
- * that for unused members too. GNU ld before 2.35 puts `-lfoo (libfoo.so)` for libraries. As names
- * may hold parentheses themselves, a split counts only if there is such a file. */
+ * GNU ld prints `m.o`, `lib.a` for an archive that it opened, and `(lib.a)m.o` for each member that it
+ * took; before 2.35, `-lfoo (libfoo.so)` for libraries. gold and lld print `lib.a(m.o)`. mold prints
+ * `trace: lib.a(m.o)`, for unused members too. Names may contain parentheses, so a line is split
+ * only where that yields the name of a file. */
 #include "cc/cc.h"
 
 #include <sys/stat.h>
@@ -63,7 +63,7 @@ read_member(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
     return false;
 }
 
-/* The compilers' names for what LTO made on the way: the inputs it came from count. */
+/* Returns whether LINE has one of the compilers' names for an intermediate file of LTO. */
 static bool
 is_lto_output(const char *line)
 {

@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#include "elf/ar.h"
+
 struct member {
     const char *name;
     struct kiln_span contents;

@@ -162,8 +162,9 @@ kiln_lower_is_needed(enum kiln_object_kind kind)
     return kind == KILN_OBJECT_GCC_LTO || kind == KILN_OBJECT_LLVM_BITCODE;
 }
 
-/* `ld -r` applies --wrap=f to references between objects. By then an f in the bytecode has been bound
- * to, or inlined into, its callers there, which lld, linking the extension, would have wrapped. */
+/* `ld -r` applies --wrap=f to references between objects. By then, references of the bytecode to an f
+ * that it defines itself are resolved or inlined, whereas lld wraps them when it links the extension.
+ */
 static int
 check_wrapped(struct kiln_combining *run, const char *name, const char *lowered)
 {

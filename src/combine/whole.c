@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "combine/lower.h"
 #include "combine/prepare.h"
+#include "elf/ar.h"
 
 struct visiting {
     struct kiln_combining *run;

@@ -1,4 +1,4 @@
-/* Reads untrusted ELF files and ar archives: 64-bit, little-endian, for a machine in machine.h.
+/* Reads untrusted ELF files: 64-bit, little-endian, for a machine in machine.h.
  *
  * kiln_elf_init() is the gate: after it has returned 0, the accessors below return only what lies
  * inside the file, whatever the file's type, as long as each index is below the count it belongs to.
@@ -25,21 +25,21 @@ struct kiln_elf {
     struct kiln_span symbols, strings;
 };
 
-/* Checks BYTES (any alignment) as an ELF file and nothing is assumed of them. An error names NAME and
- * the section, symbol or offset. */
+/* Checks BYTES, any bytes with any alignment, as an ELF file. An error names NAME and the section,
+ * symbol or offset. */
 int
 kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out);
 void kiln_elf_release(struct kiln_elf *elf);
 
-/* INDEX < section_count, for all of these. */
+/* All of these require INDEX < section_count. */
 void kiln_elf_get_section(const struct kiln_elf *elf, size_t index, Elf64_Shdr *out);
-/* "" for a section without a name. */
+/* Returns "" for a section without a name. */
 const char *kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index);
-/* Empty for SHT_NOBITS. */
+/* Returns an empty span for SHT_NOBITS. */
 struct kiln_span kiln_elf_get_contents(const struct kiln_elf *elf, size_t index);
-/* The index of the first section named NAME, 0 if there is none. */
+/* Returns the index of the first section named NAME, or 0. */
 size_t kiln_elf_find_section(const struct kiln_elf *elf, const char *name);
-/* The first section of TYPE (SHT_SYMTAB, SHT_DYNSYM), 0 if there is none. */
+/* Returns the index of the first section of TYPE (SHT_SYMTAB, SHT_DYNSYM), or 0. */
 size_t kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type);
 
 struct kiln_elf_symbol {
@@ -49,9 +49,9 @@ struct kiln_elf_symbol {
                        * then tells SHN_UNDEF, SHN_ABS and SHN_COMMON apart */
 };
 
-/* Symbols of the symbol table in section TABLE (SHT_SYMTAB or SHT_DYNSYM). */
+/* Requires TABLE to be an SHT_SYMTAB or SHT_DYNSYM section. */
 size_t kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table);
-/* INDEX < kiln_elf_count_symbols(). */
+/* Requires INDEX < kiln_elf_count_symbols(). */
 void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
 /* Returns whether SYMBOL is defined: in a section, absolute, or common. */
@@ -61,7 +61,7 @@ bool kiln_elf_is_exported(const struct kiln_elf_symbol *symbol);
 /* Returns whether ELF has an SHT_SYMTAB in which NAME is such a symbol. */
 bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
 
-/* The relocations in section TABLE: 0 unless ELF is a relocatable object (ET_REL) and TABLE is an
+/* Returns the number of relocations in section TABLE: 0 unless ELF is a relocatable object (ET_REL) and TABLE is an
  * SHT_RELA section of it. The symbols of those counted exist in the table sh_link, and the section
  * sh_info to which they apply exists. */
 size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
@@ -93,27 +93,5 @@ enum kiln_object_kind {
 /* Never fails: what cannot be parsed is OTHER, or RELOCATABLE if it begins like an ELF file;
  * kiln_elf_init() then reports what is wrong. */
 enum kiln_object_kind kiln_elf_classify(struct kiln_span bytes);
-
-/* Calls VISIT with each member of the archive BYTES, in order, without the symbol index and the name
- * table. VISIT returns 0 to continue; any other value ends the visit and is returned. A thin archive
- * is KILN_ERR_INPUT: its members are separate files. */
-int
-kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-              int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg);
-
-/* A thin archive holds the paths of its members, relative to its own directory unless absolute.
- * kiln_ar_list_thin() appends them to NAMES, in the context's arena. */
-bool kiln_ar_is_thin(struct kiln_span bytes);
-int kiln_ar_list_thin(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                      struct kiln_strings *names);
-
-/* Writes an archive of MEMBERS, in order, to PATH. It has no index, so links must take it whole.
- * Members start at multiples of 8 in the file; each is padded with zeros to the next one. */
-struct kiln_ar_member {
-    const char *name;
-    struct kiln_span contents;
-};
-int kiln_ar_write(struct kiln_ctx *ctx, const char *path, const struct kiln_ar_member *members,
-                  size_t count);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* -- The file -- */
 
-/* Why HEADER is not that of a file for this Kiln; NULL if it is. */
+/* Returns why Kiln cannot link files with HEADER, or NULL. */
 static const char *
 find_header_problem(struct kiln_ctx *ctx, const Elf64_Ehdr *header)
 {
@@ -41,7 +41,7 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
                          "%s: made for a big-endian machine; Kiln knows little-endian ones only",
                          elf->name);
     }
-    /* e_machine lies at one place in both classes, so a 32-bit file can be told what it is. */
+    /* e_machine is at the same offset in both classes, so the message can name the machine. */
     if (elf->bytes.len >= sizeof(Elf32_Ehdr)) {
         size_t len = elf->bytes.len < sizeof *header ? elf->bytes.len : sizeof *header;
         memcpy(header, elf->bytes.ptr, len);
@@ -65,7 +65,7 @@ read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
     return 0;
 }
 
-/* Find the section headers and the section names. */
+/* Finds the section headers and the section names. */
 static int
 read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
@@ -73,7 +73,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
     if (header->e_shoff == 0) {
         return 0;
     }
-    /* gABI, "Section Header Table": numbers that do not fit the header are in section 0. */
+    /* gABI, "Section Header Table": numbers that do not fit the ELF header are in section 0. */
     Elf64_Shdr first;
     if (header->e_shentsize != sizeof first ||
         !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first) ||
@@ -117,7 +117,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
 
 /* -- Its sections -- */
 
-/* The section under examination. */
+/* The section that is checked. */
 struct check {
     struct kiln_ctx *ctx;
     struct kiln_elf *elf;
@@ -142,7 +142,7 @@ is_relocatable(const struct kiln_elf *elf)
     return elf->header.e_type == ET_REL;
 }
 
-/* What holds for sections of every type. */
+/* Checks what sections of all types have in common. */
 static int
 check_header(const struct check *check)
 {
@@ -178,7 +178,7 @@ check_entries(const struct check *check, uint64_t size)
     return 0;
 }
 
-/* Whether the section SHDR links to is of TYPE. */
+/* Returns whether the section is linked to one of TYPE. */
 static bool
 is_linked_to(const struct check *check, uint32_t type)
 {
@@ -187,8 +187,8 @@ is_linked_to(const struct check *check, uint32_t type)
     return linked.sh_type == type;
 }
 
-/* The number of symbols in the table SHDR links to, from its header alone: it may not have been
- * examined yet. */
+/* Returns the number of symbols in the table to which the section is linked, which may not have been
+ * checked yet. */
 static uint64_t
 count_linked_symbols(const struct check *check)
 {
@@ -225,9 +225,9 @@ check_symbols(const struct check *check)
                                                  "symbol %zu has a name outside the file", i));
         }
         kiln_elf_get_symbol(elf, check->index, i, &symbol);
-        uint32_t given = symbol.sym.st_shndx;
-        if (is_relocatable(elf) && symbol.section == 0 && given != SHN_UNDEF &&
-            (given < SHN_LORESERVE || given == SHN_XINDEX))
+        uint32_t index = symbol.sym.st_shndx;
+        if (is_relocatable(elf) && symbol.section == 0 && index != SHN_UNDEF &&
+            (index < SHN_LORESERVE || index == SHN_XINDEX))
         {
             return fail(check, kiln_arena_printf(&check->ctx->arena,
                                                  "symbol %zu (%s) is in a section that does not "
@@ -303,7 +303,7 @@ check_extended_indexes(const struct check *check)
     return result;
 }
 
-/* What holds for the sections of one type. */
+/* Checks what is particular to the type of the section. */
 static int
 check_section(const struct check *check)
 {
@@ -323,7 +323,7 @@ check_section(const struct check *check)
     }
 }
 
-/* Sections that share their bytes could make the work grow with the square of the file. */
+/* If sections overlapped, work on them could take time quadratic in the size of the file. */
 static int
 check_sizes(const struct check *check)
 {
@@ -354,7 +354,7 @@ check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
     if (result < 0) {
         return result;
     }
-    /* Symbols are looked at through the extended indexes, so these come first. */
+    /* Reading symbols uses the extended indexes, so these are checked first. */
     check.index = kiln_elf_find_type(elf, SHT_SYMTAB_SHNDX);
     if (check.index != 0) {
         kiln_elf_get_section(elf, check.index, &check.shdr);

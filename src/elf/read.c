@@ -1,8 +1,7 @@
-/* The accessors of an ELF file that the gate (gate.c) has let through.
+/* The accessors of an ELF file that has passed the gate (gate.c).
  *
  * The structures are copied out of the bytes, never pointed at, so the bytes need no alignment. The
- * host is little-endian as the files are, and on such a host the file's structures are those of
- * <elf.h>. Rules are cited from the System V gABI, chapter "Object Files". */
+ * host is little-endian, as the files are, so the file's structures are those of <elf.h>. Rules are cited from the System V gABI, chapter "Object Files". */
 #include "elf/elf.h"
 
 /* Everything is borrowed or in the context's arena. */
@@ -67,7 +66,7 @@ kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table)
     return kiln_elf_get_contents(elf, table).len / sizeof(Elf64_Sym);
 }
 
-/* The entry of the extended section indexes for symbol INDEX of TABLE; 0 if there is none. */
+/* Returns the extended section index of symbol INDEX of TABLE, or 0. */
 static uint32_t
 get_extended_index(const struct kiln_elf *elf, size_t table, size_t index)
 {
@@ -83,7 +82,7 @@ get_extended_index(const struct kiln_elf *elf, size_t table, size_t index)
     return section;
 }
 
-/* The contents of the section of strings that TABLE is linked to. */
+/* Returns the string table to which TABLE is linked. */
 static struct kiln_span
 get_strings(const struct kiln_elf *elf, size_t table)
 {
@@ -123,7 +122,7 @@ kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table)
 {
     Elf64_Shdr shdr;
     kiln_elf_get_section(elf, table, &shdr);
-    /* The gate has checked no others. */
+    /* The gate has not checked any others. */
     return elf->header.e_type == ET_REL && shdr.sh_type == SHT_RELA
                ? kiln_elf_get_contents(elf, table).len / sizeof(Elf64_Rela)
                : 0;

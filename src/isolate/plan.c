@@ -5,8 +5,8 @@
  * the same inside the module, and the debug information stays true. STB_GNU_UNIQUE symbols are shared
  * per distribution, not per process: they get the distribution's suffix and become weak, so that its
  * modules, which were built together, share them. One symbol is exported: the init function, or the
- * function that runs the constructors before it. References to dladdr and
- * PyModule_Create2 are redirected to the runtime, which answers as for a shared object. */
+ * function that runs the constructors before it. References to dladdr and PyModule_Create2 are
+ * redirected to the runtime, which answers as for a shared object. */
 #include "isolate/plan.h"
 
 #include <stdlib.h>

@@ -8,6 +8,7 @@
  * thousand. */
 #include "base/file.h"
 #include "base/parallel.h"
+#include "elf/ar.h"
 #include "elf/elf.h"
 #include "link/bake.h"
 #include "names/init_symbol.h"
@@ -159,7 +160,8 @@ is_library(struct kiln_span bytes)
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_init_symbol_is_exported(&elf);
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 &&
+                  !kiln_init_symbol_is_exported(&elf);
     kiln_ctx_release(&silent);
     return result;
 }

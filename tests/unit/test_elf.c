@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "elf/elf.h"
+#include "elf/ar.h"
 #include "object.h"
 
 static char said[1000];

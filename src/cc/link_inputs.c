@@ -100,15 +100,17 @@ push_thin(struct sorter *sorter, const char *path, struct kiln_span bytes)
     return kiln_ar_list_thin(ctx, bytes, path, &thin->names);
 }
 
-/* Returns PATH as THIN would name it if it were a member, or NULL. */
+/* Returns the name by which THIN has the file at PATH as a member, or NULL. */
 static const char *
-get_relative(const struct thin *thin, const char *path)
+find_member(const struct thin *thin, const char *path)
 {
     size_t len = strlen(thin->dir);
-    if (kiln_starts_with(path, thin->dir) && path[len] == '/') {
-        return path + len + 1;
+    bool has_own_name = path[0] == '/' || strcmp(thin->dir, ".") == 0;
+    if (has_own_name && kiln_strings_contain(&thin->names, path)) {
+        return path;
     }
-    return path[0] == '/' || strcmp(thin->dir, ".") == 0 ? path : NULL;
+    bool is_below = kiln_starts_with(path, thin->dir) && path[len] == '/';
+    return is_below && kiln_strings_contain(&thin->names, path + len + 1) ? path + len + 1 : NULL;
 }
 
 static void
@@ -117,10 +119,8 @@ push_object(struct sorter *sorter, const char *path)
     struct kiln_link_input input = {.path = path};
     for (size_t i = sorter->thins.count; i > 0 && input.member == NULL; i--) {
         const struct thin *thin = &sorter->thins.items[i - 1];
-        const char *name = get_relative(thin, path);
-        if (name != NULL && kiln_strings_contain(&thin->names, name)) {
-            input = (struct kiln_link_input){.path = thin->path, .member = name};
-        }
+        input.member = find_member(thin, path);
+        input.path = input.member == NULL ? path : thin->path;
     }
     for (size_t i = 0; i < sorter->inputs->count; i++) {
         const struct kiln_link_input *other = &sorter->inputs->items[i];

@@ -170,20 +170,34 @@ test_objects_members_and_shared_objects_are_told_apart(void **state)
 }
 
 static void
+make_thin_archive(const char *path, const char *member)
+{
+    const char *name =
+        kiln_arena_printf(&ctx.arena, "%s/\n%s", member, strlen(member) % 2 == 0 ? "" : "\n");
+    make_file(path, kiln_span_of_string(kiln_arena_printf(&ctx.arena,
+                                                          "!<thin>\n%-48s%-10zu`\n%s%-48s%-10d`\n",
+                                                          "//", strlen(name), name, "/0", 8)));
+}
+
+static void
 test_members_of_a_thin_archive_are_known_as_files(void **state)
 {
     (void)state;
     make_object("d/o/m.o");
     make_object("o/m.o");
-    make_file("d/thin.a",
-              kiln_span_of_string(kiln_arena_printf(
-                  &ctx.arena, "!<thin>\n%-48s%-10d`\no/m.o/\n\n%-48s%-10d`\n", "//", 8, "/0", 8)));
+    make_thin_archive("d/thin.a", "o/m.o");
     assert_int_equal(sort("d/thin.a(o/m.o)\n"), 0);
     expect_input(0, "d/thin.a", "o/m.o");
     assert_int_equal(sort("d/thin.a\nd/o/m.o\no/m.o\n"), 0);
     assert_int_equal(inputs.count, 2);
     expect_input(0, "d/thin.a", "o/m.o");
     expect_input(1, "o/m.o", NULL);
+
+    const char *path = kiln_file_absolute(&ctx, "d/o/m.o"),
+               *thin = kiln_file_absolute(&ctx, "d/t.a");
+    make_thin_archive(thin, path);
+    assert_int_equal(sort(kiln_arena_printf(&ctx.arena, "%s\n%s\n", thin, path)), 0);
+    expect_input(0, thin, path);
 }
 
 static void

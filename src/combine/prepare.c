@@ -24,7 +24,8 @@ static const char *
 find_section_problem(const Elf64_Shdr *shdr, const char *name)
 {
     if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
-        return "it wants an executable stack, which would make that of the whole program one; "
+        return "it requires an executable stack, which would make that of the whole program "
+               "executable; "
                "avoid nested functions whose address is taken, or mark the assembly with "
                "`.section .note.GNU-stack,\"\",@progbits`";
     }
@@ -68,8 +69,8 @@ check_names(struct kiln_ctx *ctx, const struct kiln_elf *elf)
         kiln_elf_get_symbol(elf, elf->symtab, i, &symbol);
         if (kiln_elf_is_exported(&symbol) && is_reserved(symbol.name)) {
             return kiln_fail(ctx, KILN_ERR_INPUT,
-                             "%s: it defines %s, a name that Kiln uses; call it something else",
-                             elf->name, symbol.name);
+                             "%s: it defines %s, a name that Kiln uses; rename it", elf->name,
+                             symbol.name);
         }
     }
     return 0;
@@ -144,7 +145,7 @@ reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, ui
     }
     if (!sound) {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: section %zu (%s) is no array of functions; rebuild it",
+                         "%s: damaged: section %zu (%s) is not an array of functions; rebuild it",
                          elf->name, array, kiln_elf_get_section_name(elf, array));
     }
     return 0;

@@ -96,7 +96,7 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
     elf->section_count = (size_t)count;
     if (names >= count && names != 0) {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: its section names are said to be in section %llu of %llu; "
+                         "%s: damaged: its section names are in section %llu of %llu; "
                          "rebuild it",
                          elf->name, (unsigned long long)names, (unsigned long long)count);
     }
@@ -107,9 +107,10 @@ read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
             !kiln_span_slice(elf->bytes, shdr.sh_offset, shdr.sh_size, &elf->names) ||
             elf->names.len == 0 || elf->names.ptr[elf->names.len - 1] != 0)
         {
-            return kiln_fail(ctx, KILN_ERR_FORMAT,
-                             "%s: damaged: section %llu is no table of section names; rebuild it",
-                             elf->name, (unsigned long long)names);
+            return kiln_fail(
+                ctx, KILN_ERR_FORMAT,
+                "%s: damaged: section %llu is not a table of section names; rebuild it", elf->name,
+                (unsigned long long)names);
         }
     }
     return 0;
@@ -158,7 +159,7 @@ check_header(const struct check *check)
     if (shdr->sh_type != SHT_NOBITS &&
         !kiln_span_slice(elf->bytes, shdr->sh_offset, shdr->sh_size, &contents))
     {
-        return fail(check, "it is said to lie outside the file (is the file cut short?)");
+        return fail(check, "it lies outside the file (is the file cut short?)");
     }
     if (shdr->sh_link >= elf->section_count) {
         return fail(check, "it is linked to a section that does not exist");
@@ -208,7 +209,7 @@ check_symbols(const struct check *check)
         !kiln_span_slice(elf->bytes, strings.sh_offset, strings.sh_size, &names) ||
         (names.len > 0 && names.ptr[names.len - 1] != 0))
     {
-        return fail(check, "it is linked to a section that is no string table");
+        return fail(check, "it is linked to a section that is not a string table");
     }
     if (check->shdr.sh_type == SHT_SYMTAB) {
         check->elf->symtab = check->index;

@@ -252,10 +252,8 @@ kiln_edit_apply(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_
     struct edit edit = {.plan = plan, .scratch = &scratch};
     int result = 0;
     if (!is_sound(&edit)) {
-        result =
-            kiln_fail(ctx, KILN_ERR_FORMAT,
-                      "%s: damaged: the parts of the object lie one over the other; rebuild it",
-                      plan->elf->name);
+        result = kiln_fail(ctx, KILN_ERR_FORMAT,
+                           "%s: damaged: parts of the object overlap; rebuild it", plan->elf->name);
         goto done;
     }
     start(&edit);

@@ -167,7 +167,7 @@ kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_e
     *plan = (struct kiln_plan){.elf = elf, .as = as, .symtab = kiln_elf_find_type(elf, SHT_SYMTAB)};
     if (elf->header.e_type != ET_REL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
-                         "%s: the file is no relocatable object (ld -r makes one)", dotted_name);
+                         "%s: the file is not a relocatable object (ld -r makes one)", dotted_name);
     }
     if (plan->symtab != 0) {
         plan->symbol_count = kiln_elf_count_symbols(elf, plan->symtab);

@@ -47,7 +47,7 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const Elf64_Shdr 
         }
     }
     if (strcmp(name, KILN_CTORS_SECTION) == 0 && shdr->sh_type != SHT_PROGBITS) {
-        return "is no list of constructors; rebuild the object";
+        return "is not a list of constructors; rebuild the object";
     }
     if ((shdr->sh_flags & SHF_ALLOC) == 0 || shdr->sh_size == 0) {
         return NULL;
@@ -80,7 +80,7 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
         return "is visible";
     }
     if (ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
-        return "is one for the whole process";
+        return "is shared by the whole process";
     }
     bool is_weak = ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK;
     bool is_unique = is_weak && isolated->unique_suffix != NULL &&
@@ -90,7 +90,7 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
     if (strcmp(symbol->name, isolated->symbol) != 0 &&
         !kiln_ends_with(symbol->name, isolated->suffix) && !is_unique && !is_bound)
     {
-        return "can meet one of another module";
+        return "can conflict with one of another module";
     }
     return NULL;
 }

@@ -62,7 +62,7 @@ read_line(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kiln_span
     struct kiln_span whole = line;
     struct kiln_span name = take_word(&line), symbol = take_word(&line), word;
     if (memchr(whole.ptr, '\0', whole.len) != NULL) {
-        return fail_at(ctx, at, "a NUL byte; this is no list of names");
+        return fail_at(ctx, at, "a NUL byte; this is not a list of names");
     }
     if (name.len == 0) {
         return 0;
@@ -163,7 +163,7 @@ check_duplicate(struct kiln_ctx *ctx, const struct kiln_table_name *first,
             : kiln_arena_printf(&ctx->arena, "; the first is at %s:%zu", first->file, first->line);
     return fail_at(ctx, name,
                    kiln_arena_printf(&ctx->arena,
-                                     "the module %s is there twice, with the symbols %s and %s%s",
+                                     "the module %s is listed twice, with the symbols %s and %s%s",
                                      name->name, first->symbol, name->symbol, where));
 }
 

@@ -151,10 +151,10 @@ test_a_wrong_header_is_an_error(void **state)
     assert_damaged(&object, "section names");
     object = test_make_object();
     object.header.e_shstrndx = TEST_TEXT;
-    assert_damaged(&object, "no table of section names");
+    assert_damaged(&object, "not a table of section names");
     object = test_make_object();
     object.names[63] = 'x';
-    assert_damaged(&object, "no table of section names");
+    assert_damaged(&object, "not a table of section names");
 }
 
 static void
@@ -166,7 +166,7 @@ test_a_wrong_section_is_an_error(void **state)
     assert_damaged(&object, "its name is outside");
     object = test_make_object();
     object.sections[TEST_DATA].sh_size = UINT64_MAX;
-    assert_damaged(&object, "(.data): it is said to lie outside the file");
+    assert_damaged(&object, "(.data): it lies outside the file");
     object = test_make_object();
     object.sections[TEST_DATA].sh_link = TEST_SECTIONS;
     assert_damaged(&object, "linked to a section that does not exist");
@@ -188,10 +188,10 @@ test_wrong_symbols_are_an_error(void **state)
     assert_damaged(&object, "size of its entries");
     object = test_make_object();
     object.sections[TEST_SYMTAB].sh_link = TEST_TEXT;
-    assert_damaged(&object, "no string table");
+    assert_damaged(&object, "not a string table");
     object = test_make_object();
     object.strings[63] = 'x';
-    assert_damaged(&object, "no string table");
+    assert_damaged(&object, "not a string table");
     object = test_make_object();
     object.symbols[2].st_name = 64;
     assert_damaged(&object, "symbol 2 has a name outside");

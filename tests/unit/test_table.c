@@ -368,11 +368,11 @@ a_duplicate_is_reported_with_both_lines(void **state)
     assert_int_equal(read_text(*state, &names, "b y\na x\nb z\na x\na w\n"), 0);
     assert_int_equal(kiln_table_sort(*state, names.items, names.count), KILN_ERR_INPUT);
     assert_string_equal(
-        said, "list:4: the module a is there twice, with the symbols x and x; the first is at "
+        said, "list:4: the module a is listed twice, with the symbols x and x; the first is at "
               "list:2\n"
-              "list:5: the module a is there twice, with the symbols x and w; the first is at "
+              "list:5: the module a is listed twice, with the symbols x and w; the first is at "
               "list:2\n"
-              "list:3: the module b is there twice, with the symbols y and z; the first is at "
+              "list:3: the module b is listed twice, with the symbols y and z; the first is at "
               "list:1\n");
 }
 
@@ -381,7 +381,7 @@ names_from_no_file_are_reported_without_one(void **state)
 {
     struct kiln_table_name names[] = {{.name = "a", .symbol = "x"}, {.name = "a", .symbol = "y"}};
     assert_int_equal(kiln_table_emit(*state, names, 2, NULL), KILN_ERR_INPUT);
-    assert_string_equal(said, "the module a is there twice, with the symbols x and y\n");
+    assert_string_equal(said, "the module a is listed twice, with the symbols x and y\n");
 }
 
 /* --- Assembly --------------------------------------------------------------------------------- */

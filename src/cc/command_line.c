@@ -7,6 +7,7 @@
 #include "cc/cc.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 struct token {
     const char *text;
@@ -65,10 +66,10 @@ split_args(struct parser *parser, const struct kiln_strings *args)
         if (is_next && i + 1 < args->count) {
             push_linker_token(parser, args->items[++i]);
         }
-        else if (strncmp(arg, "--for-linker=", 13) == 0) {
+        else if (kiln_starts_with(arg, "--for-linker=")) {
             push_linker_token(parser, arg + 13);
         }
-        else if (strncmp(arg, "-Wl,", 4) == 0) {
+        else if (kiln_starts_with(arg, "-Wl,")) {
             for (arg += 4; *arg != '\0'; arg += *arg == ',') {
                 size_t len = strcspn(arg, ",");
                 push_linker_token(parser, kiln_arena_strndup(arena, arg, len));

@@ -137,8 +137,8 @@ static bool
 is_libpython(const char *name)
 {
     name += *name == ':';
-    name += strncmp(name, "lib", 3) == 0 ? 3 : 0;
-    return strncmp(name, "python", 6) == 0 && name[6] >= '0' && name[6] <= '9';
+    name += kiln_starts_with(name, "lib") ? 3 : 0;
+    return kiln_starts_with(name, "python") && name[6] >= '0' && name[6] <= '9';
 }
 
 static void

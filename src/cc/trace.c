@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 static bool
 is_file(const char *path)
@@ -51,7 +52,7 @@ read_member(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
         const char *inner =
             kiln_arena_strndup(&ctx->arena, open + 1, (size_t)(line + len - open) - 2);
         const char *outer = kiln_arena_strndup(&ctx->arena, line, (size_t)(open - line));
-        if (strncmp(line, "-l", 2) == 0 && is_file(inner)) {
+        if (kiln_starts_with(line, "-l") && is_file(inner)) {
             push(ctx, out, inner, NULL);
             return true;
         }
@@ -69,14 +70,14 @@ is_lto_output(const char *line)
 {
     const char *name = kiln_file_basename(line);
     return strstr(name, ".ltrans") != NULL || strstr(name, ".lto.") != NULL ||
-           strncmp(name, "lto-llvm-", 9) == 0;
+           kiln_starts_with(name, "lto-llvm-");
 }
 
 static int
 read_line(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
 {
     static const char mold[] = "trace: ";
-    if (strncmp(line, mold, sizeof mold - 1) == 0 && !is_file(line)) {
+    if (kiln_starts_with(line, mold) && !is_file(line)) {
         line += sizeof mold - 1;
         out->is_mold = true;
     }

@@ -10,6 +10,7 @@
 
 #include "base/process.h"
 #include "base/response.h"
+#include "base/text.h"
 #include "combine/inputs.h"
 #include "combine/keep.h"
 #include "combine/lower.h"
@@ -104,7 +105,7 @@ check_archive(struct kiln_combining *run, const struct kiln_input *archive, cons
     size_t len = strlen(prefix);
     while (result == 0 && *trace != '\0') {
         size_t line = strcspn(trace, "\n");
-        if (line > len && strncmp(trace, prefix, len) == 0) {
+        if (line > len && kiln_starts_with(trace, prefix)) {
             const char *member = kiln_arena_strndup(&ctx->arena, trace + len, line - len);
             result = kiln_whole_check_member(ctx, file.bytes, archive->name, member);
         }

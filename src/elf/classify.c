@@ -4,14 +4,15 @@
  * bitcode "not recognized", so both must be recognized first. */
 #include "elf/elf.h"
 
+#include "base/text.h"
+
 /* Returns whether ELF holds bytecode only, as told by the header of the section that gcc 10 and later
  * write, or by the symbol of older versions. */
 static bool
 is_slim(const struct kiln_elf *elf)
 {
-    static const char prefix[] = ".gnu.lto_.lto.";
     for (size_t i = 1; i < elf->section_count; i++) {
-        if (strncmp(kiln_elf_get_section_name(elf, i), prefix, sizeof prefix - 1) == 0) {
+        if (kiln_starts_with(kiln_elf_get_section_name(elf, i), ".gnu.lto_.lto.")) {
             /* struct lto_section of gcc's lto-streamer.h: two 16-bit versions, then the flag. */
             uint8_t slim = 0;
             return kiln_span_read(kiln_elf_get_contents(elf, i), 4, &slim, 1) && slim != 0;

@@ -166,7 +166,7 @@ print_fat_json(const struct kiln_fat *fat)
     print_json_list("inits", &fat->inits);
     print_json_list("args", &fat->args);
     print_json_list("rpaths", &fat->rpaths);
-    print_json_list("libraries", &fat->shared);
+    print_json_list("libraries", &fat->dsos);
     print_json_list("archives", &fat->archives);
     if (fat->failure != NULL) {
         print_json_pair(", ", "failure", 7, fat->failure);
@@ -196,7 +196,7 @@ print_fat(const char *path, const struct kiln_fat *fat)
     printf("%-12s %s\n%-12s %s\n", "linked by", fat->driver, "linked to", fat->output);
     print_list("argument", &fat->args);
     print_list("rpath", &fat->rpaths);
-    print_list("library", &fat->shared);
+    print_list("library", &fat->dsos);
     print_list("archive", &fat->archives);
 }
 

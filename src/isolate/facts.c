@@ -1,5 +1,5 @@
-/* What isolating found out, as text that can be kept beside the object and read back: strings
- * "key=value", each ended by a NUL byte; lists have one string an item. */
+/* The facts about an isolated module as text, to be kept beside the object: NUL-terminated strings
+ * "key=value", one string per item of a list. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static const struct field {
 #name, kind, offsetof(struct kiln_isolated, name)                                          \
     }
     FIELD(symbol, TEXT),      FIELD(init, TEXT),          FIELD(suffix, TEXT),
-    FIELD(not_pic, TEXT),     FIELD(common_suffix, TEXT), FIELD(shared, LIST),
+    FIELD(not_pic, TEXT),     FIELD(unique_suffix, TEXT), FIELD(unique, LIST),
     FIELD(exported, LIST),    FIELD(undefined, LIST),     FIELD(size, NUMBER),
     FIELD(hidden, SIZE),      FIELD(constructors, SIZE),  FIELD(destructors, SIZE),
     FIELD(asks_dladdr, FLAG), FIELD(bound_suffix, TEXT),

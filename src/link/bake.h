@@ -21,7 +21,7 @@ struct kiln_sharing {
 
 /* Libraries of which several modules have one copy. */
 struct kiln_shared {
-    const char *id;                /* see kiln_isolate_library_id() */
+    const char *id;                /* see kiln_module_symbol_make_library_id() */
     const char *name;              /* "libfoo.a", or several, "libbar.a, libfoo.a" */
     struct kiln_strings libraries; /* their files' names */
     struct kiln_strings users;     /* modules */

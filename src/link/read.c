@@ -8,8 +8,10 @@
  * thousand. */
 #include "base/file.h"
 #include "base/parallel.h"
+#include "elf/ar.h"
 #include "elf/elf.h"
 #include "link/bake.h"
+#include "names/init_symbol.h"
 
 enum {
     RUN = 64,           /* extensions that are one worker's at a time, and share an archive */
@@ -158,7 +160,8 @@ is_library(struct kiln_span bytes)
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_elf_is_extension(&elf);
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 &&
+                  !kiln_init_symbol_is_exported(&elf);
     kiln_ctx_release(&silent);
     return result;
 }
@@ -171,7 +174,7 @@ read_needed(struct kiln_ctx *ctx, struct kiln_span bytes, struct kiln_baked *ext
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     struct kiln_elf_dynamic dynamic;
-    if (extension->fat.shared.count > 0 &&
+    if (extension->fat.dsos.count > 0 &&
         kiln_elf_init(&silent, bytes, extension->found->path, &elf) == 0)
     {
         kiln_elf_read_dynamic(ctx, &elf, &dynamic);

@@ -71,8 +71,8 @@ static int
 check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct kiln_baked *module)
 {
     int result = 0;
-    for (size_t i = 0; i < module->fat.shared.count; i++) {
-        const char *library = module->fat.shared.items[i];
+    for (size_t i = 0; i < module->fat.dsos.count; i++) {
+        const char *library = module->fat.dsos.items[i];
         const struct kiln_found *other = find_extension(files, library);
         if (other != NULL) {
             result =

@@ -50,7 +50,7 @@ list_uses(struct kiln_ctx *ctx, struct kiln_bake *bake, struct uses *out)
 {
     for (size_t i = 0; i < bake->extensions.count; i++) {
         struct kiln_baked *extension = &bake->extensions.items[i];
-        const struct kiln_strings *shared = &extension->isolated.shared;
+        const struct kiln_strings *shared = &extension->isolated.unique;
         const char *distribution =
             shared->count == 0 ? NULL : kiln_baked_get_distribution(ctx, extension);
         for (size_t k = 0; distribution != NULL && k < shared->count; k++) {

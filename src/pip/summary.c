@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "elf/elf.h"
 #include "fat/fat.h"
+#include "names/init_symbol.h"
 
 #define SHOWN_MAX 8 /* files of one package named with their reasons */
 
@@ -99,7 +100,7 @@ is_extension(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name)
         kiln_elf_init(ctx, bytes, name, &elf) != 0) {
         return false;
     }
-    bool found = kiln_elf_is_extension(&elf);
+    bool found = kiln_init_symbol_is_exported(&elf);
     kiln_elf_release(&elf);
     return found;
 }

@@ -5,6 +5,7 @@
 
 #include "elf/elf.h"
 #include "isolate/isolate.h"
+#include "names/init_symbol.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

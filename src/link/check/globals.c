@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "elf/ar.h"
 #include "elf/elf.h"
 
 static bool

@@ -126,8 +126,8 @@ list_libraries(struct kiln_ctx *ctx, struct looking *looking)
         if (extension->reason != NULL) {
             continue;
         }
-        for (size_t k = 0; k < extension->fat.shared.count; k++) {
-            const char *path = extension->fat.shared.items[k];
+        for (size_t k = 0; k < extension->fat.dsos.count; k++) {
+            const char *path = extension->fat.dsos.items[k];
             const char *helper = kiln_baked_find_helper(ctx, extension, kiln_file_basename(path));
             add_library(looking, i, helper != NULL ? helper : path);
         }

@@ -72,8 +72,8 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct scope 
     scope->uses = kiln_arena_alloc(&scope->arena, (bake->modules.count + 1) * sizeof *scope->uses);
     for (size_t i = 0; i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
-        for (size_t k = 0; k < module->fat.shared.count; k++) {
-            const char *given = module->fat.shared.items[k];
+        for (size_t k = 0; k < module->fat.dsos.count; k++) {
+            const char *given = module->fat.dsos.items[k];
             const char *helper = kiln_baked_find_helper(ctx, module, kiln_file_basename(given));
             char *real =
                 is_libpython(given) ? NULL : realpath(helper == NULL ? given : helper, NULL);

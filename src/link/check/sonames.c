@@ -93,8 +93,8 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct librar
     /* Those of the system can only be in the way if somebody brings some. */
     for (size_t i = 0; out->count > 0 && i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
-        for (size_t k = 0; k < module->fat.shared.count; k++) {
-            const char *path = module->fat.shared.items[k];
+        for (size_t k = 0; k < module->fat.dsos.count; k++) {
+            const char *path = module->fat.dsos.items[k];
             if (kiln_baked_find_helper(ctx, module, kiln_file_basename(path)) == NULL) {
                 add(ctx, out, path, module->found->name, false);
             }

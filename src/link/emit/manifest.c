@@ -41,8 +41,8 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_number(stream, "hidden", module->isolated.hidden);
     emit_string(stream, "file", module->found->path);
     emit_string(stream, "driver", module->fat.driver);
-    for (size_t i = 0; i < module->fat.shared.count; i++) {
-        emit_string(stream, "library", module->fat.shared.items[i]);
+    for (size_t i = 0; i < module->fat.dsos.count; i++) {
+        emit_string(stream, "library", module->fat.dsos.items[i]);
     }
     for (size_t i = 0; module->sharing != NULL && i < module->sharing->libraries.count; i++) {
         emit_string(stream, "shares", module->sharing->libraries.items[i]);

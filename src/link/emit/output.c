@@ -22,8 +22,8 @@ find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *a
     if (strncmp(arg, "-l", 2) == 0) {
         stem = arg[2] == ':' ? arg + 3 : kiln_arena_printf(&ctx->arena, "lib%s.so", arg + 2);
     }
-    for (size_t i = 0; stem != NULL && i < module->fat.shared.count; i++) {
-        const char *base = kiln_file_basename(module->fat.shared.items[i]);
+    for (size_t i = 0; stem != NULL && i < module->fat.dsos.count; i++) {
+        const char *base = kiln_file_basename(module->fat.dsos.items[i]);
         if (strncmp(base, stem, strlen(stem)) == 0) {
             return kiln_baked_find_helper(ctx, module, base);
         }

@@ -130,9 +130,9 @@ static void
 put_shared(FILE *stream, const struct kiln_isolated *isolated)
 {
     fputs(", \"shared\": [", stream);
-    for (size_t i = 0; i < isolated->shared.count; i++) {
+    for (size_t i = 0; i < isolated->unique.count; i++) {
         fputs(i == 0 ? "" : ", ", stream);
-        kiln_json_string(stream, strchr(isolated->shared.items[i], ' ') + 1);
+        kiln_json_string(stream, strchr(isolated->unique.items[i], ' ') + 1);
     }
     fputc(']', stream);
 }
@@ -178,7 +178,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
             (unsigned long long)isolated->size, isolated->constructors, isolated->destructors,
             isolated->hidden);
     put_text(stream, "not_position_independent", isolated->not_pic);
-    put_list(stream, "libraries", &module->fat.shared);
+    put_list(stream, "libraries", &module->fat.dsos);
     put_list(stream, "exports", &isolated->exported);
     put_shared(stream, isolated);
     put_sharing(stream, module);
@@ -275,9 +275,9 @@ say_module(struct kiln_ctx *ctx, const struct report *report, size_t index)
              "%s: %llu bytes, %zu symbols hidden, %zu constructors and %zu destructors deferred",
              name, (unsigned long long)isolated->size, isolated->hidden, isolated->constructors,
              isolated->destructors);
-    if (isolated->shared.count > 0) {
+    if (isolated->unique.count > 0) {
         kiln_say(ctx, KILN_DETAIL, "%s: shares %zu variables with its distribution", name,
-                 isolated->shared.count);
+                 isolated->unique.count);
     }
     for (size_t i = 0; i < interposed->count; i++) {
         kiln_say(ctx, KILN_DETAIL,

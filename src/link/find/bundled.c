@@ -74,9 +74,9 @@ kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
                         struct kiln_strings *all)
 {
     struct kiln_strings helpers = {0};
-    for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.shared.count; i++) {
+    for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.dsos.count; i++) {
         const char *path =
-            kiln_baked_find_helper(ctx, module, kiln_file_basename(module->fat.shared.items[i]));
+            kiln_baked_find_helper(ctx, module, kiln_file_basename(module->fat.dsos.items[i]));
         if (path != NULL) {
             kiln_strings_add(&ctx->arena, all, path);
             kiln_strings_add(&ctx->arena, &helpers, path);

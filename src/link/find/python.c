@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "isolate/isolate.h"
+#include "names/init_symbol.h"
 
 /* Runs on every supported version, with the current directory off sys.path before anything but
  * built-in modules is imported. */

@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "isolate/isolate.h"
+#include "names/dotted_name.h"
 
 /* Symbolic links may form a cycle; no real package is as deep. */
 #define MAX_DEPTH 64
@@ -241,7 +241,7 @@ add_file(const struct search *search, const char *given)
     if (package) {
         name[len - 9] = '\0';
     }
-    int result = kiln_check_dotted_name(ctx, name);
+    int result = kiln_dotted_name_check(ctx, name);
     if (result < 0) {
         return kiln_fail(ctx, result, "%s: not baked: its name cannot be imported", given);
     }

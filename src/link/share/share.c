@@ -8,7 +8,10 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "combine/shim.h"
 #include "link/share/share.h"
+#include "names/combined.h"
+#include "names/module_symbol.h"
 
 /* -- Groups -- */
 
@@ -63,7 +66,7 @@ name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share
     for (size_t i = 0; i + 1 < bake->shared.count; i++) {
         number += strcmp(bake->shared.items[i].libraries.items[0], shared->libraries.items[0]) == 0;
     }
-    shared->id = kiln_isolate_library_id(ctx, shared->libraries.items[0], number);
+    shared->id = kiln_module_symbol_make_library_id(ctx, shared->libraries.items[0], number);
     shared->bound.suffix = kiln_arena_printf(&ctx->arena, ".%s", shared->id);
 }
 
@@ -115,9 +118,9 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
     qsort(taken.items, taken.count, sizeof *taken.items, compare_orders);
     const char *start = kiln_arena_printf(&ctx->arena, "%s/start.o", group->tmpdir);
     kiln_strings_push(&ctx->arena, &combine.inits, KILN_LIBRARY_INIT);
-    kiln_strings_push(&ctx->arena, &combine.inputs, start);
+    KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = start;
     for (size_t i = 0; i < taken.count; i++) {
-        kiln_strings_push(&ctx->arena, &combine.inputs, taken.items[i]->path);
+        KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = taken.items[i]->path;
     }
     for (size_t i = 0; i < group->user_count; i++) {
         if (kiln_strings_contain(&group->users[i].extension->fat.combine, "--strip-debug")) {
@@ -126,7 +129,7 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
         }
     }
     group->shared->members = taken.count;
-    int result = kiln_isolate_make_library_start(ctx, group->machine, start);
+    int result = kiln_shim_make_library_start(ctx, group->machine, start);
     return result == 0 ? kiln_combine(ctx, &combine, out) : result;
 }
 
@@ -146,12 +149,12 @@ isolate_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
 
 /* Note which libraries USER has had, and which of its parts are left. */
 static void
-sort_parts(struct kiln_ctx *ctx, struct kiln_share_user *user, struct kiln_strings *rest)
+sort_parts(struct kiln_ctx *ctx, struct kiln_share_user *user, struct kiln_link_inputs *rest)
 {
     for (size_t i = 0; i < user->parts.count; i++) {
         const struct kiln_share_part *part = &user->parts.items[i];
         if (part->library == NULL) {
-            kiln_strings_push(&ctx->arena, rest, part->path);
+            KILN_ARENA_PUSH(&ctx->arena, rest)->path = part->path;
         }
         else {
             kiln_strings_add(&ctx->arena, &user->sharing->libraries, part->library);
@@ -173,7 +176,7 @@ combine_user(struct kiln_ctx *ctx, const struct kiln_share_group *group, size_t 
         }
     }
     if (call != NULL) {
-        kiln_strings_push(&ctx->arena, &combine.inputs, call);
+        KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = call;
     }
     sort_parts(ctx, user, &combine.inputs);
     user->sharing->object = kiln_arena_printf(&ctx->arena, "%s/%zu.o", group->tmpdir, number);
@@ -192,7 +195,7 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
     const struct kiln_isolated *isolated = &group->shared->isolated;
     if (result == 0 && isolated->constructors + isolated->destructors > 0) {
         call = kiln_arena_printf(&ctx->arena, "%s/call.o", group->tmpdir);
-        result = kiln_isolate_make_library_call(ctx, group->machine, group->shared->id, call);
+        result = kiln_shim_make_library_call(ctx, group->machine, group->shared->id, call);
     }
     for (size_t i = 0; result == 0 && i < group->user_count; i++) {
         kiln_progress(ctx, "share", i, group->user_count, group->users[i].extension->found->name);

@@ -10,6 +10,7 @@
 
 #include "elf/elf.h"
 #include "link/share/share.h"
+#include "names/init_symbol.h"
 
 enum kind { REFERENCE, WEAK, STRONG };
 
@@ -92,7 +93,7 @@ fail(struct binding_run *run, const struct kiln_share_part *part, const char *pr
 static int
 check_defined(struct binding_run *run, const struct symbol *symbol)
 {
-    if (kiln_elf_is_init_symbol(symbol->name)) {
+    if (kiln_init_symbol_is_valid(symbol->name)) {
         return fail(
             run, symbol->part,
             kiln_arena_printf(&run->ctx->arena, "it has the init function %s", symbol->name));

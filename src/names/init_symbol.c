@@ -1,8 +1,9 @@
-/* The name of the init symbol that Python looks for in an extension. For a name that is not ASCII
- * it is made by Punycode (PEP 489), which is RFC 3492: the ASCII characters, a "-", and then, in
- * ascending order of all other characters, where each of them is to be inserted, as numbers in a
- * base-36 notation of variable length. */
-#include "isolate/isolate.h"
+/* The init symbols of extensions: recognizing, finding and making them.
+ *
+ * The symbol for a name that is not ASCII is made by Punycode (PEP 489; RFC 3492): the ASCII
+ * characters, a "-", and then, in ascending order of the other characters, the places where each is
+ * to be inserted, as numbers of variable length in base 36. */
+#include "names/init_symbol.h"
 
 #include <stdint.h>
 
@@ -11,7 +12,7 @@ const char kiln_init_export_first[] = "PyModExport";
 /* RFC 3492, section 5. */
 enum { BASE = 36, T_MIN = 1, T_MAX = 26, SKEW = 38, DAMP = 700, BIAS = 72, FIRST = 0x80 };
 
-/* Decode UTF-8 that kiln_check_dotted_name() has let through. */
+/* Decodes UTF-8 that kiln_dotted_name_check() has accepted. */
 static size_t
 decode(const char *text, uint32_t *out)
 {
@@ -40,7 +41,7 @@ adapt(uint64_t delta, size_t count, bool first)
     return k + (BASE - T_MIN + 1) * delta / (delta + SKEW);
 }
 
-/* One number, in digits that depend on BIAS. Returns where they end. */
+/* Writes NUMBER in digits that depend on BIAS. Returns their end. */
 static char *
 put_number(char *out, uint64_t number, uint64_t bias)
 {
@@ -56,7 +57,7 @@ put_number(char *out, uint64_t number, uint64_t bias)
     }
 }
 
-/* Section 6.3, for the COUNT characters TEXT. */
+/* Section 6.3, for the COUNT characters of TEXT. */
 static void
 encode(char *out, const uint32_t *text, size_t count)
 {
@@ -93,7 +94,7 @@ encode(char *out, const uint32_t *text, size_t count)
 }
 
 const char *
-kiln_isolate_init_name(struct kiln_ctx *ctx, const char *kind, const char *dotted_name)
+kiln_init_symbol_make(struct kiln_ctx *ctx, const char *kind, const char *dotted_name)
 {
     const char *dot = strrchr(dotted_name, '.');
     const char *last = dot == NULL ? dotted_name : dot + 1;
@@ -109,4 +110,41 @@ kiln_isolate_init_name(struct kiln_ctx *ctx, const char *kind, const char *dotte
     memcpy(out + prefix_len - 2, "U_", 2);
     encode(out + prefix_len, text, count);
     return out;
+}
+
+bool
+kiln_init_symbol_is_valid(const char *name)
+{
+    static const char *const prefixes[] = {"PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t len = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0') {
+            /* The import system asks for identifiers only, and the name goes into assembly. */
+            return name[len + strspn(name + len, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                 "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+        }
+    }
+    return false;
+}
+
+const char *
+kiln_init_symbol_next(const struct kiln_elf *elf, uint32_t type, size_t *index)
+{
+    size_t table = kiln_elf_find_type(elf, type);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    while (++*index < count) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, *index, &symbol);
+        if (kiln_elf_is_exported(&symbol) && kiln_init_symbol_is_valid(symbol.name)) {
+            return symbol.name;
+        }
+    }
+    return NULL;
+}
+
+bool
+kiln_init_symbol_is_exported(const struct kiln_elf *elf)
+{
+    size_t index = 0;
+    return kiln_init_symbol_next(elf, SHT_DYNSYM, &index) != NULL;
 }

@@ -1,20 +1,20 @@
-/* Writing an ar archive: many objects as one file, for linkers that are told to take it whole.
+/* Writes an ar archive: many objects as one file, for links with --whole-archive.
  *
- * The common format with GNU's table of long names, and no index of symbols, which whoever takes an
- * archive whole has no use for. Times, owners and modes are zero, as `ar D` writes them. Members
- * are filled up with zeros, which are part of them but of no section, so that each starts where an
- * object's structures are aligned. */
+ * This is the common format with GNU's table of long names, without a symbol index, which such links
+ * do not use. Times and owners are zero, as `ar D` writes them. Each member is padded with zeros, which
+ * belong to no section of it, so that the next one is aligned as an object's structures must be. */
+#include "elf/ar.h"
+
 #include <stdio.h>
 
 #include "base/file.h"
-#include "elf/elf.h"
 
 enum { HEADER_SIZE = 60, ALIGNMENT = 8, SHORT_NAME = 15 };
 
 static const uint8_t zeros[ALIGNMENT];
 
-/* The zeros after LEN bytes that start at the multiple of ALIGNMENT, so that the next member, after
- * its header, does so too. */
+/* Returns the padding of LEN bytes that start at a multiple of ALIGNMENT, with which the contents of the
+ * next member, after its header, do so, too. */
 static size_t
 fill_up(size_t len)
 {
@@ -29,7 +29,7 @@ make_header(struct kiln_ctx *ctx, const char *name, size_t size)
         HEADER_SIZE);
 }
 
-/* The member that holds the names which are too long for a header; *offsets says where. */
+/* Makes the table of the names that are too long for a header, and fills OFFSETS. */
 static struct kiln_span
 make_names(struct kiln_ctx *ctx, const struct kiln_ar_member *members, size_t count,
            size_t *offsets)
@@ -45,7 +45,7 @@ make_names(struct kiln_ctx *ctx, const struct kiln_ar_member *members, size_t co
             sprintf(text + offsets[i], "%s/\n", members[i].name);
         }
     }
-    /* The magic number, 8 bytes, and this member's header come before. */
+    /* Before it are the magic number, 8 bytes, and its header. */
     size_t padded = size + fill_up(size + HEADER_SIZE);
     memset(text + size, '\n', padded - size);
     return kiln_span_of(text, padded);

@@ -1,8 +1,8 @@
-/* Reading ar archives: the common format, GNU's and SVR4's table of long names, and BSD's names in
- * front of the contents.
+/* Reads ar archives: the common format, the table of long names of GNU and SVR4, and the names of BSD,
+ * which precede the contents.
  *
- * The index of symbols is not used: who visits an archive looks into every member. */
-#include "elf/elf.h"
+ * The symbol index is not used: callers look into every member. */
+#include "elf/ar.h"
 
 enum { HEADER_SIZE = 60 }; /* <ar.h>: name[16] date[12] uid[6] gid[6] mode[8] size[10] fmag[2] */
 
@@ -11,25 +11,25 @@ struct archive {
     const char *name;
     struct kiln_span bytes;
     struct kiln_span names; /* contents of the member "//" */
-    bool is_thin;           /* the contents of its members are elsewhere */
+    bool is_thin;           /* its members are separate files */
 };
 
 struct member {
     uint64_t offset; /* of the header */
     const char *name;
     struct kiln_span contents;
-    bool is_index; /* no member, but a table of the archive */
+    bool is_index; /* a table of the archive, not a member */
 };
 
 static int
 fail(const struct archive *archive, uint64_t offset, const char *problem)
 {
     return kiln_fail(archive->ctx, KILN_ERR_FORMAT,
-                     "%s: damaged archive: %s at offset %llu; make it anew", archive->name, problem,
+                     "%s: damaged archive: %s at offset %llu; rebuild it", archive->name, problem,
                      (unsigned long long)offset);
 }
 
-/* The decimal number that starts FIELD and is followed by spaces only. */
+/* Parses FIELD: a decimal number, followed by spaces only. */
 static bool
 parse_number(struct kiln_span field, uint64_t *out)
 {
@@ -75,6 +75,14 @@ read_long_name(const struct archive *archive, uint64_t at, struct member *member
     return true;
 }
 
+/* Returns whether a member whose header has the name FIELD is a table of the archive. */
+static bool
+is_table(struct kiln_span field)
+{
+    return kiln_span_starts_with(field, "/ ", 2) || kiln_span_starts_with(field, "// ", 3) ||
+           kiln_span_starts_with(field, "/SYM64/ ", 8);
+}
+
 static bool
 read_name(const struct archive *archive, struct kiln_span field, struct member *member)
 {
@@ -96,9 +104,7 @@ read_name(const struct archive *archive, struct kiln_span field, struct member *
     {
         return read_long_name(archive, number, member);
     }
-    else if (kiln_span_starts_with(field, "/ ", 2) || kiln_span_starts_with(field, "// ", 3) ||
-             kiln_span_starts_with(field, "/SYM64/ ", 8))
-    {
+    else if (is_table(field)) {
         member->name = "";
         member->is_index = true;
     }
@@ -115,7 +121,7 @@ read_name(const struct archive *archive, struct kiln_span field, struct member *
     return true;
 }
 
-/* The member at *OFFSET, which is moved to the next. */
+/* Reads the member at *OFFSET, and moves that to the next one. */
 static int
 read_member(struct archive *archive, uint64_t *offset, struct member *out)
 {
@@ -129,9 +135,7 @@ read_member(struct archive *archive, uint64_t *offset, struct member *out)
     if (header.ptr[58] != '`' || header.ptr[59] != '\n' || !parse_number(size, &len)) {
         return fail(archive, *offset, "no header of a member");
     }
-    bool is_table = kiln_span_starts_with(name, "/ ", 2) || kiln_span_starts_with(name, "// ", 3) ||
-                    kiln_span_starts_with(name, "/SYM64/ ", 8);
-    len = archive->is_thin && !is_table ? 0 : len;
+    len = archive->is_thin && !is_table(name) ? 0 : len;
     *out = (struct member){.offset = *offset};
     if (!kiln_span_slice(archive->bytes, *offset + HEADER_SIZE, len, &out->contents)) {
         return fail(archive, *offset, "the file ends inside a member");

@@ -69,7 +69,7 @@ show_message(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text
         [KILN_DETAIL] = {"", ""},
     };
     if (kiln_interrupt_get() != 0) {
-        return; /* what fails now fails because of that, and the signal speaks for itself */
+        return; /* it fails because of the signal, which says enough */
     }
     if ((severity >= KILN_NOTE && ctx->quiet) || (severity == KILN_DETAIL && !ctx->verbose)) {
         return;
@@ -172,12 +172,13 @@ main(int argc, char **argv)
 
     struct kiln_ctx ctx = {.say = show_message, .progress = show_progress};
     opterr = 0;
+    kiln_interrupt_watch(clear_progress);
     int result = command->run(&ctx, argc - 1, argv + 1);
     if (result == 0) {
         result = kiln_command_flush(&ctx);
     }
     clear_progress();
     kiln_ctx_release(&ctx);
-    kiln_interrupt_raise();
+    kiln_interrupt_wait();
     return result >= 0 ? result : result == KILN_ERR_USAGE ? 2 : 1;
 }

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/interrupt.h"
 #include "command.h"
 #include "pip/pip.h"
 
@@ -68,7 +67,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         kiln_strings_push(&ctx->arena, &args, argv[i]);
     }
     int status = 0;
-    kiln_interrupt_watch();
     int result =
         kiln_pip_run(ctx, python == NULL || *python == '\0' ? "python3" : python, &args, &status);
     return result != 0 ? result : status;

@@ -10,7 +10,7 @@ static int
 keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
 {
     const struct kiln_found *found = extension->found;
-    if (found->given) {
+    if (found->is_explicit) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s cannot be baked: %s", found->path,
                          found->name, extension->reason);
     }

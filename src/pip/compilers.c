@@ -16,6 +16,9 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/process.h"
+#include "base/temporary.h"
+#include "base/text.h"
 
 static bool
 is_version(const char *text)
@@ -49,22 +52,14 @@ kiln_pip_is_driver(const char *name)
     return false;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of the drivers in the directories of PATH, sorted. */
 static struct kiln_strings
 find_drivers(struct kiln_ctx *ctx)
 {
     struct kiln_strings names = {0};
-    const char *path = getenv("PATH");
-    path = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path;
-    for (size_t len; *path != '\0'; path += len + (path[len] == ':')) {
-        len = strcspn(path, ":");
-        DIR *dir = opendir(len == 0 ? "." : kiln_arena_strndup(&ctx->arena, path, len));
+    struct kiln_strings path = kiln_process_get_path(ctx);
+    for (size_t i = 0; i < path.count; i++) {
+        DIR *dir = opendir(path.items[i]);
         if (dir == NULL) {
             continue;
         }
@@ -78,7 +73,7 @@ find_drivers(struct kiln_ctx *ctx)
         closedir(dir);
     }
     if (names.count > 0) {
-        qsort(names.items, names.count, sizeof *names.items, compare);
+        qsort(names.items, names.count, sizeof *names.items, kiln_compare_strings);
     }
     kiln_strings_push(&ctx->arena, &names, "kiln-cc");
     kiln_strings_push(&ctx->arena, &names, "kiln-c++");
@@ -103,7 +98,7 @@ make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
                const struct kiln_strings *names)
 {
     char *aside = kiln_arena_printf(&ctx->arena, "%s-XXXXXX", dir);
-    if (mkdtemp(aside) == NULL) {
+    if (!kiln_temporary_make_dir(aside)) {
         return kiln_fail_errno(ctx, "%s: cannot make the directory", aside);
     }
     int result = 0;
@@ -118,7 +113,7 @@ make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
     {
         result = kiln_fail_errno(ctx, "%s: cannot make the directory", dir);
     }
-    kiln_file_remove_tree(aside); /* gone, unless another run was first or something failed */
+    kiln_temporary_remove(aside); /* still there if another run was first, or after a failure */
     return result;
 }
 

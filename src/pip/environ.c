@@ -9,19 +9,10 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/file.h"
-
-static bool
-same_file(const char *a, const char *b)
-{
-    struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
 
 /* Programs that are given the compiler as their first argument. They look it up on PATH. */
 static bool
@@ -58,13 +49,13 @@ kiln_pip_stand_in(struct kiln_ctx *ctx, const char *compilers, const char *comma
         }
         start += len;
     }
-    const char *found = kiln_process_find(ctx, word, NULL);
+    const char *found = kiln_process_find(ctx, word);
     if (len == 0 || found == NULL) {
         return NULL;
     }
     const char *link = kiln_arena_printf(&ctx->arena, "%s/%s", compilers, name);
-    const char *on_path = kiln_process_find(ctx, name, NULL);
-    if (access(link, X_OK) < 0 || on_path == NULL || !same_file(on_path, found)) {
+    const char *on_path = kiln_process_find(ctx, name);
+    if (access(link, X_OK) < 0 || on_path == NULL || !kiln_file_is_same(on_path, found)) {
         *real = found;
         name = cxx ? "kiln-c++" : "kiln-cc";
     }

@@ -87,7 +87,7 @@ borrow_pip(struct kiln_ctx *ctx, struct kiln_pip_python *out)
     const char *others[] = {out->base, "python3", "/usr/bin/python3"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         struct kiln_pip_python other;
-        if (*others[i] == '\0' || kiln_process_find(ctx, others[i], NULL) == NULL) {
+        if (*others[i] == '\0' || kiln_process_find(ctx, others[i]) == NULL) {
             continue;
         }
         struct kiln_process process = make_driver_process(ctx, others[i], "ask");
@@ -112,7 +112,7 @@ kiln_pip_find_python(struct kiln_ctx *ctx, const char *command, struct kiln_pip_
     if (stat(command, &st) == 0 && S_ISDIR(st.st_mode)) {
         command = kiln_arena_printf(&ctx->arena, "%s/bin/python", command);
     }
-    if (kiln_process_find(ctx, command, NULL) == NULL) {
+    if (kiln_process_find(ctx, command) == NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: no such Python (--python takes an interpreter or a virtual "
                          "environment's directory)",

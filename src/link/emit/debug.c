@@ -8,7 +8,7 @@
 #include "base/process.h"
 #include "elf/machine.h"
 #include "fat/fat.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
 
 const char *
 kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output)

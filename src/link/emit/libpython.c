@@ -8,56 +8,11 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "kiln/version.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
 
 static const char TRIAL[] =
     "int Py_BytesMain(int, char **);\n"
     "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n";
-
-/* Directories that the dynamic loader searches by itself (ld.so(8)), with those of multiarch below
- * them. */
-static bool
-is_default_library_dir(const char *dir)
-{
-    static const char *const dirs[] = {"/lib", "/usr/lib", "/lib64", "/usr/lib64"};
-    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
-        size_t len = strlen(dirs[i]);
-        if (strncmp(dir, dirs[i], len) == 0 &&
-            (dir[len] == '\0' || (dir[len] == '/' && strstr(dir + len, "-linux-") != NULL)))
-        {
-            return true;
-        }
-    }
-    return false;
-}
-
-void
-kiln_bake_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                       struct kiln_strings *argv)
-{
-    if (!bake->shared_libpython) {
-        /* Whole, and its symbols exported: extension files need any of its API. */
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--whole-archive");
-        kiln_strings_push(&ctx->arena, argv, bake->python.static_library);
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--no-whole-archive");
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--export-dynamic");
-    }
-}
-
-void
-kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                         struct kiln_strings *argv)
-{
-    if (!bake->shared_libpython) {
-        kiln_strings_push_all(&ctx->arena, argv, &bake->python.libs);
-        return;
-    }
-    const char *dir = kiln_file_dirname(ctx, bake->python.shared_library);
-    kiln_strings_push(&ctx->arena, argv, bake->python.shared_library);
-    if (!is_default_library_dir(dir)) {
-        kiln_strings_push(&ctx->arena, argv, kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s", dir));
-    }
-}
 
 /* Link and run the trial. *why is the reason if it failed. */
 static int
@@ -84,15 +39,15 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     if (bake->pie) {
         kiln_strings_push(arena, &link.argv, "-fPIE");
     }
-    kiln_bake_push_archive(ctx, bake, &link.argv);
-    kiln_bake_push_libraries(ctx, bake, &link.argv);
+    kiln_link_args_push_archive(ctx, bake, &link.argv);
+    kiln_link_args_push_libraries(ctx, bake, &link.argv);
     int result = kiln_process_run(ctx, &link);
     if (result < 0) {
         return result;
     }
     if (link.status != 0) {
         const char *text = (const char *)link.err.ptr;
-        if (kiln_bake_is_disk_full(text)) {
+        if (kiln_link_args_is_disk_full(text)) {
             return kiln_fail(ctx, KILN_ERR_SYSTEM,
                              "%s: cannot write: no space left on the disk, it seems (set TMPDIR)",
                              kiln_ctx_get_tmpdir(ctx));
@@ -187,7 +142,7 @@ get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
     const char *dir = cache == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/trials", cache);
     if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
         const char *const files[] = {python->static_library, python->shared_library,
-                                     kiln_process_find(ctx, bake->driver, NULL)};
+                                     kiln_process_find(ctx, bake->driver)};
         const char *text = kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d",
                                              python->identity, bake->driver, bake->linker,
                                              (int)bake->options->libpython, fixed, python->pie);

@@ -8,7 +8,10 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/response.h"
-#include "link/bake.h"
+#include "base/temporary.h"
+#include "link/emit/emit.h"
+#include "link/find/bundled.h"
+#include "link/find/toolchain.h"
 
 /* The shared library that ARG of MODULE's link names, a path or `-lfoo`, if it is one of the module's
  * own package: where it was built it may be no more. NULL: it is none. */
@@ -17,7 +20,7 @@ find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *a
 {
     const char *stem = NULL;
     if (*arg == '/') {
-        return kiln_baked_find_helper(ctx, module, kiln_file_basename(arg));
+        return kiln_bundled_find(ctx, module, kiln_file_basename(arg));
     }
     if (strncmp(arg, "-l", 2) == 0) {
         stem = arg[2] == ':' ? arg + 3 : kiln_arena_printf(&ctx->arena, "lib%s.so", arg + 2);
@@ -25,39 +28,40 @@ find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *a
     for (size_t i = 0; stem != NULL && i < module->fat.shared.count; i++) {
         const char *base = kiln_file_basename(module->fat.shared.items[i]);
         if (strncmp(base, stem, strlen(stem)) == 0) {
-            return kiln_baked_find_helper(ctx, module, base);
+            return kiln_bundled_find(ctx, module, base);
         }
     }
     return NULL;
 }
 
-/* Arguments that modules recorded, each once: libraries, their directories, run-time switches. A
- * libpython among them is the one we link anyway. */
+/* Push the arguments that modules recorded, each once: libraries, their directories, run-time switches.
+ * A libpython among them is linked anyway. */
 static void
 push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
 {
-    struct kiln_strings seen = {0};
+    struct kiln_strings seen = {0}, rpaths = {0};
     for (size_t i = 0; i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
         for (size_t j = 0; j < module->fat.args.count; j++) {
             const char *arg = module->fat.args.items[j];
-            const char *helper = find_helper(ctx, module, arg);
+            const char *bundled = find_helper(ctx, module, arg);
             if (strncmp(arg, "-lpython", 8) != 0) {
-                kiln_strings_add(&ctx->arena, &seen, helper != NULL ? helper : arg);
+                kiln_strings_add(&ctx->arena, &seen, bundled != NULL ? bundled : arg);
             }
         }
         for (size_t j = 0; j < module->fat.rpaths.count; j++) {
             const char *rpath = module->fat.rpaths.items[j];
-            const char *expanded = kiln_baked_expand_origin(ctx, module, rpath);
-            kiln_strings_add(&ctx->arena, &seen,
-                             kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s",
-                                               expanded != NULL ? expanded : rpath));
+            const char *expanded = kiln_bundled_expand_origin(ctx, module, rpath);
+            kiln_strings_add(&ctx->arena, &rpaths, expanded != NULL ? expanded : rpath);
             if (module->is_rpath) {
                 kiln_strings_add(&ctx->arena, &seen, "-Wl,--disable-new-dtags");
             }
         }
     }
     kiln_strings_push_all(&ctx->arena, argv, &seen);
+    for (size_t i = 0; i < rpaths.count; i++) {
+        kiln_link_args_push_rpath(ctx, rpaths.items[i], argv);
+    }
 }
 
 /* The isolated relocatables; the archives among them have no index and are taken whole. */
@@ -141,7 +145,7 @@ explain_option(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *t
                     "%s: %s was linked by %s with %s, which %s does not know; let %s be that "
                     "compiler, or leave it out",
                     module->found->path, module->found->name, module->fat.driver, arg, bake->driver,
-                    kiln_bake_is_cplusplus(bake->driver) ? "KILN_CXX" : "KILN_CC");
+                    kiln_toolchain_is_cplusplus(bake->driver) ? "KILN_CXX" : "KILN_CC");
             }
         }
     }
@@ -167,15 +171,6 @@ explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *
         }
     }
     return result;
-}
-
-/* The words are those of bfd and gold, of mold, and of the driver of lld, which writes to a mapping
- * and gets a signal. */
-bool
-kiln_bake_is_disk_full(const char *text)
-{
-    return strstr(text, "No space left") != NULL || strstr(text, "Disk full") != NULL ||
-           strstr(text, "Bus error") != NULL;
 }
 
 static bool
@@ -218,14 +213,14 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
          * filled in at the start. The other linkers do that unasked. */
         kiln_strings_push(arena, &args, "-Wl,-z,notext");
     }
-    kiln_bake_push_archive(ctx, bake, &args);
+    kiln_link_args_push_archive(ctx, bake, &args);
     push_objects(ctx, bake, &args);
     if (has_exports(bake)) {
         kiln_strings_push(arena, &args, "-Wl,--export-dynamic");
     }
     kiln_strings_push(arena, &args, bake->data);
     kiln_strings_push(arena, &args, bake->runtime);
-    kiln_bake_push_libraries(ctx, bake, &args);
+    kiln_link_args_push_libraries(ctx, bake, &args);
     push_recorded(ctx, bake, &args);
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
@@ -237,7 +232,8 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     kiln_strings_push(arena, &linker.argv, bake->driver);
     kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
     result = kiln_process_run(ctx, &linker);
-    if (result == 0 && linker.status != 0 && kiln_bake_is_disk_full((const char *)linker.err.ptr)) {
+    if (result == 0 && linker.status != 0 &&
+        kiln_link_args_is_disk_full((const char *)linker.err.ptr)) {
         result =
             kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: no space left on the disk, it seems",
                       bake->options->output);
@@ -264,7 +260,7 @@ static int
 link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
 {
     char *dir = kiln_arena_printf(&ctx->arena, "%s.kiln-XXXXXX", output);
-    if (mkdtemp(dir) == NULL) {
+    if (!kiln_temporary_make_dir(dir)) {
         return kiln_fail_errno(ctx, "%s: cannot write", output);
     }
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
@@ -280,7 +276,7 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     if (result == 0) {
         result = move_file(ctx, aside, output);
     }
-    kiln_file_remove_tree(dir);
+    kiln_temporary_remove(dir);
     return result;
 }
 

@@ -8,7 +8,8 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "kiln/version.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
+#include "link/find/toolchain.h"
 
 /* The C files of one floor, a folder of the runtime. They are compiled in a directory of their own:
  * two floors may have files of one name. */
@@ -201,7 +202,7 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
 int
 kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *cc = kiln_bake_get_driver(ctx, bake, false);
+    const char *cc = kiln_toolchain_get_driver(ctx, bake, false);
     const char *cache = kiln_file_get_cache_dir(ctx);
     struct sources sources = {0};
     const char *hash = NULL;

@@ -6,9 +6,10 @@
 #include "base/file.h"
 #include "elf/elf.h"
 #include "link/bake.h"
+#include "link/find/bundled.h"
 
 const char *
-kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath)
+kiln_bundled_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath)
 {
     static const char *const names[] = {"$ORIGIN", "${ORIGIN}"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -27,7 +28,7 @@ static const char *
 find_file(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
 {
     for (size_t i = 0; i < module->fat.rpaths.count; i++) {
-        const char *dir = kiln_baked_expand_origin(ctx, module, module->fat.rpaths.items[i]);
+        const char *dir = kiln_bundled_expand_origin(ctx, module, module->fat.rpaths.items[i]);
         const char *path = dir == NULL ? NULL : kiln_arena_printf(&ctx->arena, "%s/%s", dir, name);
         if (path != NULL && access(path, R_OK) == 0) {
             char *real = realpath(path, NULL);
@@ -58,7 +59,7 @@ is_renamed(const char *needed, const char *name)
 }
 
 const char *
-kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
+kiln_bundled_find(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
 {
     const char *path = find_file(ctx, module, name);
     for (size_t i = 0; path == NULL && i < module->needed.count; i++) {
@@ -70,13 +71,12 @@ kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, co
 }
 
 struct kiln_strings
-kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
-                        struct kiln_strings *all)
+kiln_bundled_list(struct kiln_ctx *ctx, const struct kiln_baked *module, struct kiln_strings *all)
 {
     struct kiln_strings helpers = {0};
     for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.shared.count; i++) {
         const char *path =
-            kiln_baked_find_helper(ctx, module, kiln_file_basename(module->fat.shared.items[i]));
+            kiln_bundled_find(ctx, module, kiln_file_basename(module->fat.shared.items[i]));
         if (path != NULL) {
             kiln_strings_add(&ctx->arena, all, path);
             kiln_strings_add(&ctx->arena, &helpers, path);
@@ -86,7 +86,7 @@ kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
 }
 
 const char *
-kiln_library_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
+kiln_bundled_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
                          const char *name)
 {
     const char *dir = kiln_file_dirname(ctx, library);

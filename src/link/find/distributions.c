@@ -55,8 +55,8 @@ claim(const struct place *place, struct kiln_span record, const struct kiln_inst
     while (kiln_metadata_next_path(&record, &path)) {
         struct kiln_baked **module =
             bsearch(&path, place->modules, place->count, sizeof(struct kiln_baked *), compare_path);
-        if (module != NULL && (*module)->origin == NULL) {
-            (*module)->origin = installed;
+        if (module != NULL && (*module)->distribution == NULL) {
+            (*module)->distribution = installed;
             any = true;
         }
     }
@@ -133,7 +133,7 @@ read_place(struct kiln_ctx *ctx, const struct place *place, size_t *number)
 }
 
 int
-kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake)
+kiln_distributions_find(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     size_t count = bake->extensions.count, number = 0;
     struct kiln_baked **sorted = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *sorted);
@@ -150,6 +150,19 @@ kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake)
         struct place place = {.root = root, .modules = sorted + i, .count = end - i};
         read_place(ctx, &place, &number);
     }
-    bake->origins = number;
+    bake->distribution_count = number;
     return 0;
+}
+
+const char *
+kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_baked *extension)
+{
+    if (extension->distribution != NULL) {
+        return extension->distribution->name;
+    }
+    const char *name = extension->found->name;
+    size_t len = strcspn(name, ".");
+    return extension->found->package || name[len] == '.'
+               ? kiln_arena_strndup(&ctx->arena, name, len)
+               : NULL;
 }

@@ -9,37 +9,18 @@
 #include "base/file.h"
 #include "link/share/share.h"
 
-/* The records of all extensions, as far as they can be read: what is wrong with them is said when they
- * are. */
-static void
-read_records(struct kiln_ctx *ctx, struct kiln_bake *bake)
+/* The static libraries of EXTENSION; none if it stays a file. */
+static const struct kiln_strings *
+get_archives(const struct kiln_baked *extension)
 {
-    for (size_t i = 0; i < bake->extensions.count; i++) {
-        struct kiln_baked *extension = &bake->extensions.items[i];
-        struct kiln_ctx silent = {.quiet = true};
-        struct kiln_file file;
-        bool found = false;
-        if (extension->found->reason == NULL &&
-            !kiln_bake_is_reserved(bake, extension->found->name) &&
-            kiln_file_map(&silent, extension->found->path, &file) == 0)
-        {
-            if (kiln_fat_read(&silent, file.bytes, extension->found->path, &extension->fat,
-                              &found) < 0 ||
-                !found || extension->fat.failure != NULL)
-            {
-                extension->fat = (struct kiln_fat){0};
-            }
-            kiln_file_release(&file);
-        }
-        kiln_arena_adopt(&ctx->arena, &silent.arena);
-        kiln_ctx_release(&silent);
-    }
+    static const struct kiln_strings none;
+    return extension->reason == NULL ? &extension->fat.archives : &none;
 }
 
 static bool
-has_library(struct kiln_baked *extension, const char *library)
+has_library(const struct kiln_baked *extension, const char *library)
 {
-    const struct kiln_strings *archives = &extension->fat.archives;
+    const struct kiln_strings *archives = get_archives(extension);
     for (size_t i = 0; i < archives->count; i++) {
         if (strcmp(kiln_file_basename(archives->items[i]), library) == 0) {
             return true;
@@ -54,7 +35,7 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_share_users *extensions)
 {
     struct kiln_strings libraries = {0};
     for (size_t i = 0; i < extensions->count; i++) {
-        const struct kiln_strings *archives = &extensions->items[i]->fat.archives;
+        const struct kiln_strings *archives = get_archives(extensions->items[i]);
         for (size_t k = 0; k < archives->count; k++) {
             kiln_strings_add(&ctx->arena, &libraries, kiln_file_basename(archives->items[k]));
         }
@@ -268,7 +249,6 @@ kiln_share_choose(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_shar
     const struct kiln_strings *names = &bake->options->shares;
     struct kiln_share_users extensions = {0};
     int result = 0;
-    read_records(ctx, bake);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         *KILN_ARENA_PUSH(&ctx->arena, &extensions) = &bake->extensions.items[i];
     }

@@ -50,19 +50,11 @@ static int
 decompress(struct kiln_ctx *ctx, struct kiln_share_group *group, struct kiln_share_user *user,
            struct kiln_part_list *out)
 {
-    struct kiln_baked *extension = user->extension;
+    const struct kiln_baked *extension = user->extension;
     const char *path = extension->found->path;
     struct kiln_arena scratch = {0};
-    struct kiln_file file;
     struct kiln_span object, parts;
-    bool found;
-    int result = kiln_file_map(ctx, path, &file);
-    if (result == 0) {
-        result = kiln_fat_read(ctx, file.bytes, path, &extension->fat, &found);
-    }
-    if (result == 0) {
-        result = kiln_fat_decompress(ctx, &extension->fat, path, &scratch, &object);
-    }
+    int result = kiln_fat_decompress(ctx, &extension->fat, path, &scratch, &object);
     if (result == 0) {
         result =
             kiln_fat_decompress_parts(ctx, &extension->fat, path, object, &group->arena, &parts);
@@ -73,8 +65,6 @@ decompress(struct kiln_ctx *ctx, struct kiln_share_group *group, struct kiln_sha
                            " section: its parts cannot be told apart; build the extension again",
                            path);
     }
-    extension->fat.frame = extension->fat.parts_frame = kiln_span_of(NULL, 0);
-    kiln_file_release(&file);
     kiln_arena_release(&scratch);
     return result;
 }
@@ -137,7 +127,7 @@ take_part(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number,
         part->library = is_shared(group, user->extension, library) ? library : NULL;
     }
     else if (kiln_span_starts_with(in->bytes, "!<arch>", 7)) {
-        return fail(ctx, user->extension, group->shared->name,
+        return fail(ctx, user->extension, group->common->name,
                     kiln_arena_printf(&ctx->arena,
                                       "some members of %s have one name, and nobody can tell which "
                                       "of them were linked",
@@ -174,7 +164,7 @@ read_user(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number)
     struct kiln_share_user *user = &group->users[number];
     struct kiln_part_list parts = {0};
     if (changes_symbols(&user->extension->fat)) {
-        return fail(ctx, user->extension, group->shared->name,
+        return fail(ctx, user->extension, group->common->name,
                     "its link changes symbols, by --wrap or --defsym, in the library, too");
     }
     int result = decompress(ctx, group, user, &parts);

@@ -48,7 +48,7 @@ list_users(struct kiln_ctx *ctx, const struct kiln_share_group *group)
 static void
 name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share_group *group)
 {
-    struct kiln_shared *shared = group->shared;
+    struct kiln_common *shared = group->common;
     for (size_t i = 0; i < group->share_count; i++) {
         kiln_strings_add(&ctx->arena, &shared->libraries, group->shares[i]->library);
     }
@@ -60,8 +60,9 @@ name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share
             kiln_arena_printf(&ctx->arena, "%s, %s", shared->name, shared->libraries.items[i]);
     }
     size_t number = 1;
-    for (size_t i = 0; i + 1 < bake->shared.count; i++) {
-        number += strcmp(bake->shared.items[i].libraries.items[0], shared->libraries.items[0]) == 0;
+    for (size_t i = 0; i + 1 < bake->common_libs.count; i++) {
+        number +=
+            strcmp(bake->common_libs.items[i].libraries.items[0], shared->libraries.items[0]) == 0;
     }
     shared->id = kiln_isolate_library_id(ctx, shared->libraries.items[0], number);
     shared->bound.suffix = kiln_arena_printf(&ctx->arena, ".%s", shared->id);
@@ -75,12 +76,12 @@ start_users(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t shared)
     group->users = kiln_arena_alloc(&ctx->arena, users.count * sizeof *group->users);
     for (size_t i = 0; i < users.count; i++) {
         struct kiln_sharing *sharing = kiln_arena_alloc(&ctx->arena, sizeof *sharing);
-        sharing->shared = shared;
-        sharing->bound.suffix = group->shared->bound.suffix;
+        sharing->common = shared;
+        sharing->bound.suffix = group->common->bound.suffix;
         group->users[i].extension = users.items[i];
         group->users[i].sharing = sharing;
         users.items[i]->sharing = sharing;
-        kiln_strings_push(&ctx->arena, &group->shared->users, users.items[i]->found->name);
+        kiln_strings_push(&ctx->arena, &group->common->users, users.items[i]->found->name);
     }
 }
 
@@ -125,7 +126,7 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
                              "--strip-debug"); /* its parts have none */
         }
     }
-    group->shared->members = taken.count;
+    group->common->members = taken.count;
     int result = kiln_isolate_make_library_start(ctx, group->machine, start);
     return result == 0 ? kiln_combine(ctx, &combine, out) : result;
 }
@@ -133,7 +134,7 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
 static int
 isolate_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char *path)
 {
-    struct kiln_shared *shared = group->shared;
+    struct kiln_common *shared = group->common;
     const struct kiln_isolation as = {
         .name = shared->libraries.items[0],
         .init = KILN_LIBRARY_INIT,
@@ -189,10 +190,10 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
     if (result == 0) {
         result = isolate_library(ctx, group, library);
     }
-    const struct kiln_isolated *isolated = &group->shared->isolated;
+    const struct kiln_isolated *isolated = &group->common->isolated;
     if (result == 0 && isolated->constructors + isolated->destructors > 0) {
         call = kiln_arena_printf(&ctx->arena, "%s/call.o", group->tmpdir);
-        result = kiln_isolate_make_library_call(ctx, group->machine, group->shared->id, call);
+        result = kiln_isolate_make_library_call(ctx, group->machine, group->common->id, call);
     }
     for (size_t i = 0; result == 0 && i < group->user_count; i++) {
         kiln_progress(ctx, "share", i, group->user_count, group->users[i].extension->found->name);
@@ -205,8 +206,8 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
 static int
 share_group(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_share_group *group)
 {
-    size_t number = bake->shared.count;
-    group->shared = KILN_ARENA_PUSH(&ctx->arena, &bake->shared);
+    size_t number = bake->common_libs.count;
+    group->common = KILN_ARENA_PUSH(&ctx->arena, &bake->common_libs);
     group->tmpdir = kiln_arena_printf(&ctx->arena, "%s/shared-%zu", ctx->tmpdir, number);
     name_group(ctx, bake, group);
     start_users(ctx, group, number);

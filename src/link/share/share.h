@@ -54,11 +54,14 @@ struct kiln_share_group {
     size_t share_count;
     struct kiln_share_user *users;
     size_t user_count;
-    struct kiln_shared *shared; /* what comes of it */
+    struct kiln_common *common; /* the object that is made of them */
     const struct kiln_machine *machine;
     struct kiln_arena arena; /* of the parts' bytes */
     const char *tmpdir;
 };
+
+/* Pass: take the libraries that are to be shared out of the extensions that use them. */
+int kiln_bake_share(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
 /* What the options ask for, sorted out. A name that is no library's and no extension's is an error
  * that lists what there is. */

@@ -194,7 +194,7 @@ compare_outcomes(struct binding_run *run, const struct outcome *first, const str
                         run->group->users[external->part->user].extension->found->name));
     }
     if (other != NULL && !is_library) {
-        bind(run, &run->group->shared->bound, first->name);
+        bind(run, &run->group->common->bound, first->name);
     }
     return 0;
 }

@@ -103,6 +103,10 @@ kiln_temporary_remove_all(void)
         char aside[PATH_MAX];
         int len = snprintf(aside, sizeof aside, "%s-removed", temporary->path);
         bool moved = len > 0 && (size_t)len < sizeof aside && rename(temporary->path, aside) == 0;
-        remove_tree(moved ? aside : temporary->path);
+        const char *path = moved ? aside : temporary->path;
+        /* A program may still be creating files in its working directory. */
+        for (int attempt = 0; attempt < 100 && access(path, F_OK) == 0; attempt++) {
+            remove_tree(path);
+        }
     }
 }

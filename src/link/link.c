@@ -2,6 +2,7 @@
  * in the state that the next one needs. Read this file first. */
 #include "link/link.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "link/bake.h"
@@ -94,13 +95,26 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
     return kiln_bake_report(ctx, bake);
 }
 
+/* Make the temporary directory that of the programs that are run, too: a compiler that is interrupted
+ * leaves files in it. */
+static int
+set_tmpdir(struct kiln_ctx *ctx)
+{
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    return setenv("TMPDIR", tmpdir, 1) == 0 ? 0 : kiln_fail_errno(ctx, "TMPDIR: cannot set");
+}
+
 int
 kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
 {
     struct kiln_link_options complete = *options;
     complete.output = options->output == NULL ? "python" : options->output;
     struct kiln_bake bake = {.options = &complete};
-    int result = run_passes(ctx, &bake);
+    int result = set_tmpdir(ctx);
+    result = RUN(result, run_passes(ctx, &bake));
     kiln_bake_close(&bake);
     return result;
 }

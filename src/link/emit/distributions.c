@@ -25,7 +25,8 @@ have_one_distribution(struct range range)
 /* The modules from FIRST on that have its name's first LEN bytes, as whole components. Names are
  * sorted, and the dot is the least of their characters. */
 static struct range
-get_group(const struct kiln_named_distribution *first, const struct kiln_named_distribution *end, size_t len)
+get_group(const struct kiln_named_distribution *first, const struct kiln_named_distribution *end,
+          size_t len)
 {
     struct range group = {.first = first, .end = first + 1};
     while (group.end < end && strncmp(group.end->name, first->name, len) == 0 &&
@@ -37,8 +38,8 @@ get_group(const struct kiln_named_distribution *first, const struct kiln_named_d
 }
 
 static void
-add_prefix(struct kiln_ctx *ctx, struct kiln_prefix_list *out, const struct kiln_named_distribution *of,
-           size_t len, bool exact)
+add_prefix(struct kiln_ctx *ctx, struct kiln_prefix_list *out,
+           const struct kiln_named_distribution *of, size_t len, bool exact)
 {
     if (of->distribution != NULL) {
         *KILN_ARENA_PUSH(&ctx->arena, out) = (struct kiln_prefix){
@@ -69,8 +70,8 @@ find_in(struct kiln_ctx *ctx, struct range range, size_t len, struct kiln_prefix
 }
 
 void
-kiln_prefixes_find(struct kiln_ctx *ctx, const struct kiln_named_distribution *modules, size_t count,
-                   struct kiln_prefix_list *out)
+kiln_prefixes_find(struct kiln_ctx *ctx, const struct kiln_named_distribution *modules,
+                   size_t count, struct kiln_prefix_list *out)
 {
     find_in(ctx, (struct range){.first = modules, .end = modules + count}, 0, out);
 }
@@ -114,7 +115,8 @@ kiln_distributions_emit(struct kiln_ctx *ctx, const struct kiln_bake *bake, FILE
         return 0;
     }
     size_t count = bake->modules.count;
-    struct kiln_named_distribution *modules = kiln_arena_alloc(&ctx->arena, count * sizeof *modules);
+    struct kiln_named_distribution *modules =
+        kiln_arena_alloc(&ctx->arena, count * sizeof *modules);
     const struct kiln_installed **distributions =
         kiln_arena_alloc(&ctx->arena, bake->distribution_count * sizeof *distributions);
     for (size_t i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* kiln pip: takes --python from in front of pip's command line, and leaves the rest to pip. */
+/* `kiln pip`: takes --python from the front of pip's command line, and leaves the rest to pip. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +21,7 @@ static const char usage[] =
     "What was built is kept in $XDG_CACHE_HOME/kiln (~/.cache/kiln). A package's wheel is taken\n"
     "in spite of its native code with --only-binary NAME. `kiln pip help` is pip's own help.\n";
 
-/* Whether ARG, in front of the command, has its value in the next argument. */
+/* Whether the next argument is the value of ARG, an option in front of pip's command. */
 static bool
 takes_value(const char *arg)
 {

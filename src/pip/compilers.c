@@ -1,9 +1,8 @@
-/* The stand-ins for the compilers: symbolic links to kiln-cc, named as each driver found on PATH,
- * so that a build system which looks for compilers finds those that would be there without Kiln.
+/* The stand-ins for the compilers: symbolic links to kiln-cc, one for each driver on PATH, so that a build
+ * system which searches for compilers finds the same ones as without Kiln.
  *
- * The directory's name is a hash of where its links point and what they are called, so it needs no
- * update, runs with another PATH have another directory, and its path, which some packages record
- * in what they build, is the same each time. */
+ * The directory's name is a hash of the links' target and names. So it never needs an update, runs with
+ * another PATH have another directory, and its path, which some packages record, does not change. */
 #include "pip/pip.h"
 
 #include <ctype.h>
@@ -31,7 +30,7 @@ kiln_pip_is_driver(const char *name)
 {
     static const char *const drivers[] = {"cc",    "c++",     "gcc",     "g++",
                                           "clang", "clang++", "gfortran"};
-    /* What precedes the driver's own name is a target: "x86_64-linux-gnu-". */
+    /* In front of the driver's name there may be a target: "x86_64-linux-gnu-". */
     const char *target = strstr(name, "-linux-");
     if (target != NULL && target != name) {
         name = target + strlen("-linux-");
@@ -92,7 +91,7 @@ name_directory(struct kiln_ctx *ctx, const char *cache, const char *kiln_cc,
                              (unsigned long long)XXH3_64bits(text, strlen(text)));
 }
 
-/* Make DIR with its links: complete under another name first, as other runs look for it. */
+/* Make DIR with its links under another name first: other runs look for it. */
 static int
 make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
                const struct kiln_strings *names)

@@ -1,9 +1,9 @@
-/* The environment that pip and the builds under it run in.
+/* The environment that pip and the builds below it run in.
  *
- * PATH is what most builds go by: cargo, meson, CMake and distutils all name their compiler without
- * a directory. What names one with its directory would go past the links, so CC and CXX are set to
- * the links of the user's choice, or of what the Python was built with, which distutils puts in
- * place of the latter in LDSHARED too. */
+ * Most builds use PATH: cargo, meson, CMake and distutils name their compiler without a directory. A
+ * compiler that is named with its directory would bypass the links, so CC and CXX are set to the
+ * links for the user's choice, or for the compiler that the Python was built with; distutils puts
+ * them into LDSHARED as well. */
 #include "pip/pip.h"
 
 #include <ctype.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 /* Programs that are given the compiler as their first argument. They look it up on PATH. */
 static bool
@@ -22,8 +23,8 @@ is_launcher(const char *name)
            strcmp(name, "distcc") == 0 || strcmp(name, "icecc") == 0;
 }
 
-/* The link NAME in COMPILERS as a word of a command. A directory that is no word is left to PATH,
- * where it comes first. */
+/* The link NAME in COMPILERS as a word of a command. If the directory cannot be part of a word, it is left
+ * to PATH, where it comes first. */
 static const char *
 spell_link(struct kiln_ctx *ctx, const char *compilers, const char *name)
 {
@@ -102,7 +103,7 @@ set_compiler(struct kiln_ctx *ctx, struct kiln_strings *out, const char *compile
             return;
         }
         if (i == 0 && choices[0] != NULL) {
-            return; /* the build will say that there is no such compiler */
+            return; /* the build will report that there is no such compiler */
         }
     }
 }
@@ -115,7 +116,7 @@ set_linker(struct kiln_ctx *ctx, struct kiln_strings *out, const char *compilers
 {
     const char *users = get_nonempty(name);
     const char *command = users != NULL ? users : built_with;
-    bool replaced = users == NULL && strncmp(command, compiler, strlen(compiler)) == 0;
+    bool replaced = users == NULL && kiln_starts_with(command, compiler);
     if (*command != '/' || (replaced && *compiler != '\0')) {
         return;
     }
@@ -168,6 +169,7 @@ kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
     set_cargo(ctx, out, compilers);
     set(ctx, out, "PIP_CACHE_DIR",
         kiln_arena_printf(&ctx->arena, "%s/pip-%d", cache, KILN_PIP_CACHE_VERSION));
-    kiln_strings_push(&ctx->arena, out, "PIP_PYTHON"); /* heeded already; pip would start anew */
+    kiln_strings_push(&ctx->arena, out,
+                      "PIP_PYTHON"); /* used already; pip would start itself again */
     return 0;
 }

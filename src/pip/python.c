@@ -1,7 +1,7 @@
-/* Which Python, and which pip. The command that a user names may be a script that stands in for the
- * real interpreter, so the interpreter itself is asked; its answer are lines "key=value". A Python
- * without a pip that can be directed borrows another's, as `pip --python` does: the one its venv
- * was made from, or one on PATH. */
+/* Which Python, and which pip. The user's command may be a script that runs the real interpreter, so the
+ * interpreter itself is asked; it answers in lines "key=value". A Python without a usable pip
+ * borrows another's, as `pip --python` does: that of the Python its venv was made from, or one on
+ * PATH. */
 #include "pip/pip.h"
 
 #include <stddef.h>
@@ -80,7 +80,7 @@ works_in(struct kiln_ctx *ctx, const char *python, const char *dir)
     return kiln_process_run(ctx, &process) == 0 && process.status == 0;
 }
 
-/* Give OUT the pip of another Python, if there is one that works in it. */
+/* Give OUT the pip of another Python that works in it. Returns false if there is none. */
 static bool
 borrow_pip(struct kiln_ctx *ctx, struct kiln_pip_python *out)
 {

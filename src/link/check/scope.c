@@ -225,7 +225,7 @@ check_module(struct kiln_ctx *ctx, const struct kiln_baked *module, const struct
                 ctx, KILN_ERR_INPUT,
                 "%s: %s needs %s of its library %s, but another library, %s, which %s "
                 "is linked against, has that name, too, and in one program would be used by "
-                "both; leave one of the two out, as files they work together",
+                "both; exclude one of the two: as separate files they work",
                 module->found->path, module->found->name, undefined->items[i],
                 scope->libraries.items[own->library].dso->path,
                 scope->libraries.items[exports[0].library].dso->path,
@@ -269,7 +269,7 @@ check_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct
                 ctx, KILN_ERR_INPUT,
                 "%s: this library, which %s is linked against, uses its %s by that "
                 "name, but %s, which %s is linked against, has the name, too, and in one program "
-                "would be used by both; leave one of the two out, as files they work together",
+                "would be used by both; exclude one of the two: as separate files they work",
                 library->dso->path, library->module, own->symbol->name, other->dso->path,
                 other->module);
         }

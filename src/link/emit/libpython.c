@@ -1,6 +1,6 @@
-/* Static or shared libpython, position-independent or not: decided by linking a python without
- * extensions and running it, as no recorded configuration tells the truth about every
- * distribution's archive. (Some are not PIC, some lack objects.) */
+/* Static or shared libpython, position-independent or not: decided by linking a python without extensions
+ * and running it. The recorded configuration is wrong for some distributions' archives, which are not
+ * PIC, or lack objects. */
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -14,7 +14,7 @@ static const char TRIAL[] =
     "int Py_BytesMain(int, char **);\n"
     "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n";
 
-/* Link and run the trial. *why is the reason if it failed. */
+/* Link and run the trial. *why is the reason if it fails. */
 static int
 try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
 {
@@ -49,7 +49,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
         const char *text = (const char *)link.err.ptr;
         if (kiln_link_args_is_disk_full(text)) {
             return kiln_fail(ctx, KILN_ERR_SYSTEM,
-                             "%s: cannot write: no space left on the disk, it seems (set TMPDIR)",
+                             "%s: cannot write: the disk is probably full (set TMPDIR)",
                              kiln_ctx_get_tmpdir(ctx));
         }
         *works = false;
@@ -57,7 +57,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
         return 0;
     }
     if (bake->python.machine != kiln_machine_get_native()) {
-        *works = true; /* as far as can be told here */
+        *works = true; /* it cannot be run here */
         return 0;
     }
 
@@ -73,14 +73,14 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     return result;
 }
 
-/* Try the forms there are until one works, and leave it in BAKE. */
+/* Try the possible forms until one works, and set it in BAKE. */
 static int
 choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
 {
     const struct kiln_python *python = &bake->python;
     enum kiln_libpython wanted = bake->options->libpython;
 
-    /* As the interpreter itself is, first; static before shared. */
+    /* Static before shared; for each, the form of the interpreter itself first. */
     const char *reason = NULL;
     for (int shared = 0; shared < 2; shared++) {
         const char *library = shared ? python->shared_library : python->static_library;
@@ -118,8 +118,8 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
 }
 
 /* Whether the executable cannot be position-independent: a module has code that is not, or the linker
- * is gold, which then moves with the program what does not move, absolute symbols (the size of a
- * file that was made an object, say) and weak ones that nobody defines. */
+ * is gold, which in a PIE relocates absolute symbols (the size of a file that was made an object) and
+ * undefined weak ones as well. */
 static bool
 has_fixed_place(const struct kiln_bake *bake)
 {
@@ -130,8 +130,8 @@ has_fixed_place(const struct kiln_bake *bake)
     return found;
 }
 
-/* Where the outcome of the trials is remembered: a file called after all that they depend on, as far
- * as that can be told; NULL if there is no cache. */
+/* Returns the path of the cached outcome of the trials, a hash of everything known to affect it, or NULL
+ * if there is no cache. */
 static const char *
 get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
 {
@@ -204,7 +204,7 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     if (result == 0) {
         say_choice(ctx, bake);
     }
-    /* A static library that does not link for want of another will be tried again. */
+    /* Not if the static library does not link: what it lacks may be installed later. */
     bool settled = !bake->shared_libpython || bake->python.static_library == NULL ||
                    bake->options->libpython == KILN_LIBPYTHON_SHARED;
     if (result == 0 && memory != NULL && settled) {

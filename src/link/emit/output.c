@@ -1,5 +1,5 @@
-/* The final link. Its arguments go through a response file, as there can be thousands of objects.
- * If it fails, what the linker says of undefined symbols is told again by module. */
+/* The final link. Its arguments are in a response file, as there can be thousands. If it fails, undefined
+ * symbols and unknown options are traced to the modules that brought them. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +9,13 @@
 #include "base/process.h"
 #include "base/response.h"
 #include "base/temporary.h"
+#include "base/text.h"
 #include "link/emit/emit.h"
 #include "link/find/bundled.h"
 #include "link/find/toolchain.h"
 
-/* The shared library that ARG of MODULE's link names, a path or `-lfoo`, if it is one of the module's
- * own package: where it was built it may be no more. NULL: it is none. */
+/* Returns the bundled library that ARG of MODULE's link names, a path or `-lfoo`, or NULL if it names
+ * none. In the build tree the library may be gone. */
 static const char *
 find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *arg)
 {
@@ -22,12 +23,12 @@ find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *a
     if (*arg == '/') {
         return kiln_bundled_find(ctx, module, kiln_file_basename(arg));
     }
-    if (strncmp(arg, "-l", 2) == 0) {
+    if (kiln_starts_with(arg, "-l")) {
         stem = arg[2] == ':' ? arg + 3 : kiln_arena_printf(&ctx->arena, "lib%s.so", arg + 2);
     }
     for (size_t i = 0; stem != NULL && i < module->fat.shared.count; i++) {
         const char *base = kiln_file_basename(module->fat.shared.items[i]);
-        if (strncmp(base, stem, strlen(stem)) == 0) {
+        if (kiln_starts_with(base, stem)) {
             return kiln_bundled_find(ctx, module, base);
         }
     }
@@ -45,7 +46,7 @@ push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_st
         for (size_t j = 0; j < module->fat.args.count; j++) {
             const char *arg = module->fat.args.items[j];
             const char *bundled = find_helper(ctx, module, arg);
-            if (strncmp(arg, "-lpython", 8) != 0) {
+            if (!kiln_starts_with(arg, "-lpython")) {
                 kiln_strings_add(&ctx->arena, &seen, bundled != NULL ? bundled : arg);
             }
         }
@@ -64,7 +65,7 @@ push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_st
     }
 }
 
-/* The isolated relocatables; the archives among them have no index and are taken whole. */
+/* Push the isolated objects. The archives among them have no index and are linked whole. */
 static void
 push_objects(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
 {
@@ -79,7 +80,7 @@ is_symbol_char(int c)
     return isalnum(c) || c == '_' || c == '.' || c == '$' || c == '@';
 }
 
-/* Whether the linker said in TEXT that SYMBOL is undefined: bfd and gold "undefined reference to
+/* Whether the linker reports in TEXT that SYMBOL is undefined: bfd and gold "undefined reference to
  * `x'", lld and mold "undefined symbol: x". */
 static bool
 is_said_undefined(const char *text, const char *symbol)
@@ -101,22 +102,22 @@ is_said_undefined(const char *text, const char *symbol)
     return false;
 }
 
-/* The libraries that the link of MODULE named, for a message. */
+/* The libraries of MODULE's link, for a message. */
 static const char *
 list_libraries(struct kiln_ctx *ctx, const struct kiln_baked *module)
 {
     const char *text = "";
     for (size_t i = 0; i < module->fat.args.count; i++) {
         const char *arg = module->fat.args.items[i];
-        if (strncmp(arg, "-l", 2) == 0 || arg[0] == '/') {
+        if (kiln_starts_with(arg, "-l") || arg[0] == '/') {
             text = kiln_arena_printf(&ctx->arena, "%s %s", text, arg);
         }
     }
     return *text == '\0' ? " none" : text;
 }
 
-/* Whether a driver said in TEXT that it does not know ARG: gcc "unrecognized", clang "unsupported
- * option" or "unknown argument", and the option behind it on the line. */
+/* Whether a driver reports in TEXT that it does not know ARG: gcc "unrecognized", clang "unsupported
+ * option" or "unknown argument", followed by the option on the same line. */
 static bool
 is_said_unknown(const char *text, const char *arg)
 {
@@ -131,7 +132,7 @@ is_said_unknown(const char *text, const char *arg)
     return false;
 }
 
-/* The first option of a module's link that the driver does not know, as another compiler has it. */
+/* Report the first option of a module's link that the driver does not know: another compiler's. */
 static int
 explain_option(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
 {
@@ -206,11 +207,10 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         kiln_strings_push(arena, &args, "-Wl,--strip-all");
     }
     if (strcmp(bake->linker, "lld") == 0) {
-        /* Sections found by __start_ and __stop_ symbols are used, whatever --gc-sections says. */
+        /* Keep sections that are found by __start_ and __stop_ symbols. */
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
-        /* Addresses in read-only sections (of assembly, as a rule) are what they are in the file:
-         * filled in at the start. The other linkers do that unasked. */
+        /* Allow relocations in read-only sections, of assembly as a rule. The other linkers do. */
         kiln_strings_push(arena, &args, "-Wl,-z,notext");
     }
     kiln_link_args_push_archive(ctx, bake, &args);
@@ -234,9 +234,8 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     result = kiln_process_run(ctx, &linker);
     if (result == 0 && linker.status != 0 &&
         kiln_link_args_is_disk_full((const char *)linker.err.ptr)) {
-        result =
-            kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: no space left on the disk, it seems",
-                      bake->options->output);
+        result = kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: the disk is probably full",
+                           bake->options->output);
     }
     else if (result == 0 && linker.status != 0) {
         result = explain_failure(ctx, bake, (const char *)linker.err.ptr);
@@ -255,7 +254,7 @@ move_file(struct kiln_ctx *ctx, const char *from, const char *to)
 }
 
 /* Link in a private directory beside OUTPUT: on the same file system, so that the result can be
- * renamed, and away from it, so that what a linker that dies leaves goes with the directory. */
+ * renamed, and apart from it, so that whatever a linker leaves is removed with the directory. */
 static int
 link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
 {
@@ -266,7 +265,7 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
     int result = run_linker(ctx, bake, aside);
     if (result == 0 && bake->options->split_debug) {
-        /* First: a debugger passes over a file that does not fit the program. */
+        /* First: a debugger ignores a file that does not match the program. */
         result = kiln_bake_split_debug(ctx, bake, aside);
         if (result == 0) {
             result = move_file(ctx, kiln_bake_get_debug_path(ctx, aside),
@@ -289,8 +288,8 @@ kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return kiln_fail(ctx, KILN_ERR_INPUT, "cannot write: the name of the output is empty");
     }
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return kiln_fail(ctx, KILN_ERR_INPUT, "%s: cannot write: it is there, and no regular file",
-                         output);
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: cannot write: it exists and is not a regular file", output);
     }
     kiln_progress(ctx, "link", 0, 1, output);
     int result = link_aside(ctx, bake, output);

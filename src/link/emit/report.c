@@ -1,8 +1,8 @@
-/* The report: what was done to each extension, and what could be seen of it.
+/* The report: what was done to each extension, and how a module could notice.
  *
- * `--report FILE` writes all of it as JSON; `--verbose` says the same in lines. Some functions can
- * tell an extension in the executable from one in a file of its own; which module uses them, and
- * what Kiln does about it, is said in both. */
+ * `--report FILE` writes all of it as JSON; `--verbose` prints the same in lines. Some functions can
+ * tell an extension in the executable from one in a file of its own; both list the modules that use
+ * them, and what Kiln does about it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 #include "link/check/globals.h"
 #include "link/emit/emit.h"
 
-/* Functions by which a module can see where it is. */
+/* Functions that can tell a module where it is. */
 static const struct watched {
     const char *name, *effect;
 } WATCHED[] = {
@@ -33,7 +33,7 @@ static const struct watched {
      "names the executable; the module's functions carry its name as a suffix"},
 };
 
-/* What is known of one module besides what isolating has found out. */
+/* Facts about one module beyond those of isolating it. */
 struct details {
     struct kiln_strings interposed;
 };
@@ -296,7 +296,7 @@ say_shared(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     }
 }
 
-/* Who can tell, and how. */
+/* Which modules use a watched function, and to what effect. */
 static void
 say_watched(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
@@ -311,8 +311,8 @@ say_watched(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     }
 }
 
-/* The one line for those who did not ask: how many modules use such a function that Kiln does not
- * answer as a file would. */
+/* Without --report and --verbose, one line: how many modules use a function that does not answer as it
+ * would for a file. */
 static void
 say_hint(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {

@@ -287,7 +287,7 @@ add_wheel(const struct search *search, const char *path)
     int result = kiln_process_run(ctx, &unzip);
     if (result == 0 && unzip.status != 0) {
         result = kiln_fail(ctx, KILN_ERR_INPUT,
-                           "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
+                           "%s: the wheel cannot be unpacked: %s; download or build it again", path,
                            kiln_process_get_last_line(ctx, unzip.err));
     }
     return result < 0 ? result : search_root(search, dir);

@@ -1,4 +1,4 @@
-/* Which extension files there are, under which dotted names. */
+/* The extension files to bake, and their dotted names. */
 #ifndef KILN_LINK_SEARCH_H
 #define KILN_LINK_SEARCH_H
 
@@ -9,7 +9,7 @@ struct kiln_found {
     const char *path;   /* the extension file */
     const char *root;   /* the directory below which its path is its name */
     bool package;       /* it is the `__init__` of a package */
-    const char *reason; /* why it cannot be baked, NULL if nothing is known against it */
+    const char *reason; /* why it cannot be baked; NULL if no reason is known */
     bool is_explicit;   /* named on the command line, not found in a directory */
     size_t order;       /* of discovery */
 };

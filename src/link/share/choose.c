@@ -1,9 +1,9 @@
-/* Who shares what: from the names that `--share` was given to libraries with their users.
+/* Which extensions share which libraries, from the arguments of `--share`.
  *
- * A name is a library's, for all extensions that were linked with it, or a set of extensions, for all
- * libraries that two of them have in common. Libraries are known by the names of their files; whether
- * they are the same is looked at later. Libraries that one extension uses together may have something
- * to do with each other, and are grouped. */
+ * An argument names a library, for all extensions that were linked with it, or a set of extensions, for
+ * all libraries that two of them have in common. Libraries are known by the names of their files;
+ * parts.c compares their contents. Libraries that one extension uses together may depend on each
+ * other, and are grouped. */
 #include <fnmatch.h>
 
 #include "base/file.h"
@@ -55,7 +55,7 @@ find_users(struct kiln_ctx *ctx, const struct kiln_share_users *extensions, cons
     return users;
 }
 
-/* What could be shared, for a message: "libbar.a (one, two), libz.a (three)". */
+/* The libraries that could be shared, for a message: "libbar.a (one, two), libz.a (three)". */
 static const char *
 describe(struct kiln_ctx *ctx, const struct kiln_share_users *extensions)
 {
@@ -104,7 +104,8 @@ add_users(struct kiln_ctx *ctx, struct kiln_share *share, const struct kiln_shar
     }
 }
 
-/* Add LIBRARY for USERS; with those that it is to be shared by already, if one is among both. */
+/* Add LIBRARY for USERS. If other users are to share it already, and one is among both, all share one
+ * copy. */
 static void
 add(struct kiln_ctx *ctx, struct kiln_share_list *out, const char *library,
     const struct kiln_share_users *users)
@@ -171,7 +172,7 @@ is_among(const struct kiln_share_users *users, const struct kiln_baked *extensio
     return false;
 }
 
-/* The extensions that NAME, "a.b,c.*", is a set of. */
+/* The extensions of the set NAME: "a.b,c.*". */
 static int
 find_set(struct kiln_ctx *ctx, const char *name, const struct kiln_share_users *extensions,
          struct kiln_share_users *out)

@@ -1,11 +1,13 @@
-/* Modules taken apart: the inputs of which each was combined, and which of them are a shared library's.
+/* The parts of modules: the objects that each was combined from, and which of them belong to a shared
+ * library.
  *
- * Members of one name in two modules must be one: the same code, data and symbols; debug information
+ * Members of one name must be equal in all modules: the same code, data and symbols. Debug information
  * may differ, as it names the directory that the library was built in. */
 #include <ctype.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "elf/elf.h"
 #include "link/share/share.h"
 
@@ -36,8 +38,8 @@ static bool
 changes_symbols(const struct kiln_fat *fat)
 {
     for (size_t i = 0; i < fat->combine.count; i++) {
-        if (strncmp(fat->combine.items[i], "--wrap", 6) == 0 ||
-            strncmp(fat->combine.items[i], "--defsym", 8) == 0)
+        if (kiln_starts_with(fat->combine.items[i], "--wrap") ||
+            kiln_starts_with(fat->combine.items[i], "--defsym"))
         {
             return true;
         }
@@ -69,8 +71,8 @@ decompress(struct kiln_ctx *ctx, struct kiln_share_group *group, struct kiln_sha
     return result;
 }
 
-/* A section that is found by its name, between __start_ and __stop_ symbols, belongs together with
- * those of its name in the module. */
+/* Whether an allocated section can be found by its name, by __start_ and __stop_ symbols: it belongs
+ * together with the module's sections of that name. */
 static bool
 has_gathered_section(const struct kiln_elf *elf)
 {
@@ -89,7 +91,7 @@ has_gathered_section(const struct kiln_elf *elf)
     return false;
 }
 
-/* Look at PART, which is the library's. */
+/* Check and identify PART, which is the library's. */
 static int
 identify(struct kiln_ctx *ctx, const struct kiln_share_user *user, struct kiln_share_part *part)
 {
@@ -137,7 +139,7 @@ take_part(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number,
     return result == 0 && part->library != NULL ? identify(ctx, user, part) : result;
 }
 
-/* Every library that USER shall share must have left parts, one of a name. */
+/* Every library that USER is to share must have parts. */
 static int
 check_parts(struct kiln_ctx *ctx, const struct kiln_share_group *group,
             const struct kiln_share_user *user)
@@ -195,7 +197,7 @@ compare_members(const void *a, const void *b)
     return (one->order > other->order) - (one->order < other->order);
 }
 
-/* Which modules have which version of the member that FIRST .. END-1 are. */
+/* Report which modules have which version of a member, FIRST .. END-1. */
 static int
 fail_versions(struct kiln_ctx *ctx, const struct kiln_share_group *group,
               struct kiln_share_part **first, struct kiln_share_part **end)
@@ -214,7 +216,7 @@ fail_versions(struct kiln_ctx *ctx, const struct kiln_share_group *group,
                      (*first)->library, (*first)->name, text);
 }
 
-/* FIRST .. END-1 are members of one name: the first of them is the library's, if they are one. */
+/* FIRST .. END-1 are members of one name. If they are equal, the first is taken into the library. */
 static int
 unite(struct kiln_ctx *ctx, const struct kiln_share_group *group, struct kiln_share_part **first,
       struct kiln_share_part **end)

@@ -1,22 +1,17 @@
-/* `--share`: libraries that several modules have one copy of.
+/* `--share`: one copy of static libraries for several modules.
  *
- * A fat extension keeps the inputs of which its object was combined, if archives were among them. The
- * libraries that modules share become one object, of the members that any of the modules was linked
- * with, isolated as a module is, under a suffix of its own. The modules are combined again without
- * these, and refer to the library by that suffix. If it has constructors, each module that is
- * imported has them run before its own; they run once. */
+ * A fat extension keeps the inputs that its object was combined from, if archives were among them. The
+ * libraries that modules share become one object, combined from the members that any of the modules
+ * was linked with, and isolated as a module is, under a suffix of its own. The modules are combined
+ * again without these members, and refer to the library by that suffix. If it has constructors, they
+ * run before those of the first module that is imported. */
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "link/share/share.h"
 
 /* -- Groups -- */
-
-static int
-compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static int
 compare_extensions(const void *a, const void *b)
@@ -26,7 +21,7 @@ compare_extensions(const void *a, const void *b)
     return strcmp(one->found->name, other->found->name);
 }
 
-/* The users of all libraries of GROUP, each once, by name. */
+/* The users of all libraries of GROUP, each once, sorted by name. */
 static struct kiln_share_users
 list_users(struct kiln_ctx *ctx, const struct kiln_share_group *group)
 {
@@ -53,7 +48,7 @@ name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share
         kiln_strings_add(&ctx->arena, &shared->libraries, group->shares[i]->library);
     }
     qsort(shared->libraries.items, shared->libraries.count, sizeof *shared->libraries.items,
-          compare_names);
+          kiln_compare_strings);
     shared->name = shared->libraries.items[0];
     for (size_t i = 1; i < shared->libraries.count; i++) {
         shared->name =
@@ -85,7 +80,7 @@ start_users(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t shared)
     }
 }
 
-/* -- Putting together -- */
+/* -- Combining -- */
 
 static int
 compare_orders(const void *a, const void *b)
@@ -97,7 +92,7 @@ compare_orders(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Combine the library out of the members that were taken, in the order of the links. */
+/* Combine the library from the members that were taken, in the order of the links. */
 static int
 combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char *out)
 {
@@ -123,7 +118,7 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
     for (size_t i = 0; i < group->user_count; i++) {
         if (kiln_strings_contain(&group->users[i].extension->fat.combine, "--strip-debug")) {
             kiln_strings_add(&ctx->arena, &combine.flags,
-                             "--strip-debug"); /* its parts have none */
+                             "--strip-debug"); /* its parts have no debug information */
         }
     }
     group->common->members = taken.count;
@@ -145,7 +140,7 @@ isolate_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
     return kiln_isolate_file(ctx, path, &as, &shared->isolated);
 }
 
-/* Note which libraries USER has had, and which of its parts are left. */
+/* Set which libraries USER shares, and push the parts that it keeps to REST. */
 static void
 sort_parts(struct kiln_ctx *ctx, struct kiln_share_user *user, struct kiln_strings *rest)
 {
@@ -168,8 +163,8 @@ combine_user(struct kiln_ctx *ctx, const struct kiln_share_group *group, size_t 
     const struct kiln_fat *fat = &user->extension->fat;
     struct kiln_combine combine = {.inits = fat->inits};
     for (size_t i = 0; i < fat->combine.count; i++) {
-        /* Which members are wanted is settled. */
-        if (strncmp(fat->combine.items[i], "--undefined", 11) != 0) {
+        /* The members have been chosen. */
+        if (!kiln_starts_with(fat->combine.items[i], "--undefined")) {
             kiln_strings_push(&ctx->arena, &combine.flags, fat->combine.items[i]);
         }
     }

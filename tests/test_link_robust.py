@@ -85,13 +85,19 @@ def test_what_is_no_file_is_not_waited_for(make, python, tmp_path):
         assert result.returncode == 1 and f"{path}: " in result.stderr
 
 
-def test_a_library_that_has_become_a_fifo_is_an_error(python, tmp_path):
+@pytest.mark.parametrize("bundled", [False, True])
+def test_a_library_that_has_become_a_fifo_is_an_error(bundled, python, tmp_path):
     (tmp_path / "lib.c").write_text("int lib(void) { return 1; }\n")
-    library = tmp_path / "liblib.so"
+    library = tmp_path / "build" / "liblib.so"
+    library.parent.mkdir()
     run("cc", "-shared", "-fPIC", tmp_path / "lib.c", "-o", library)
     source = MULTI_PHASE + "int lib(void); int use(void) { return lib(); }\n"
-    extension(tmp_path / "site", "user", python, source=source, more=[library])
-    library.unlink()
+    extension(tmp_path / "site", "user", python, source=source,
+              more=[f"-L{library.parent}", "-llib", "-Wl,-rpath,$ORIGIN"])
+    if bundled:
+        library = tmp_path / "site" / "liblib.so"
+    else:
+        library.unlink()
     make_fifo(library)
     result = link(python, "-o", tmp_path / "app", tmp_path / "site", check=False)
     assert result.returncode == 1

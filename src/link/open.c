@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "elf/elf.h"
 #include "link/bake.h"
+#include "link/find/bundled.h"
 
 /* Whether the standard library has a module of this NAME. */
 static bool
@@ -56,6 +57,8 @@ check_libraries(struct kiln_ctx *ctx, const struct kiln_baked *extension)
 {
     for (size_t i = 0; i < extension->fat.shared.count; i++) {
         const char *library = extension->fat.shared.items[i];
+        const char *bundled = kiln_bundled_find(ctx, extension, kiln_file_basename(library));
+        library = bundled == NULL ? library : bundled;
         if (kiln_file_is_special(library)) {
             return kiln_fail(ctx, KILN_ERR_INPUT,
                              "%s: %s is linked against %s, which is not a regular file",

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/interrupt.h"
 #include "command.h"
 #include "combine/combine.h"
 #include "isolate/isolate.h"
@@ -222,7 +221,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     }
     struct kiln_output out;
     struct kiln_isolated isolated;
-    kiln_interrupt_watch();
     ctx->subject = request.name;
     result = kiln_output_init(ctx, request.output, 0666, &out);
     if (result == 0) {

@@ -1,7 +1,6 @@
 /* `kiln link`: the command line of src/link/. */
 #include "link/link.h"
 
-#include "base/interrupt.h"
 #include "command.h"
 
 static const char USAGE[] =
@@ -117,7 +116,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     for (int i = optind; i < argc; i++) {
         kiln_strings_push(&ctx->arena, &link.paths, argv[i]);
     }
-    kiln_interrupt_watch();
     return result < 0 ? result : kiln_link(ctx, &link);
 }
 

@@ -1,4 +1,4 @@
-/* `kiln ls`: what a baked executable or a fat extension holds. */
+/* `kiln ls`: lists what a baked executable or a fat extension holds. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,8 +16,7 @@ static const char USAGE[] =
     "\n"
     "  --json               one JSON object, for programs\n";
 
-/* Keys of a manifest whose values are not strings in JSON, and those that may come several times.
- */
+/* Keys of a manifest whose values are numbers in JSON. */
 static const char *const NUMBERS[] = {"size", "constructors", "destructors", "hidden"};
 
 static void
@@ -44,7 +43,7 @@ print_json_pair(const char *separator, const char *key, size_t key_len, const ch
     }
 }
 
-/* One line of the manifest, taken apart. */
+/* One string of the manifest. */
 struct pair {
     const char *key, *value;
     size_t key_len;
@@ -64,7 +63,7 @@ is_key(const struct pair *pair, const char *key)
     return strlen(key) == pair->key_len && strncmp(pair->key, key, pair->key_len) == 0;
 }
 
-/* What a module has several of. */
+/* The keys of a module that come several times. */
 struct lists {
     struct kiln_strings libraries, shared;
 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/process.h"
+#include "base/temporary.h"
 #include "base/response.h"
 #include "base/text.h"
 #include "combine/inputs.h"
@@ -243,7 +244,7 @@ kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char *ou
         return KILN_ERR_SYSTEM;
     }
     char *tmpdir = kiln_arena_printf(&ctx->arena, "%s/combine-XXXXXX", parent);
-    if (mkdtemp(tmpdir) == NULL) {
+    if (!kiln_temporary_make_dir(tmpdir)) {
         return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", parent);
     }
     struct kiln_combining run = {.ctx = ctx, .in = in, .tmpdir = tmpdir};
@@ -256,6 +257,6 @@ kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char *ou
         result = kiln_output_commit(ctx, &out);
     }
     kiln_output_release(&out);
-    kiln_file_remove_tree(tmpdir);
+    kiln_temporary_remove(tmpdir);
     return result;
 }

@@ -76,7 +76,7 @@ lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objec
 static const char *
 find_rust_lld(struct kiln_ctx *ctx)
 {
-    const char *rustc = kiln_process_find(ctx, "rustc", NULL);
+    const char *rustc = kiln_process_find(ctx, "rustc");
     if (rustc == NULL) {
         return NULL;
     }
@@ -89,7 +89,7 @@ find_rust_lld(struct kiln_ctx *ctx)
     const char *path = kiln_arena_printf(
         &ctx->arena, "%s/lib/rustlib/%s-unknown-linux-gnu/bin/rust-lld",
         kiln_process_get_last_line(ctx, process.out), kiln_machine_get_native()->kernel);
-    return kiln_process_find(ctx, path, NULL);
+    return kiln_process_find(ctx, path);
 }
 
 /* Returns every lld there is: the system's default, then from the newest to the oldest. */
@@ -98,12 +98,12 @@ find_llds(struct kiln_ctx *ctx)
 {
     enum { OLDEST = 10, NEWEST = 40 };
     struct kiln_strings found = {0};
-    const char *path = kiln_process_find(ctx, "ld.lld", NULL);
+    const char *path = kiln_process_find(ctx, "ld.lld");
     if (path != NULL) {
         kiln_strings_push(&ctx->arena, &found, path);
     }
     for (int version = NEWEST; version >= OLDEST; version--) {
-        path = kiln_process_find(ctx, kiln_arena_printf(&ctx->arena, "ld.lld-%d", version), NULL);
+        path = kiln_process_find(ctx, kiln_arena_printf(&ctx->arena, "ld.lld-%d", version));
         if (path != NULL) {
             kiln_strings_push(&ctx->arena, &found, path);
         }

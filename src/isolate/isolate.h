@@ -66,8 +66,5 @@ int kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kil
 int kiln_isolate_file(struct kiln_ctx *ctx, const char *path, const struct kiln_isolation *as,
                       struct kiln_isolated *out);
 
-/* The facts as text, in the context's arena, and back. Returns false if FACTS is not such a text. */
-struct kiln_span kiln_isolated_format(struct kiln_ctx *ctx, const struct kiln_isolated *isolated);
-bool kiln_isolated_parse(struct kiln_ctx *ctx, struct kiln_span facts, struct kiln_isolated *out);
 
 #endif

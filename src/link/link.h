@@ -17,14 +17,14 @@ struct kiln_link_options {
     enum kiln_libpython libpython; /* the one asked for */
     struct kiln_strings exports;   /* symbols of modules that stay visible under their own names */
     bool strip;                    /* no debug information, and no symbols but the dynamic ones */
-    bool split_debug;              /* the debug information goes to a file beside the output */
+    bool split_debug;              /* debug information in a file beside the output */
     struct kiln_strings shares;    /* libraries and sets of extensions, see kiln-link(1) */
-    const char *report;            /* where a report goes, as JSON; NULL: nowhere */
+    const char *report;            /* path of the report, in JSON; NULL: none */
     struct kiln_strings paths;     /* directories, fat extensions, wheels; none: PYTHON's own */
 };
 
-/* Bake the extensions of OPTIONS->paths into OPTIONS->output. What stays a file, and why, is said
- * as a note. On failure there is no output. */
+/* Bake the extensions of OPTIONS->paths into OPTIONS->output. A note tells of each extension that stays
+ * a file, and why. On failure there is no output. */
 int kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options);
 
 #endif

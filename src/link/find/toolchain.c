@@ -4,16 +4,17 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "link/bake.h"
+#include "link/find/toolchain.h"
 
 bool
-kiln_bake_is_cplusplus(const char *driver)
+kiln_toolchain_is_cplusplus(const char *driver)
 {
     /* Its name says so. */
     return strstr(kiln_file_basename(driver), "++") != NULL;
 }
 
 const char *
-kiln_bake_ask_driver(struct kiln_ctx *ctx, const char *driver, const char *name)
+kiln_toolchain_find_library(struct kiln_ctx *ctx, const char *driver, const char *name)
 {
     struct kiln_process process = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
     kiln_strings_push(&ctx->arena, &process.argv, driver);
@@ -34,7 +35,7 @@ static bool
 needs_cplusplus(const struct kiln_bake *bake)
 {
     for (size_t i = 0; i < bake->modules.count; i++) {
-        if (kiln_bake_is_cplusplus(bake->modules.items[i].fat.driver)) {
+        if (kiln_toolchain_is_cplusplus(bake->modules.items[i].fat.driver)) {
             return true;
         }
     }
@@ -42,7 +43,7 @@ needs_cplusplus(const struct kiln_bake *bake)
 }
 
 const char *
-kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus)
+kiln_toolchain_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus)
 {
     const struct kiln_machine *machine = bake->python.machine;
     const char *chosen = getenv(cplusplus ? "KILN_CXX" : "KILN_CC");
@@ -55,11 +56,11 @@ kiln_bake_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cp
 }
 
 int
-kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake)
+kiln_toolchain_choose(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     bool cplusplus = needs_cplusplus(bake);
-    bake->driver = kiln_bake_get_driver(ctx, bake, cplusplus);
-    if (kiln_process_find(ctx, bake->driver, NULL) == NULL) {
+    bake->driver = kiln_toolchain_get_driver(ctx, bake, cplusplus);
+    if (kiln_process_find(ctx, bake->driver) == NULL) {
         return kiln_fail(ctx, KILN_ERR_TOOL, "%s: no such compiler; install it (%s), or set %s",
                          bake->driver, cplusplus ? "g++" : "gcc",
                          cplusplus ? "KILN_CXX" : "KILN_CC");
@@ -76,7 +77,7 @@ kiln_bake_toolchain(struct kiln_ctx *ctx, struct kiln_bake *bake)
     size_t count = wanted == NULL ? 2 : 4; /* unasked: lld if present, else bfd */
     for (size_t i = 0; i < count && bake->linker == NULL; i++) {
         if ((wanted == NULL || strcmp(wanted, linkers[i].name) == 0) &&
-            (!native || kiln_process_find(ctx, linkers[i].program, NULL) != NULL))
+            (!native || kiln_process_find(ctx, linkers[i].program) != NULL))
         {
             bake->linker = linkers[i].name;
         }

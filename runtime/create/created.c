@@ -1,57 +1,72 @@
-/* Which single-phase modules of the table have been created: those are CPython's from then on, which
- * knows whether their init functions may be called again, and so they go through the slot. */
-#include "core/runtime.h"
+/* Which single-phase modules CPython has in its cache. CPython decides whether their init functions
+ * are called again, and it raises no audit event for them. */
+#include "create/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned char *created; /* by the index of the entry; NULL: none */
+/* Nodes are added without a lock, and removed when Python has been finalised. */
+struct node {
+    struct node *next;
+    Kiln_InitFunction initfunc;
+    char name[];
+};
+enum { BUCKETS = 1024 };
+static struct node *buckets[BUCKETS];
+static bool is_registered; /* forget_all() is */
 
-bool
-kiln_is_created(size_t index)
+static struct node **
+get_bucket(Kiln_InitFunction initfunc)
 {
-    const unsigned char *flags = __atomic_load_n(&created, __ATOMIC_ACQUIRE);
-    return flags != NULL && __atomic_load_n(&flags[index], __ATOMIC_RELAXED) != 0;
+    return &buckets[((uintptr_t)initfunc >> 4) % BUCKETS];
 }
 
-static unsigned char *
-get_flags(void)
+bool
+kiln_is_created(const char *name, Kiln_InitFunction initfunc)
 {
-    unsigned char *flags = __atomic_load_n(&created, __ATOMIC_ACQUIRE);
-    if (flags == NULL) {
-        unsigned char *made = calloc(kiln_table_get_count(kiln_process.table), 1);
-        bool is_first =
-            made != NULL && __atomic_compare_exchange_n(&created, &flags, made, false,
-                                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-        if (is_first || made == NULL) {
-            return made;
-        }
-        free(made);
+    const struct node *node = __atomic_load_n(get_bucket(initfunc), __ATOMIC_ACQUIRE);
+    while (node != NULL && (node->initfunc != initfunc || strcmp(node->name, name) != 0)) {
+        node = node->next;
     }
-    return flags;
+    return node != NULL;
+}
+
+/* At the end of Py_FinalizeEx(), with the cache gone. */
+static void
+forget_all(void)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (buckets[i] != NULL) {
+            struct node *node = buckets[i];
+            buckets[i] = node->next;
+            free(node);
+        }
+    }
+    __atomic_store_n(&is_registered, false, __ATOMIC_RELAXED);
 }
 
 int
 kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
 {
-    const struct kiln_table_entry *entry =
-        kiln_process.table == NULL ? NULL : kiln_table_find(kiln_process.table, name, strlen(name));
-    if (entry == NULL || kiln_table_get_function(entry) != (kiln_table_function)initfunc) {
+    if (kiln_is_created(name, initfunc)) {
         return 0;
     }
-    unsigned char *flags = get_flags();
-    if (flags == NULL) {
+    if (!__atomic_exchange_n(&is_registered, true, __ATOMIC_RELAXED)) {
+        Py_AtExit(forget_all); /* if that fails, a later run of Python lacks some audit events */
+    }
+    size_t size = strlen(name) + 1;
+    struct node *node = malloc(sizeof *node + size);
+    if (node == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    size_t index = (size_t)(entry - kiln_table_get_entry(kiln_process.table, 0));
-    __atomic_store_n(&flags[index], 1, __ATOMIC_RELAXED);
+    node->initfunc = initfunc;
+    memcpy(node->name, name, size);
+    struct node **bucket = get_bucket(initfunc);
+    node->next = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(bucket, &node->next, node, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+    {
+    }
     return 0;
-}
-
-void
-kiln_forget_created(void)
-{
-    free(created);
-    created = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "combine/inputs.h"
+#include "kiln/internal/constructors.h"
 
 struct template
 {
@@ -78,15 +79,9 @@ static const struct template aarch64 = {
            "        .long 0xc0000000, 4, 3, 0\n",
 };
 
-/* struct kiln_constructors */
 static const char record[] = "        .data\n"
-                             "        .p2align 2\n"
-                             ".Lrecord:\n"
-                             "        .long kiln_ctors_start - .\n"
-                             "        .long kiln_ctors_end - .\n"
-                             "        .long kiln_dtors_start - .\n"
-                             "        .long kiln_dtors_end - .\n"
-                             "        .long 0\n";
+                             "        .p2align " KILN_CONSTRUCTORS_ALIGN "\n"
+                             ".Lrecord:\n" KILN_CONSTRUCTORS_ASSEMBLY;
 
 const char *
 kiln_shim_get_name(struct kiln_ctx *ctx, const char *init)

@@ -1,11 +1,12 @@
 /* The one object of an executable that is made, not taken: the table of its modules, the manifest,
- * and what the runtime has to know (runtime/settings.h). Written as assembly, so that it is the
+ * and what the runtime has to know (kiln/internal/settings.h). Written as assembly, so that it is the
  * same for every linker, and the same bytes for the same input. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "base/process.h"
+#include "kiln/internal/settings.h"
 #include "link/bake.h"
 #include "link/find/distributions.h"
 #include "link/emit/manifest.h"
@@ -35,9 +36,7 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
 static void
 emit_text(FILE *stream, const char *suffix, size_t number)
 {
-    fprintf(stream,
-            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
-            suffix, suffix, number);
+    fprintf(stream, KILN_TEXT_ASSEMBLY, suffix, suffix, number);
 }
 
 /* kiln_texts: which module, or shared library, an address belongs to, for kiln_dladdr(). Only if
@@ -54,8 +53,8 @@ emit_texts(FILE *stream, const struct kiln_bake *bake)
         return;
     }
     fprintf(stream,
-            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign 4\n"
-            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n\t.long %zu\n",
+            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign " KILN_TEXTS_ALIGN "\n"
+            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n" KILN_TEXTS_ASSEMBLY,
             modules + shared);
     for (size_t i = 0; i < modules; i++) {
         emit_text(stream, bake->modules.items[i].isolated.suffix, i);

@@ -23,6 +23,10 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
  * CPython itself raises the SystemError for one that returns NULL without an exception. */
 #define KILN_INITS_IN_MAIN_INTERPRETER (PY_VERSION_HEX >= 0x030d0000)
 
+/* CPython caches a single-phase module that is created in a sub-interpreter whatever its m_size, not
+ * only if that is -1. */
+#define KILN_CACHES_IN_SUBINTERPRETERS (PY_VERSION_HEX < 0x03090000)
+
 /* Interpreters can refuse modules that do not declare support for them (PEP 684). */
 #define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 

@@ -88,13 +88,14 @@ call_initfunc(struct request *request)
     return result;
 }
 
-/* CPython puts MODULE into its cache if it has a state for the process, or it is the main interpreter
- * that CPython calls init functions in. */
+/* CPython puts MODULE, a single-phase one, into its cache if it has m_size -1, or if this is the main
+ * interpreter. */
 static PyObject *
 remember(struct request *request, PyObject *module)
 {
     const PyModuleDef *def = PyModule_GetDef(module);
-    bool is_cached = def->m_size == -1 || KILN_GET_INTERPRETER() == PyInterpreterState_Main();
+    bool is_cached = KILN_CACHES_IN_SUBINTERPRETERS || def->m_size == -1 ||
+                     KILN_GET_INTERPRETER() == PyInterpreterState_Main();
     if (is_cached && kiln_remember_created(request->trampoline.name, request->initfunc) < 0) {
         Py_CLEAR(module);
     }

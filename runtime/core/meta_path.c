@@ -1,5 +1,5 @@
-/* The finders behind ours in sys.meta_path, asked about modules that are to be found as if Kiln were
- * not there. */
+/* The finders behind ours in sys.meta_path, asked about modules that are to be found as if Kiln
+ * were not there. */
 #include "core/python.h"
 
 #include <string.h>
@@ -24,8 +24,8 @@ find_next(PyObject *finders, PyObject *ours)
     return 0;
 }
 
-/* Returns what FINDER.find_spec() returns; NULL without an exception for None, and for a finder that
- * has no such method. */
+/* Returns what FINDER.find_spec() returns; NULL without an exception for None, and for a finder
+ * that has no such method. */
 static PyObject *
 ask(PyObject *finder, PyObject *name, PyObject *path)
 {

@@ -1,5 +1,5 @@
-/* A mutex for state of the process that threads of several interpreters, or of a Python without a GIL,
- * change at the same time.
+/* A mutex for state of the process that threads of several interpreters, or of a Python without a
+ * GIL, change at the same time.
  *
  * It is recursive because Python code can run while it is held: the garbage collector may call a
  * finaliser. PyMutex is neither recursive nor in versions before 3.13. */

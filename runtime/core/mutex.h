@@ -18,8 +18,8 @@ struct kiln_mutex {
 /* Caller must hold the GIL, which is released while the thread waits. Each lock needs an unlock. */
 void kiln_mutex_lock(struct kiln_mutex *mutex);
 void kiln_mutex_unlock(struct kiln_mutex *mutex);
-/* Call in the child after fork(): releases the mutex unless the forking thread holds it. Returns true
- * if it is now free. */
+/* Call in the child after fork(): releases the mutex unless the forking thread holds it. Returns
+ * true if it is now free. */
 bool kiln_mutex_survive_fork(struct kiln_mutex *mutex);
 
 #endif

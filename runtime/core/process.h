@@ -1,5 +1,5 @@
-/* What the process knows of its table and of its executable: set before the first interpreter starts,
- * and only read afterwards. */
+/* What the process knows of its table and of its executable: set before the first interpreter
+ * starts, and only read afterwards. */
 #ifndef KILN_RUNTIME_PROCESS_H
 #define KILN_RUNTIME_PROCESS_H
 

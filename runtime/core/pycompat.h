@@ -1,5 +1,5 @@
-/* The differences between versions of CPython, each under the name of a capability. This is the only
- * file that tests PY_VERSION_HEX; a new minor version is a line here, or none. */
+/* The differences between versions of CPython, each under the name of a capability. This is the
+ * only file that tests PY_VERSION_HEX; a new minor version is a line here, or none. */
 #ifndef KILN_RUNTIME_PYCOMPAT_H
 #define KILN_RUNTIME_PYCOMPAT_H
 
@@ -11,20 +11,20 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* tp_traverse of a heap type visits the type (bpo-40217). */
 #define KILN_TRAVERSE_VISITS_TYPE (PY_VERSION_HEX >= 0x03090000)
 
-/* If an init function returns a module with an exception set, that exception becomes the cause of the
- * SystemError. */
+/* If an init function returns a module with an exception set, that exception becomes the cause of
+ * the SystemError. */
 #define KILN_CHAINS_UNREPORTED_EXCEPTION (PY_VERSION_HEX >= 0x030c0000)
 
 /* An init function that returns a module without a definition "did not return a valid extension
  * module", rather than "an extension module". */
 #define KILN_WORD_VALID (PY_VERSION_HEX >= 0x030d0000 ? "a valid" : "an")
 
-/* Init functions are called in the main interpreter first, whichever interpreter imports the module.
- * CPython itself raises the SystemError for one that returns NULL without an exception. */
+/* Init functions are called in the main interpreter first, whichever interpreter imports the
+ * module. CPython itself raises the SystemError for one that returns NULL without an exception. */
 #define KILN_INITS_IN_MAIN_INTERPRETER (PY_VERSION_HEX >= 0x030d0000)
 
-/* CPython caches a single-phase module that is created in a sub-interpreter whatever its m_size, not
- * only if that is -1. */
+/* CPython caches a single-phase module that is created in a sub-interpreter whatever its m_size,
+ * not only if that is -1. */
 #define KILN_CACHES_IN_SUBINTERPRETERS (PY_VERSION_HEX < 0x03090000)
 
 /* Interpreters can refuse modules that do not declare support for them (PEP 684). */
@@ -72,15 +72,16 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* PEP 793: modules made of slots, from PyModExport_* hooks. */
 #define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
 
-/* CPython copies the inittab when it is initialised, and does not read PyImport_Inittab afterwards. */
+/* CPython copies the inittab when it is initialised, and does not read PyImport_Inittab
+ * afterwards. */
 #define KILN_COPIES_INITTAB (PY_VERSION_HEX >= 0x030c0000)
 
 /* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
 #define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
 
-/* Free-threaded builds. The fast path relies on the GIL. Without one, CPython enables it when a module
- * is loaded that does not declare that it does not need it, but only in its own loaders; the public
- * API cannot. (Tests define this for a Python with a GIL.) */
+/* Free-threaded builds. The fast path relies on the GIL. Without one, CPython enables it when a
+ * module is loaded that does not declare that it does not need it, but only in its own loaders; the
+ * public API cannot. (Tests define this for a Python with a GIL.) */
 #ifndef KILN_GIL_IS_OPTIONAL
 #ifdef Py_GIL_DISABLED
 #define KILN_GIL_IS_OPTIONAL 1
@@ -135,7 +136,8 @@ kiln_get_sys(const char *name)
     return value;
 }
 
-/* Returns item INDEX of LIST, a new reference; NULL without an exception if LIST is shorter by now. */
+/* Returns item INDEX of LIST, a new reference; NULL without an exception if LIST is shorter by
+ * now. */
 static inline PyObject *
 kiln_get_item(PyObject *list, Py_ssize_t index)
 {
@@ -189,8 +191,8 @@ kiln_error_drop(struct kiln_error *error)
 #endif
 }
 
-/* The slots of types and modules hold pointers to functions as pointers to objects, which ISO C does
- * not convert. */
+/* The slots of types and modules hold pointers to functions as pointers to objects, which ISO C
+ * does not convert. */
 #define KILN_SLOT_FUNCTION(function) (__extension__(void *)(function))
 
 #endif

@@ -13,8 +13,8 @@ kiln_get_bootstrap(void)
     return bootstrap;
 }
 
-/* The `self` of CPython's function is the module _imp; that of a replacement is the function that it
- * replaces. */
+/* The `self` of CPython's function is the module _imp; that of a replacement is the function that
+ * it replaces. */
 PyObject *
 kiln_get_imp_function(PyObject *bootstrap, const char *name)
 {

@@ -1,4 +1,5 @@
-/* Helpers over the C API that several floors need. None of them knows of tables or baked modules. */
+/* Helpers over the C API that several floors need. None of them knows of tables or baked
+ * modules. */
 #ifndef KILN_RUNTIME_PYTHON_H
 #define KILN_RUNTIME_PYTHON_H
 

@@ -1,6 +1,6 @@
 /* Whether an interpreter may load a module, in the cases that _imp.create_builtin() does not check:
- * sub-interpreters that require modules to declare support for them (PEP 489, 684), and free-threaded
- * builds. */
+ * sub-interpreters that require modules to declare support for them (PEP 489, 684), and
+ * free-threaded builds. */
 #include "core/python.h"
 #include "create/create.h"
 #include "create/parts.h"

@@ -1,8 +1,8 @@
 /* The audit event `import` that CPython raises before it loads a shared library.
  *
- * It has to be raised in the interpreter that imports the module, and so before _imp.create_builtin()
- * is called: from 3.13 on that calls init functions in the main interpreter, whose hooks must not get
- * objects of another interpreter. */
+ * It has to be raised in the interpreter that imports the module, and so before
+ * _imp.create_builtin() is called: from 3.13 on that calls init functions in the main interpreter,
+ * whose hooks must not get objects of another interpreter. */
 #include "create/parts.h"
 
 int

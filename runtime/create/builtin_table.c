@@ -3,11 +3,12 @@
  * CPython scans its inittab twice for each built-in module and once for each other name. So the
  * inittab is cut down to the trampoline and the modules that importlib imports before our code runs
  * in an interpreter. A hash table has all entries, and builtins.c makes importlib use it. A module
- * whose entry has been cut is created through the trampoline, as baked modules are, so that CPython's
- * own state is the same.
+ * whose entry has been cut is created through the trampoline, as baked modules are, so that
+ * CPython's own state is the same.
  *
- * Entries that the program adds afterwards are behind ours. PyInitConfig_AddModule() adds them while
- * Python is being initialised, too late for a cut: they are in the hash table, marked as visible. */
+ * Entries that the program adds afterwards are behind ours. PyInitConfig_AddModule() adds them
+ * while Python is being initialised, too late for a cut: they are in the hash table, marked as
+ * visible. */
 #include "create/inittab.h"
 
 #include <stdint.h>
@@ -101,8 +102,8 @@ set_items(struct kiln_builtin *items, size_t count)
 
 /* --- From the inittab ------------------------------------------------------------------------- */
 
-/* Returns whether the entry NAME must stay in the inittab: importlib imports it before our code runs,
- * CPython creates it itself, or the trampoline cannot have that name. */
+/* Returns whether the entry NAME must stay in the inittab: importlib imports it before our code
+ * runs, CPython creates it itself, or the trampoline cannot have that name. */
 static bool
 must_stay(const char *name)
 {
@@ -120,8 +121,8 @@ must_stay(const char *name)
     return name[len] != '\0' || len == 0 || len >= KILN_TRAMPOLINE_NAME_SIZE;
 }
 
-/* Returns how many entries of the inittab are in the hash table already; 0 if the inittab is not the one
- * that was cut, as CPython forgets that when it is finalised. */
+/* Returns how many entries of the inittab are in the hash table already; 0 if the inittab is not
+ * the one that was cut, as CPython forgets that when it is finalised. */
 static size_t
 count_known(void)
 {
@@ -167,8 +168,8 @@ add_new(size_t known)
     return result;
 }
 
-/* The inittab is complete when the first interpreter, which is the main one, starts. When others start,
- * threads may be reading the hash table, so it does not change. */
+/* The inittab is complete when the first interpreter, which is the main one, starts. When others
+ * start, threads may be reading the hash table, so it does not change. */
 int
 kiln_builtins_refresh(void)
 {
@@ -193,7 +194,8 @@ kiln_builtins_refresh(void)
     return 1;
 }
 
-/* Makes ENTRIES the inittab: those that stay, and the trampoline where its name hides all others. */
+/* Makes ENTRIES the inittab: those that stay, and the trampoline where its name hides all
+ * others. */
 static void
 cut_inittab(struct _inittab *entries)
 {

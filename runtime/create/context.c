@@ -1,11 +1,11 @@
 /* The package context: how a single-phase module `pkg.sub` gets its whole name.
  *
- * A single-phase init function calls PyModule_Create() with the name in its definition, which for an
- * extension in a package is the last component only. CPython's loader of shared libraries completes
- * it by an internal variable that the public API cannot set. Baked modules call
+ * A single-phase init function calls PyModule_Create() with the name in its definition, which for
+ * an extension in a package is the last component only. CPython's loader of shared libraries
+ * completes it by an internal variable that the public API cannot set. Baked modules call
  * kiln_PyModule_Create2() instead, by a renamed symbol or -Wl,--wrap. While create.c runs an init
- * function, that applies the same rule: the first module that is created under the last component of
- * the wanted name gets the whole name. */
+ * function, that applies the same rule: the first module that is created under the last component
+ * of the wanted name gets the whole name. */
 #include "create/context.h"
 
 #include <stdlib.h>
@@ -21,9 +21,9 @@ struct kiln_context {
     bool is_used;
 };
 
-/* CPython's own variable, for objects that were linked by hand and call CPython's PyModule_Create2().
- * Every static libpython has it, and shared ones may export it: a variable up to 3.11; a function that
- * sets a thread-local variable from 3.12 on. */
+/* CPython's own variable, for objects that were linked by hand and call CPython's
+ * PyModule_Create2(). Every static libpython has it, and shared ones may export it: a variable up
+ * to 3.11; a function that sets a thread-local variable from 3.12 on. */
 extern const char *_Py_PackageContext __attribute__((weak));
 const char *_PyImport_SwapPackageContext(const char *name) __attribute__((weak));
 
@@ -33,8 +33,8 @@ static _Thread_local struct kiln_context *current_context;
 /* Used for the outermost context, to save an allocation. */
 static _Thread_local struct kiln_context first_context;
 
-/* Guards the name in a definition, which all interpreters share: it is the whole name while a module is
- * created from it. */
+/* Guards the name in a definition, which all interpreters share: it is the whole name while a
+ * module is created from it. */
 static struct kiln_mutex name_mutex = KILN_MUTEX_INITIALIZER;
 
 void
@@ -74,8 +74,8 @@ kiln_context_begin(const char *name)
     return context;
 }
 
-/* Up to 3.11 another thread may have set CPython's variable since; then that thread resets it. A name
- * never stays there after its context has ended. */
+/* Up to 3.11 another thread may have set CPython's variable since; then that thread resets it. A
+ * name never stays there after its context has ended. */
 bool
 kiln_context_end(struct kiln_context *context)
 {

@@ -16,8 +16,8 @@ struct kiln_context *kiln_context_begin(const char *name);
 /* Returns whether no module has got the name. */
 bool kiln_context_end(struct kiln_context *context);
 
-/* Returns whether MODULE, which an init function has returned, should have got NAME, if no module got
- * it: then the module's calls of PyModule_Create2() do not reach Kiln. */
+/* Returns whether MODULE, which an init function has returned, should have got NAME, if no module
+ * got it: then the module's calls of PyModule_Create2() do not reach Kiln. */
 bool kiln_context_was_missed(const char *name, PyObject *module);
 
 /* Call in the child after fork(). */

@@ -5,11 +5,11 @@
  * state of the GIL. So modules are created by _imp.create_builtin(), through the trampoline.
  *
  * Three kinds of names are not for the trampoline: those that are not ASCII, which CPython refuses;
- * those that are too long; and those that the inittab has as well, as CPython would find the built-in
- * module in its cache. Their init functions are called here. For multi-phase modules that makes no
- * difference; single-phase ones are not cached. (They can have an ASCII name in a package whose name
- * is not ASCII.) In a free-threaded build CPython enables the GIL for modules that do not declare that
- * they need none, which cannot be done here: they are refused. */
+ * those that are too long; and those that the inittab has as well, as CPython would find the
+ * built-in module in its cache. Their init functions are called here. For multi-phase modules that
+ * makes no difference; single-phase ones are not cached. (They can have an ASCII name in a package
+ * whose name is not ASCII.) In a free-threaded build CPython enables the GIL for modules that do
+ * not declare that they need none, which cannot be done here: they are refused. */
 #include "create/create.h"
 
 #include <string.h>
@@ -88,8 +88,8 @@ call_initfunc(struct request *request)
     return result;
 }
 
-/* CPython puts MODULE, a single-phase one, into its cache if it has m_size -1, or if this is the main
- * interpreter. */
+/* CPython puts MODULE, a single-phase one, into its cache if it has m_size -1, or if this is the
+ * main interpreter. */
 static PyObject *
 remember(struct request *request, PyObject *module)
 {
@@ -279,8 +279,8 @@ kiln_create_target(PyObject *create_builtin, PyObject *spec, const struct kiln_t
 }
 
 /* BUILTIN's entry is behind the trampoline. Where the last entry of a name counts, CPython finds it
- * there, by a scan of the whole inittab. 3.14, the first version that can have many such entries (by
- * PyInitConfig_AddModule()), is spared that, unless it is free-threaded. */
+ * there, by a scan of the whole inittab. 3.14, the first version that can have many such entries
+ * (by PyInitConfig_AddModule()), is spared that, unless it is free-threaded. */
 static PyObject *
 create_visible(struct request *request, PyObject *create_builtin, PyObject *name)
 {

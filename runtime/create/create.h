@@ -22,8 +22,8 @@ PyObject *kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_Init
 PyObject *
 kiln_create_target(PyObject *create_builtin, PyObject *spec, const struct kiln_target *target);
 
-/* The same for the fast path. TARGET is in the table; NAME and ORIGIN are those of SPEC, or ORIGIN is
- * NULL if the caller does not know it. */
+/* The same for the fast path. TARGET is in the table; NAME and ORIGIN are those of SPEC, or ORIGIN
+ * is NULL if the caller does not know it. */
 PyObject *
 kiln_create_in_table(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
                      const struct kiln_target *target, bool is_main_interpreter);

@@ -5,15 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nodes are added without a lock, and removed when Python has been finalised. */
+/* Nodes are added without a lock, and stay. */
 struct node {
     struct node *next;
     Kiln_InitFunction initfunc;
+    unsigned run; /* the run of Python that has the module in its cache */
     char name[];
 };
 enum { BUCKETS = 1024 };
 static struct node *buckets[BUCKETS];
-static bool is_registered; /* forget_all() is */
+static unsigned current_run;
+static bool is_registered; /* end_run() is */
+
+/* Called at the end of Py_FinalizeEx(): the cache is gone. */
+static void
+end_run(void)
+{
+    current_run++;
+    is_registered = false;
+}
 
 static struct node **
 get_bucket(Kiln_InitFunction initfunc)
@@ -21,39 +31,26 @@ get_bucket(Kiln_InitFunction initfunc)
     return &buckets[((uintptr_t)initfunc >> 4) % BUCKETS];
 }
 
-bool
-kiln_is_created(const char *name, Kiln_InitFunction initfunc)
+static struct node *
+find(const char *name, Kiln_InitFunction initfunc)
 {
-    const struct node *node = __atomic_load_n(get_bucket(initfunc), __ATOMIC_ACQUIRE);
+    struct node *node = __atomic_load_n(get_bucket(initfunc), __ATOMIC_ACQUIRE);
     while (node != NULL && (node->initfunc != initfunc || strcmp(node->name, name) != 0)) {
         node = node->next;
     }
-    return node != NULL;
+    return node;
 }
 
-/* At the end of Py_FinalizeEx(), with the cache gone. */
-static void
-forget_all(void)
+bool
+kiln_is_created(const char *name, Kiln_InitFunction initfunc)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (buckets[i] != NULL) {
-            struct node *node = buckets[i];
-            buckets[i] = node->next;
-            free(node);
-        }
-    }
-    __atomic_store_n(&is_registered, false, __ATOMIC_RELAXED);
+    const struct node *node = find(name, initfunc);
+    return node != NULL && __atomic_load_n(&node->run, __ATOMIC_RELAXED) == current_run;
 }
 
-int
-kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
+static int
+add(const char *name, Kiln_InitFunction initfunc)
 {
-    if (kiln_is_created(name, initfunc)) {
-        return 0;
-    }
-    if (!__atomic_exchange_n(&is_registered, true, __ATOMIC_RELAXED)) {
-        Py_AtExit(forget_all); /* if that fails, a later run of Python lacks some audit events */
-    }
     size_t size = strlen(name) + 1;
     struct node *node = malloc(sizeof *node + size);
     if (node == NULL) {
@@ -61,6 +58,7 @@ kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
         return -1;
     }
     node->initfunc = initfunc;
+    node->run = current_run;
     memcpy(node->name, name, size);
     struct node **bucket = get_bucket(initfunc);
     node->next = __atomic_load_n(bucket, __ATOMIC_RELAXED);
@@ -69,4 +67,18 @@ kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
     {
     }
     return 0;
+}
+
+int
+kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
+{
+    if (!__atomic_exchange_n(&is_registered, true, __ATOMIC_RELAXED)) {
+        Py_AtExit(end_run); /* if that fails, the next run of Python lacks some audit events */
+    }
+    struct node *node = find(name, initfunc);
+    if (node != NULL) {
+        __atomic_store_n(&node->run, current_run, __ATOMIC_RELAXED);
+        return 0;
+    }
+    return add(name, initfunc);
 }

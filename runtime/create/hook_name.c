@@ -1,5 +1,5 @@
-/* The name of the init function of a module whose name is not ASCII (PEP 489): PyInitU_ and the last
- * component in Punycode, with '_' for '-'. CPython uses it in messages, too. */
+/* The name of the init function of a module whose name is not ASCII (PEP 489): PyInitU_ and the
+ * last component in Punycode, with '_' for '-'. CPython uses it in messages, too. */
 #include "create/parts.h"
 
 #include <string.h>

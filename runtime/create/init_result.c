@@ -1,9 +1,10 @@
-/* Checks of what an init function returns, with the exceptions that CPython's loader of shared libraries
- * raises.
+/* Checks of what an init function returns, with the exceptions that CPython's loader of shared
+ * libraries raises.
  *
- * Finding a fault and raising it are separate: from 3.13 on CPython calls init functions in the main
- * interpreter, also for an interpreter with a GIL of its own. An exception that is made there and
- * passed on belongs to two interpreters, which crashes 3.13.0. So the fault is only noted there. */
+ * Finding a fault and raising it are separate: from 3.13 on CPython calls init functions in the
+ * main interpreter, also for an interpreter with a GIL of its own. An exception that is made there
+ * and passed on belongs to two interpreters, which crashes 3.13.0. So the fault is only noted
+ * there. */
 #include "core/python.h"
 #include "create/parts.h"
 

@@ -1,5 +1,5 @@
-/* CPython's inittab: the copy that has the trampoline (inittab.c), and, for Kiln_HashInittab(), a hash
- * table of its entries (builtin_table.c). */
+/* CPython's inittab: the copy that has the trampoline (inittab.c), and, for Kiln_HashInittab(), a
+ * hash table of its entries (builtin_table.c). */
 #ifndef KILN_RUNTIME_INITTAB_H
 #define KILN_RUNTIME_INITTAB_H
 
@@ -18,8 +18,8 @@ bool kiln_inittab_is_installed(void);
 /* Replaces the inittab by a copy that has the trampoline, and FIRST as the init function of
  * KILN_FIRST_MODULE. Sets *REPLACED to CPython's own. An enum Kiln_InstallResult. */
 int kiln_inittab_install(Kiln_InitFunction first, Kiln_InitFunction *replaced);
-/* Makes ENTRIES the inittab. The caller owns them, and keeps them for the life of the process or until
- * it gives others. */
+/* Makes ENTRIES the inittab. The caller owns them, and keeps them for the life of the process or
+ * until it gives others. */
 void kiln_inittab_replace(struct _inittab *entries);
 /* Returns the number of ENTRIES before the one without a name. */
 size_t kiln_inittab_count(const struct _inittab *entries);
@@ -35,11 +35,11 @@ struct kiln_builtin {
     bool stays;   /* it is CPython's to create, and stays in front in the inittab */
     bool visible; /* it is in CPython's inittab, behind the trampoline */
 };
-/* Cuts the inittab, which has the trampoline, down to what CPython must see, and fills the hash table
- * with the rest. An enum Kiln_InstallResult. */
+/* Cuts the inittab, which has the trampoline, down to what CPython must see, and fills the hash
+ * table with the rest. An enum Kiln_InstallResult. */
 int kiln_builtins_hash(void);
-/* Call when an interpreter starts. In the main interpreter, brings the hash table up to date. Returns
- * whether it is in use in this run of Python; -1 with an exception. */
+/* Call when an interpreter starts. In the main interpreter, brings the hash table up to date.
+ * Returns whether it is in use in this run of Python; -1 with an exception. */
 int kiln_builtins_refresh(void);
 /* Returns whether the built-in module NAME (LEN bytes) is in the hash table; then fills *FOUND. */
 bool kiln_builtins_find(const char *name, size_t len, struct kiln_builtin *found);

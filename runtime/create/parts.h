@@ -21,8 +21,9 @@ PyObject *kiln_check_gil(PyObject *result, PyObject *name, bool only_multi_phase
 /* --- audit.c -------------------------------------------------------------------------------------
  */
 
-/* Raises the audit event that CPython raises before it loads a shared library, with the name and the
- * origin of SPEC. Nothing if SPEC has no origin, or None. Returns 0, or -1 with an exception. */
+/* Raises the audit event that CPython raises before it loads a shared library, with the name and
+ * the origin of SPEC. Nothing if SPEC has no origin, or None. Returns 0, or -1 with an
+ * exception. */
 int kiln_audit_load(PyObject *spec);
 int kiln_audit_load_from(PyObject *name, PyObject *origin);
 
@@ -37,8 +38,8 @@ int kiln_remember_created(const char *name, Kiln_InitFunction initfunc);
 /* --- hook_name.c ---------------------------------------------------------------------------------
  */
 
-/* Returns SHORT_NAME, the last component of a name that is not ASCII, in the form that it has in the
- * name of its init function (PEP 489): bytes. NULL without an exception if it is ASCII. */
+/* Returns SHORT_NAME, the last component of a name that is not ASCII, in the form that it has in
+ * the name of its init function (PEP 489): bytes. NULL without an exception if it is ASCII. */
 PyObject *kiln_encode_hook_name(const char *short_name);
 
 /* --- init_result.c -------------------------------------------------------------------------------
@@ -63,7 +64,8 @@ void kiln_raise_fault(enum kiln_fault fault, const char *name, const char *hook_
 /* --- pep793.c ------------------------------------------------------------------------------------
  */
 
-/* Creates the module of SPEC by an export hook (PEP 793). New reference, or NULL with an exception. */
+/* Creates the module of SPEC by an export hook (PEP 793). New reference, or NULL with an
+ * exception. */
 PyObject *kiln_create_module_from_export(PyObject *spec, kiln_table_function export_hook);
 
 #endif

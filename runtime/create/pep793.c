@@ -1,15 +1,16 @@
-/* Modules from export hooks (PEP 793): a hook returns slots, and CPython creates a module from them.
+/* Modules from export hooks (PEP 793): a hook returns slots, and CPython creates a module from
+ * them.
  *
- * PyModule_FromSlotsAndSpec() does not do one thing that CPython's loader of shared libraries does: a
- * module that does not choose a token gets the address of its slots as its token, by which its types
- * find it. Here one more slot around those of the hook sets it:
+ * PyModule_FromSlotsAndSpec() does not do one thing that CPython's loader of shared libraries does:
+ * a module that does not choose a token gets the address of its slots as its token, by which its
+ * types find it. Here one more slot around those of the hook sets it:
  *
  *     { Py_mod_token: slots, Py_slot_subslots: slots }
  *
- * A module can have one token only, so this is not done if the hook's slots have one. An object that
- * is not a module cannot have any; what a create slot returns is known only after it has been called,
- * and it may be called only once. So a copy of the slots has create_once() in its place, which keeps
- * the object for a second try. */
+ * A module can have one token only, so this is not done if the hook's slots have one. An object
+ * that is not a module cannot have any; what a create slot returns is known only after it has been
+ * called, and it may be called only once. So a copy of the slots has create_once() in its place,
+ * which keeps the object for a second try. */
 #include "core/python.h"
 #include "create/parts.h"
 

@@ -1,16 +1,16 @@
 /* The trampoline: an entry of CPython's inittab whose name can be written.
  *
- * CPython creates linked-in modules from the inittab only. It keeps a pointer to the name of an entry,
- * which is a buffer here: kiln_trampoline_run() writes the wanted name into it and calls
- * _imp.create_builtin(), which finds the entry and calls kiln_trampoline_init(), which calls back what
- * this thread has asked for. CPython remembers kiln_trampoline_init() as the init function of a
- * single-phase module, and calls it again when that module is imported again: the thread's request
- * tells the modules apart then as well.
+ * CPython creates linked-in modules from the inittab only. It keeps a pointer to the name of an
+ * entry, which is a buffer here: kiln_trampoline_run() writes the wanted name into it and calls
+ * _imp.create_builtin(), which finds the entry and calls kiln_trampoline_init(), which calls back
+ * what this thread has asked for. CPython remembers kiln_trampoline_init() as the init function of
+ * a single-phase module, and calls it again when that module is imported again: the thread's
+ * request tells the modules apart then as well.
  *
  * The entry belongs to the process, while threads of interpreters with a GIL of their own, or of a
- * Python without one, create modules at the same time. A mutex guards it from the writing of the name
- * until CPython has found the entry. Python code may run in between (a finaliser called by the garbage
- * collector), so one thread can use the entry twice, one use within the other. */
+ * Python without one, create modules at the same time. A mutex guards it from the writing of the
+ * name until CPython has found the entry. Python code may run in between (a finaliser called by the
+ * garbage collector), so one thread can use the entry twice, one use within the other. */
 #include "create/trampoline.h"
 
 #include <pthread.h>
@@ -30,9 +30,9 @@ static PyModuleDef *definition_at_rest;
 static _Thread_local struct kiln_trampoline *current_use;
 
 /* CPython compares names with the buffer in other threads at any time, without a lock. It is the
- * empty name, which nobody looks for, while it is written, so that nobody sees a mixture of two. They
- * may see NAME for a moment, and find _kiln, which refuses to be created under another name. The
- * buffer always ends in a NUL. */
+ * empty name, which nobody looks for, while it is written, so that nobody sees a mixture of two.
+ * They may see NAME for a moment, and find _kiln, which refuses to be created under another name.
+ * The buffer always ends in a NUL. */
 static void
 set_name(const char *name)
 {

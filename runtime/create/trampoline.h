@@ -1,4 +1,5 @@
-/* The trampoline: the entry of CPython's inittab that stands for every baked module; see trampoline.c. */
+/* The trampoline: the entry of CPython's inittab that stands for every baked module; see
+ * trampoline.c. */
 #ifndef KILN_RUNTIME_TRAMPOLINE_H
 #define KILN_RUNTIME_TRAMPOLINE_H
 
@@ -11,8 +12,8 @@ enum { KILN_TRAMPOLINE_NAME_SIZE = 4001 };
 extern char kiln_trampoline_name[];
 PyObject *kiln_trampoline_init(void);
 
-/* Call once, before the entry is in the inittab. AT_REST defines the module that the entry is while no
- * thread uses it. Returns 0, or an errno value. */
+/* Call once, before the entry is in the inittab. AT_REST defines the module that the entry is while
+ * no thread uses it. Returns 0, or an errno value. */
 int kiln_trampoline_prepare(PyModuleDef *at_rest);
 
 /* One module that one thread creates through the trampoline. */

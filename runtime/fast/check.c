@@ -1,14 +1,14 @@
-/* Decides whether an import may take the fast path. Anything unusual falls back to importlib, and up to
- * that point nothing has been done that importlib cannot safely repeat.
+/* Decides whether an import may take the fast path. Anything unusual falls back to importlib, and
+ * up to that point nothing has been done that importlib cannot safely repeat.
  *
- * The functions here return 1 if the import may take the fast path, 0 if it is for importlib, and -1
- * with an exception. */
+ * The functions here return 1 if the import may take the fast path, 0 if it is for importlib, and
+ * -1 with an exception. */
 #include "fast/state.h"
 
 #include "skew/skew.h"
 
-/* Returns the first COUNT of FINDERS, which is sys.meta_path, as importlib iterates over them: with or
- * without the changes that are made meanwhile. New reference, or NULL with an exception. */
+/* Returns the first COUNT of FINDERS, which is sys.meta_path, as importlib iterates over them: with
+ * or without the changes that are made meanwhile. New reference, or NULL with an exception. */
 static PyObject *
 hold_finders(struct kiln_fast *fast, PyObject *finders, Py_ssize_t count)
 {
@@ -130,8 +130,8 @@ make_parent_name(struct kiln_fast *fast, PyObject *name, Py_ssize_t dot)
     return PyUnicode_Substring(name, 0, dot);
 }
 
-/* Replaces the name of the parent by the equal object that is its __name__, which is also the key in
- * sys.modules, and keeps it for the next import. */
+/* Replaces the name of the parent by the equal object that is its __name__, which is also the key
+ * in sys.modules, and keeps it for the next import. */
 static void
 keep_parent_name(struct kiln_fast *fast, struct kiln_import *import, PyObject *parent_dict)
 {

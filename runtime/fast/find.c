@@ -1,5 +1,5 @@
-/* The finders in front of ours in sys.meta_path, asked about a module of the table as importlib asks
- * them: in the same order, and with the import lock held. */
+/* The finders in front of ours in sys.meta_path, asked about a module of the table as importlib
+ * asks them: in the same order, and with the import lock held. */
 #include "fast/state.h"
 
 static PyObject *
@@ -52,9 +52,9 @@ ask_finder(struct kiln_fast *fast, PyObject *finder, const struct kiln_import *i
     return spec;
 }
 
-/* An iteration over the finders. If the list is sys.meta_path itself, a finder that removes itself makes
- * the next one miss its turn. Without Kiln, the next one is that for built-in modules, which is not
- * missed for an extension; so ours has its turn in any case. */
+/* An iteration over the finders. If the list is sys.meta_path itself, a finder that removes itself
+ * makes the next one miss its turn. Without Kiln, the next one is that for built-in modules, which
+ * is not missed for an extension; so ours has its turn in any case. */
 struct turns {
     PyObject *finders;
     Py_ssize_t next;
@@ -87,8 +87,8 @@ take_turn(struct kiln_fast *fast, struct turns *turns)
     return finder;
 }
 
-/* Returns the spec of the first finder that has one; None if none has; NULL with an exception, or with
- * *OURS if it is our finder's turn, which is not asked. */
+/* Returns the spec of the first finder that has one; None if none has; NULL with an exception, or
+ * with *OURS if it is our finder's turn, which is not asked. */
 static PyObject *
 ask_finders(struct kiln_fast *fast, const struct kiln_import *import, bool *ours)
 {

@@ -1,15 +1,16 @@
 /* The fast path: imports of baked modules that do not run importlib's Python code.
  *
- * For every import that sys.modules does not satisfy, CPython calls importlib._bootstrap._find_and_load,
- * and so do importlib's own functions. kiln_fast_find_and_load() replaces it. For modules of the table
- * it does what importlib would do; all other calls go to the original function, and so does anything
- * unusual or rare, such as a module whose package has not been imported yet. The results, and what
- * other code can see on the way, are the same: compare _find_and_load(), _find_and_load_unlocked(),
- * _find_spec() and _load_unlocked() in Lib/importlib/_bootstrap.py.
+ * For every import that sys.modules does not satisfy, CPython calls
+ * importlib._bootstrap._find_and_load, and so do importlib's own functions.
+ * kiln_fast_find_and_load() replaces it. For modules of the table it does what importlib would do;
+ * all other calls go to the original function, and so does anything unusual or rare, such as a
+ * module whose package has not been imported yet. The results, and what other code can see on the
+ * way, are the same: compare _find_and_load(), _find_and_load_unlocked(), _find_spec() and
+ * _load_unlocked() in Lib/importlib/_bootstrap.py.
  *
  * This file has the import as a whole. Its steps: check.c decides whether it may take this path and
- * takes the module's lock (lock.c), find.c asks other finders, python.c makes the spec, load.c creates
- * and executes the module. */
+ * takes the module's lock (lock.c), find.c asks other finders, python.c makes the spec, load.c
+ * creates and executes the module. */
 #include "fast/state.h"
 
 #include "find/lookup.h"
@@ -96,7 +97,8 @@ release(struct kiln_import *import)
     Py_XDECREF(import->origin);
 }
 
-/* Imports the module NAME to *MODULE (NULL with an exception). Returns 0 if that is for importlib. */
+/* Imports the module NAME to *MODULE (NULL with an exception). Returns 0 if that is for
+ * importlib. */
 static int
 import_target(struct kiln_fast *fast, PyObject *name, const struct kiln_target *target,
               PyObject **module)

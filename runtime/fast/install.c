@@ -1,5 +1,5 @@
-/* Per-interpreter state of the fast path: the type of the object that holds it, and its installation in
- * importlib. */
+/* Per-interpreter state of the fast path: the type of the object that holds it, and its
+ * installation in importlib. */
 #include "fast/fast.h"
 
 #include <stdlib.h>
@@ -228,8 +228,8 @@ is_wanted(PyObject *original)
            !kiln_is_flag_set("verbose");
 }
 
-/* Returns whether importlib's _find_spec() iterates over a copy of sys.meta_path, as it does from some
- * release of 3.13 on: then it uses the name `list`. */
+/* Returns whether importlib's _find_spec() iterates over a copy of sys.meta_path, as it does from
+ * some release of 3.13 on: then it uses the name `list`. */
 static bool
 copies_finders(PyObject *bootstrap)
 {

@@ -69,8 +69,8 @@ create(struct kiln_fast *fast, struct kiln_import *import)
     return module;
 }
 
-/* Removes the module that has failed from sys.modules, if it is still there. Keeps the exception unless
- * that fails. */
+/* Removes the module that has failed from sys.modules, if it is still there. Keeps the exception
+ * unless that fails. */
 static void
 unregister(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -87,8 +87,8 @@ unregister(struct kiln_fast *fast, struct kiln_import *import)
     kiln_error_restore(&error);
 }
 
-/* Returns the module that is in sys.modules now, as it may have replaced itself. Like importlib, takes it
- * out and puts it in again, at the end. */
+/* Returns the module that is in sys.modules now, as it may have replaced itself. Like importlib,
+ * takes it out and puts it in again, at the end. */
 static PyObject *
 move_to_end(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -192,10 +192,10 @@ set_lazy_attributes(struct kiln_fast *fast, struct kiln_import *import, PyObject
     return warn(fast, message);
 }
 
-/* PARENT.CHILD = MODULE. For a plain module that sets an item of its dict, unless its type has a data
- * descriptor of the name, such as __dict__. PyObject_SetAttr() would look the name up in the type
- * first, which fills CPython's cache of types' attributes with names that no type has, and intern it,
- * which costs as much again: a lookup in the largest dict of all. */
+/* PARENT.CHILD = MODULE. For a plain module that sets an item of its dict, unless its type has a
+ * data descriptor of the name, such as __dict__. PyObject_SetAttr() would look the name up in the
+ * type first, which fills CPython's cache of types' attributes with names that no type has, and
+ * intern it, which costs as much again: a lookup in the largest dict of all. */
 static int
 set_child(PyObject *parent, PyObject *child, PyObject *module)
 {

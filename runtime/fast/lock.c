@@ -1,19 +1,19 @@
 /* The lock of a module that is being imported on the fast path.
  *
- * importlib has a lock for every import: a _ModuleLock in its dict _module_locks, by the name of the
- * module. To make, take and release one is a third of the cost of an import, and other threads rarely
- * ask for it. So during an import on the fast path _module_locks has a stand-in. importlib's entries
- * are weak references, which it calls to get the lock. The stand-in is called likewise, and makes the
- * lock only then, by importlib's own code, as one that the importing thread has taken. From there on
- * waiting, waking up and the detection of deadlocks are importlib's.
+ * importlib has a lock for every import: a _ModuleLock in its dict _module_locks, by the name of
+ * the module. To make, take and release one is a third of the cost of an import, and other threads
+ * rarely ask for it. So during an import on the fast path _module_locks has a stand-in. importlib's
+ * entries are weak references, which it calls to get the lock. The stand-in is called likewise, and
+ * makes the lock only then, by importlib's own code, as one that the importing thread has taken.
+ * From there on waiting, waking up and the detection of deadlocks are importlib's.
  *
  * This relies on the GIL; see KILN_HAS_FAST_PATH. */
 #include "fast/state.h"
 
 #include "core/python.h"
 
-/* Takes LOCK, which no other thread knows yet, for the importing thread: this thread takes it, which
- * sets all its attributes, and makes the other its owner. */
+/* Takes LOCK, which no other thread knows yet, for the importing thread: this thread takes it,
+ * which sets all its attributes, and makes the other its owner. */
 static int
 take_for_owner(struct kiln_module_lock *self, PyObject *lock)
 {
@@ -39,7 +39,8 @@ take_for_owner(struct kiln_module_lock *self, PyObject *lock)
     return 0;
 }
 
-/* importlib calls its entry of _module_locks with the import lock held. Returns the lock, or None. */
+/* importlib calls its entry of _module_locks with the import lock held. Returns the lock, or
+ * None. */
 static PyObject *
 lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
@@ -56,8 +57,8 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     Py_INCREF(object);
     Py_INCREF(fast);
     Py_INCREF(name);
-    /* _get_module_lock() calls the stand-in again, gets None, and replaces it by a new lock. The name
-     * always has an entry; without one another thread would import the module as well. */
+    /* _get_module_lock() calls the stand-in again, gets None, and replaces it by a new lock. The
+     * name always has an entry; without one another thread would import the module as well. */
     self->making = self->asked = true;
     PyObject *lock = PyObject_CallMethod(fast->bootstrap, "_get_module_lock", "O", name);
     self->making = false;
@@ -79,8 +80,8 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     return lock;
 }
 
-/* Returns whether importlib identifies threads by PyThread_get_thread_ident(), as we do. Libraries of
- * green threads replace _thread.get_ident(). */
+/* Returns whether importlib identifies threads by PyThread_get_thread_ident(), as we do. Libraries
+ * of green threads replace _thread.get_ident(). */
 static int
 knows_threads(struct kiln_fast *fast)
 {
@@ -89,8 +90,8 @@ knows_threads(struct kiln_fast *fast)
     return get_ident == fast->get_ident ? 1 : PyErr_Occurred() ? -1 : 0;
 }
 
-/* Returns whether an entry can be added; -1 with an exception. A thread that holds the import lock may
- * have seen that there is none, and be about to add one. */
+/* Returns whether an entry can be added; -1 with an exception. A thread that holds the import lock
+ * may have seen that there is none, and be about to add one. */
 static int
 may_add(struct kiln_fast *fast)
 {

@@ -1,12 +1,14 @@
 /* The part of the fast path that is written in Python, for two reasons.
  *
- * Frames. The frames above a module's code during its import are importlib's: warnings count them for
- * their stacklevel and are issued in their name, and tracebacks leave them out, by the names of file
- * and function. So the functions here have those names; the innermost calls kiln_fast_continue().
+ * Frames. The frames above a module's code during its import are importlib's: warnings count them
+ * for their stacklevel and are issued in their name, and tracebacks leave them out, by the names of
+ * file and function. So the functions here have those names; the innermost calls
+ * kiln_fast_continue().
  *
- * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as creating
- * the module; bytecode is several times faster. One spec is made by ModuleSpec as a model: the
- * function sets the same attributes to the same values in the same order, apart from name and place. */
+ * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as
+ * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model:
+ * the function sets the same attributes to the same values in the same order, apart from name and
+ * place. */
 #include "fast/state.h"
 
 #include "find/finder.h"

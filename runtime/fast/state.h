@@ -1,4 +1,5 @@
-/* The fast path's state of an interpreter and of an import, and what its files give to one another. */
+/* The fast path's state of an interpreter and of an import, and what its files give to one
+ * another. */
 #ifndef KILN_RUNTIME_STATE_H
 #define KILN_RUNTIME_STATE_H
 
@@ -94,7 +95,8 @@ int kiln_fast_follow_modules(struct kiln_fast *fast, struct kiln_import *import)
 /* --- import.c: methods of struct kiln_fast -------------------------------------------------------
  */
 
-/* Replaces importlib._bootstrap._find_and_load. A name that is not in the table costs one lookup. */
+/* Replaces importlib._bootstrap._find_and_load. A name that is not in the table costs one
+ * lookup. */
 PyObject *kiln_fast_find_and_load(PyObject *fast, PyObject *const *args, Py_ssize_t nargs,
                                   PyObject *keywords);
 /* Called by the functions of python.c with the lock of the module to load. */
@@ -103,15 +105,15 @@ PyObject *kiln_fast_continue(PyObject *fast, PyObject *lock);
 /* --- check.c -------------------------------------------------------------------------------------
  */
 
-/* Fills IMPORT, which has its name and target, and takes the module's lock. Returns 1; 0 if the import
- * is for importlib; -1 with an exception. */
+/* Fills IMPORT, which has its name and target, and takes the module's lock. Returns 1; 0 if the
+ * import is for importlib; -1 with an exception. */
 int kiln_fast_prepare(struct kiln_fast *fast, struct kiln_import *import);
 
 /* --- find.c --------------------------------------------------------------------------------------
  */
 
-/* Asks the finders in front of ours. Returns 1 if importlib's code is to load IMPORT->spec; 0 if the
- * module is ours; -1 with an exception. */
+/* Asks the finders in front of ours. Returns 1 if importlib's code is to load IMPORT->spec; 0 if
+ * the module is ours; -1 with an exception. */
 int kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import);
 
 /* --- lock.c --------------------------------------------------------------------------------------
@@ -133,10 +135,11 @@ struct kiln_module_lock {
 /* Returns whether the lock of the module NAME can be taken: importlib has none of that name, is not
  * making one, and identifies threads as we do. -1 with an exception. */
 int kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name);
-/* Takes the lock of the module IMPORT->name for this thread. Returns 1, with the lock in IMPORT->lock; 0
- * if it is not free; -1 with an exception. */
+/* Takes the lock of the module IMPORT->name for this thread. Returns 1, with the lock in
+ * IMPORT->lock; 0 if it is not free; -1 with an exception. */
 int kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import);
-/* Releases it. Returns 0, and keeps an exception that is set; or -1 with the exception of the release. */
+/* Releases it. Returns 0, and keeps an exception that is set; or -1 with the exception of the
+ * release. */
 int kiln_module_lock_give(struct kiln_import *import);
 /* Returns whether this thread holds the lock of the module NAME; -1 with an exception. */
 int kiln_module_lock_is_mine(struct kiln_fast *fast, PyObject *name);
@@ -146,18 +149,18 @@ PyTypeObject *kiln_module_lock_make_type(void);
 /* --- python.c ------------------------------------------------------------------------------------
  */
 
-/* Makes the functions written in Python. They stay NULL if this importlib is not known. Returns 0, or -1
- * with an exception. */
+/* Makes the functions written in Python. They stay NULL if this importlib is not known. Returns 0,
+ * or -1 with an exception. */
 int kiln_fast_make_functions(struct kiln_fast *fast);
-/* Makes the spec of IMPORT, and loads the module below frames of importlib. New reference, or NULL with
- * an exception. */
+/* Makes the spec of IMPORT, and loads the module below frames of importlib. New reference, or NULL
+ * with an exception. */
 PyObject *kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import *import);
 
 /* --- load.c --------------------------------------------------------------------------------------
  */
 
-/* Creates, registers and executes the module of IMPORT->spec. New reference; or NULL with an exception,
- * and the module is not in sys.modules. */
+/* Creates, registers and executes the module of IMPORT->spec. New reference; or NULL with an
+ * exception, and the module is not in sys.modules. */
 PyObject *kiln_fast_load(struct kiln_fast *fast, struct kiln_import *import);
 /* Makes MODULE an attribute of its parent. Returns 0, or -1 with an exception. */
 int kiln_fast_bind(struct kiln_fast *fast, struct kiln_import *import, PyObject *module);

@@ -1,5 +1,5 @@
-/* The finder's discover(): the specs of the modules that it could find in a package. CPython 3.15 calls
- * it to suggest a name when a module is not found. */
+/* The finder's discover(): the specs of the modules that it could find in a package. CPython 3.15
+ * calls it to suggest a name when a module is not found. */
 #include "find/finder.h"
 
 #include <string.h>

@@ -1,10 +1,10 @@
 /* The finder of baked modules, first in sys.meta_path: from a dotted name to a module spec.
  *
  * It is asked about every import of the program; a name that is not in the table costs one lookup.
- * A spec has what that of a shared library would have. The place of a module in a package is where its
- * file would be, whether or not there is one, as code uses __file__ for the directory. A top-level
- * module has no place. A package that is an extension has the directories of its name on the search
- * path. */
+ * A spec has what that of a shared library would have. The place of a module in a package is where
+ * its file would be, whether or not there is one, as code uses __file__ for the directory. A
+ * top-level module has no place. A package that is an extension has the directories of its name on
+ * the search path. */
 #include "find/finder.h"
 
 #include <string.h>
@@ -196,8 +196,8 @@ make_own_spec(struct finder *self, PyObject *name)
     return spec;
 }
 
-/* Returns the spec of MODULE, which is being reloaded, if its loader is ours: what made the module may
- * not be known any more, and is not needed. Otherwise NULL without an exception. */
+/* Returns the spec of MODULE, which is being reloaded, if its loader is ours: what made the module
+ * may not be known any more, and is not needed. Otherwise NULL without an exception. */
 static PyObject *
 get_reloaded_spec(struct finder *self, PyObject *name, PyObject *module)
 {
@@ -257,8 +257,8 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     Py_RETURN_NONE;
 }
 
-/* find_spec(fullname, path=None, target=None). Takes its arguments by vectorcall, as it is called for
- * every import. */
+/* find_spec(fullname, path=None, target=None). Takes its arguments by vectorcall, as it is called
+ * for every import. */
 static PyObject *
 finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
 {

@@ -1,8 +1,8 @@
 /* From a dotted name to what makes the module, for the finder and the loader.
  *
  * Four sources are asked in this order: the override of this thread (Kiln_ImportByInitFunc()), the
- * callback of Kiln_SetLookup(), the table, and the symbols of Kiln_LookupSymbols(). CPython's inittab
- * comes last, as its finder is behind ours. */
+ * callback of Kiln_SetLookup(), the table, and the symbols of Kiln_LookupSymbols(). CPython's
+ * inittab comes last, as its finder is behind ours. */
 #include "find/lookup.h"
 
 #include <stdatomic.h>
@@ -12,7 +12,7 @@
 #include "core/process.h"
 #include "core/python.h"
 
-/* --- Overrides --------------------------------------------------------------------------------- */
+/* --- Overrides -------------------------------------------------------------------------------- */
 
 static _Thread_local struct kiln_override *current_override;
 
@@ -43,8 +43,8 @@ find_override(const char *name, size_t len)
 
 /* --- The callback ----------------------------------------------------------------------------- */
 
-/* A callback and its argument change together, while threads use them without a lock: each pair that
- * was ever set is kept, and one pointer says which is in use. */
+/* A callback and its argument change together, while threads use them without a lock: each pair
+ * that was ever set is kept, and one pointer says which is in use. */
 struct callback {
     Kiln_LookupFunction function;
     void *arg;
@@ -106,7 +106,7 @@ ask_callback(const struct callback *callback, const char *name, struct kiln_targ
     return 1;
 }
 
-/* --- All sources ------------------------------------------------------------------------------- */
+/* --- All sources ------------------------------------------------------------------------------ */
 
 /* The callback takes a C string, so it is not asked for a name with a NUL in it. */
 static bool

@@ -18,8 +18,8 @@
 int kiln_find_target(PyObject *name, struct kiln_target *target);
 /* The same in the table only: returns whether it has the module. */
 bool kiln_find_in_table(PyObject *name, struct kiln_target *target);
-/* The same, and only if nothing can hide the table's module: no override in this thread, no callback.
- * Runs no Python code and no callback. */
+/* The same, and only if nothing can hide the table's module: no override in this thread, no
+ * callback. Runs no Python code and no callback. */
 bool kiln_find_visible(PyObject *name, struct kiln_target *target);
 
 /* What one thread finds under NAME, in preference to all else, from begin to end. They nest. */
@@ -41,8 +41,8 @@ int kiln_callback_set(Kiln_LookupFunction callback, void *arg);
  * accepts. */
 bool kiln_symbols_is_prefix(const char *prefix);
 void kiln_symbols_set(const char *prefix, bool doubled);
-/* As kiln_find_target(); 0 unless kiln_symbols_set() has been called. NAME has LEN bytes, any bytes,
- * and a NUL. */
+/* As kiln_find_target(); 0 unless kiln_symbols_set() has been called. NAME has LEN bytes, any
+ * bytes, and a NUL. */
 int kiln_symbols_find(const char *name, size_t len, struct kiln_target *target);
 
 #endif

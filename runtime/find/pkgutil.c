@@ -1,12 +1,12 @@
 /* Makes pkgutil.iter_modules() and walk_packages(), and so pydoc and others, list baked modules.
  *
- * For the members of a package pkgutil does not ask the finders of sys.meta_path. It calls the generic
- * function pkgutil.iter_importer_modules() for each directory of the package's __path__. When pkgutil
- * is imported, that function gets implementations for the finders of directories and of zip files that
- * add the baked members to the result. They are listed where their specs place them: in the first
- * directory of the __path__ of their parent. To be called at that time, our finder returns for
- * `pkgutil` the spec that the finders behind it have, with load_pkgutil() as its loader's exec_module()
- * for one call. */
+ * For the members of a package pkgutil does not ask the finders of sys.meta_path. It calls the
+ * generic function pkgutil.iter_importer_modules() for each directory of the package's __path__.
+ * When pkgutil is imported, that function gets implementations for the finders of directories and
+ * of zip files that add the baked members to the result. They are listed where their specs place
+ * them: in the first directory of the __path__ of their parent. To be called at that time, our
+ * finder returns for `pkgutil` the spec that the finders behind it have, with load_pkgutil() as its
+ * loader's exec_module() for one call. */
 #include "find/finder.h"
 
 #include <string.h>
@@ -29,8 +29,8 @@ get_first_location(PyObject *parent)
     return first;
 }
 
-/* Returns whether the modules of the package PARENT have their place in DIRECTORY; -1 with an exception.
- * KNOWN caches the results. */
+/* Returns whether the modules of the package PARENT have their place in DIRECTORY; -1 with an
+ * exception. KNOWN caches the results. */
 static int
 is_placed_in(PyObject *parent, PyObject *directory, PyObject *known)
 {
@@ -73,8 +73,8 @@ add_name(PyObject *found, PyObject *prefix, const char *name, size_t len, unsign
     return result;
 }
 
-/* Adds to FOUND, a dict, PREFIX and the last component of the name of each baked module whose place is
- * in DIRECTORY, or, with NULL, that is in no package. The values say whether it is a package. */
+/* Adds to FOUND, a dict, PREFIX and the last component of the name of each baked module whose place
+ * is in DIRECTORY, or, with NULL, that is in no package. The values say whether it is a package. */
 static int
 add_baked(PyObject *found, PyObject *prefix, PyObject *directory)
 {

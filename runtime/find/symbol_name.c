@@ -2,7 +2,8 @@
  *
  * In both, a name has one symbol and a symbol one name. Kiln's own form is that of
  * src/isolate/isolate.h. In the doubled form the lengths of the runs of underscores tell the two
- * characters apart: a run with a dot in it is odd, provided that no underscore is in front of a dot. */
+ * characters apart: a run with a dot in it is odd, provided that no underscore is in front of a
+ * dot. */
 #include "find/symbol_name.h"
 
 #include <string.h>

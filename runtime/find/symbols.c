@@ -1,6 +1,6 @@
-/* Modules whose init functions are found by their names among the dynamic symbols of the process, for
- * Kiln_LookupSymbols(). dlsym() also finds data, which is told from functions by its entry in the
- * symbol table. */
+/* Modules whose init functions are found by their names among the dynamic symbols of the process,
+ * for Kiln_LookupSymbols(). dlsym() also finds data, which is told from functions by its entry in
+ * the symbol table. */
 #include "find/lookup.h"
 
 #include <dlfcn.h>

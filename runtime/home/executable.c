@@ -2,10 +2,11 @@
  *
  * CPython derives the paths of its library and of a virtual environment from the path of its
  * executable. An executable made by `kiln link` can be anywhere, so it starts under the name of the
- * python that it was linked for (kiln_python): CPython's own code then computes that python's paths.
- * Afterwards sys.executable is set to the executable itself. If the executable is run from the bin
- * directory of a virtual environment, CPython still gets the name of the python that has the library,
- * while `site`, which finds virtual environments by sys.executable, gets the executable.
+ * python that it was linked for (kiln_python): CPython's own code then computes that python's
+ * paths. Afterwards sys.executable is set to the executable itself. If the executable is run from
+ * the bin directory of a virtual environment, CPython still gets the name of the python that has
+ * the library, while `site`, which finds virtual environments by sys.executable, gets the
+ * executable.
  *
  * Only sys.executable and sys._base_executable change, and in some versions sys.prefix;
  * Py_GetProgramFullPath() does not. */
@@ -64,7 +65,8 @@ search_path(char out[PATH_MAX], const char *name)
     return false;
 }
 
-/* Removes "//", "/./" and "x/../" from PATH, an absolute one, without looking at the file system. */
+/* Removes "//", "/./" and "x/../" from PATH, an absolute one, without looking at the file
+ * system. */
 static void
 normalize(char *path)
 {
@@ -136,8 +138,8 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
     }
     struct kiln_venv venv, other;
     bool in_venv = kiln_venv_find(&venv, self);
-    /* In an environment, sys.base_prefix is that of the python behind kiln_python, even if that is in
-     * an environment itself. */
+    /* In an environment, sys.base_prefix is that of the python behind kiln_python, even if that is
+     * in an environment itself. */
     if (!in_venv || realpath(kiln_python, start) == NULL) {
         snprintf(start, sizeof start, "%s", kiln_python);
     }

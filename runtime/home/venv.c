@@ -1,5 +1,5 @@
-/* The virtual environment that an executable is in, found as CPython finds it: by a pyvenv.cfg in the
- * parent of the executable's directory, or in that directory. */
+/* The virtual environment that an executable is in, found as CPython finds it: by a pyvenv.cfg in
+ * the parent of the executable's directory, or in that directory. */
 #include "home/venv.h"
 
 #include "core/pycompat.h"
@@ -80,8 +80,8 @@ is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* Sets venv->base: the target of EXECUTABLE, if that is a link. If it is a copy, the file of the same
- * name in `home`, or the `executable` of pyvenv.cfg. */
+/* Sets venv->base: the target of EXECUTABLE, if that is a link. If it is a copy, the file of the
+ * same name in `home`, or the `executable` of pyvenv.cfg. */
 static void
 find_base(struct kiln_venv *venv, const char *executable)
 {

@@ -1,6 +1,6 @@
 /* The loader's methods for files: the file's name, data beside it, and the resources of a package.
- * importlib's own loader of shared libraries does the work, for the file that the module's spec names:
- * that need not exist, but the data of its package do. */
+ * importlib's own loader of shared libraries does the work, for the file that the module's spec
+ * names: that need not exist, but the data of its package do. */
 #include "core/python.h"
 #include "load/loader.h"
 

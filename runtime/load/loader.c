@@ -1,6 +1,6 @@
-/* The loader of baked modules: their __loader__ and __spec__.loader. It creates a module by the function
- * that is found for its name, and executes it as CPython executes one from a shared library. One
- * loader serves all modules of an interpreter. */
+/* The loader of baked modules: their __loader__ and __spec__.loader. It creates a module by the
+ * function that is found for its name, and executes it as CPython executes one from a shared
+ * library. One loader serves all modules of an interpreter. */
 #include "load/loader.h"
 
 #include "core/python.h"
@@ -49,8 +49,8 @@ loader_create_module(PyObject *self, PyObject *spec)
     return module == NULL ? kiln_fail_without_frames() : module;
 }
 
-/* As _imp.exec_dynamic(): does nothing for an object that is not a module, or a module that has been
- * executed already (a reload). */
+/* As _imp.exec_dynamic(): does nothing for an object that is not a module, or a module that has
+ * been executed already (a reload). */
 int
 kiln_loader_exec(PyObject *module)
 {

@@ -1,14 +1,15 @@
 /* Tracebacks without importlib's frames.
  *
  * When an import fails, CPython removes the frames of importlib up to the last call of its function
- * _call_with_frames_removed(), through which its own loaders call what they load. To call that from C
- * each time would cost as much as creating the module, so it is called only to raise an exception. */
+ * _call_with_frames_removed(), through which its own loaders call what they load. To call that from
+ * C each time would cost as much as creating the module, so it is called only to raise an
+ * exception. */
 #include "core/python.h"
 #include "load/loader.h"
 
-/* Raises the exception in HOLDER, a list, and empties the list: the frame that this is called from is
- * in the exception's traceback, and refers to the list. Python code can get at this function, and call
- * it again, and at the list. */
+/* Raises the exception in HOLDER, a list, and empties the list: the frame that this is called from
+ * is in the exception's traceback, and refers to the list. Python code can get at this function,
+ * and call it again, and at the list. */
 static PyObject *
 raise_held(PyObject *holder, PyObject *Py_UNUSED(args))
 {

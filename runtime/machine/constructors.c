@@ -1,9 +1,9 @@
 /* kiln_run_constructors(): runs an extension's global constructors at its first import, and its
  * destructors at the end of the process, as the dynamic loader would.
  *
- * Combining has hidden the arrays from the linker; see kiln/internal/constructors.h. As in the dynamic
- * loader, one lock covers all extensions; it is recursive, as a constructor may import another module;
- * and a forked child can use it whatever the threads of its parent were doing. */
+ * Combining has hidden the arrays from the linker; see kiln/internal/constructors.h. As in the
+ * dynamic loader, one lock covers all extensions; it is recursive, as a constructor may import
+ * another module; and a forked child can use it whatever the threads of its parent were doing. */
 #include "kiln/internal/constructors.h"
 
 #include <pthread.h>
@@ -31,8 +31,8 @@ make_lock(void)
     pthread_mutexattr_destroy(&recursive);
 }
 
-/* The thread that forked may be in a constructor: then it still holds the lock, which no other thread
- * does. It has another thread id now, by which a recursive lock knows its owner. */
+/* The thread that forked may be in a constructor: then it still holds the lock, which no other
+ * thread does. It has another thread id now, by which a recursive lock knows its owner. */
 static void
 survive_fork(void)
 {
@@ -96,8 +96,8 @@ kiln_run_constructors(struct kiln_constructors *record)
     depth++;
     if (record->state == NOT_RUN) {
         record->state = RUNNING;
-        /* Before the constructors run, which register destructors of single objects: those have to run
-         * earlier. */
+        /* Before the constructors run, which register destructors of single objects: those have to
+         * run earlier. */
         if (kiln_distance_resolve(&record->destructors) !=
             kiln_distance_resolve(&record->destructors_end)) {
             __cxa_atexit(run_destructors, record, NULL);

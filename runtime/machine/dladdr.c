@@ -1,9 +1,9 @@
 /* kiln_dladdr(): which module an address is in.
  *
- * Some extensions use dladdr() to tell whether their caller is Python, themselves or another library,
- * and trust the result with their data. Each shared library has an address range and a file name; in
- * one executable all of them would be the executable. If any module calls dladdr(), `kiln link` writes
- * a list of the modules' address ranges (kiln/internal/settings.h). */
+ * Some extensions use dladdr() to tell whether their caller is Python, themselves or another
+ * library, and trust the result with their data. Each shared library has an address range and a
+ * file name; in one executable all of them would be the executable. If any module calls dladdr(),
+ * `kiln link` writes a list of the modules' address ranges (kiln/internal/settings.h). */
 #include "machine/dladdr.h"
 
 #include <stddef.h>

@@ -23,8 +23,8 @@ kiln_dist_info_exists(const char *prefix, const struct kiln_distribution *distri
     return len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
 }
 
-/* Returns the next character of a name as PEP 503 normalises it: in lower case, one '-' for each run of
- * '-', '_' and '.'. -1 at the end. */
+/* Returns the next character of a name as PEP 503 normalises it: in lower case, one '-' for each
+ * run of '-', '_' and '.'. -1 at the end. */
 static int
 take_character(const char **name, const char *end)
 {

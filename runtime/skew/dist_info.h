@@ -7,7 +7,8 @@
 #include "kiln/internal/distributions.h"
 
 /* What has been found out about a distribution, kept in its record. Two are static singletons: the
- * version that was baked is installed (fits); none is installed (absent). Others are from malloc(). */
+ * version that was baked is installed (fits); none is installed (absent). Others are from
+ * malloc(). */
 struct kiln_verdict {
     const char *version; /* the one that is installed instead; "": not known */
     const char *path;    /* of its metadata, or "" */
@@ -15,7 +16,8 @@ struct kiln_verdict {
 };
 extern struct kiln_verdict kiln_verdict_fits, kiln_verdict_absent;
 
-/* Returns a new verdict: the metadata ENTRY below PREFIX have VERSION. NULL if there is no memory. */
+/* Returns a new verdict: the metadata ENTRY below PREFIX have VERSION. NULL if there is no
+ * memory. */
 struct kiln_verdict *kiln_verdict_new(const char *version, const char *prefix, const char *entry);
 
 /* A PREFIX is a directory with a slash at its end, or "", the working directory. */
@@ -24,8 +26,8 @@ struct kiln_verdict *kiln_verdict_new(const char *version, const char *prefix, c
 bool kiln_dist_info_exists(const char *prefix, const struct kiln_distribution *distribution);
 
 /* Searches the directory PREFIX for any version. Returns 1 if the one that was baked is there under
- * another spelling of its name; 0 if not, with a verdict on another version in *OTHER, or NULL; -1 if
- * there is no memory. */
+ * another spelling of its name; 0 if not, with a verdict on another version in *OTHER, or NULL; -1
+ * if there is no memory. */
 int kiln_dist_info_search(const char *prefix, const struct kiln_distribution *distribution,
                           struct kiln_verdict **other);
 

@@ -1,5 +1,5 @@
-/* Where a distribution is installed, and in which version: the part of skew.c that searches paths. It
- * finds what Python itself would find, as the modules that are not baked come from there. */
+/* Where a distribution is installed, and in which version: the part of skew.c that searches paths.
+ * It finds what Python itself would find, as the modules that are not baked come from there. */
 #include "skew/look.h"
 
 #include <limits.h>
@@ -25,9 +25,9 @@ ends_in_parent(const struct kiln_asked *asked, const char *directory, size_t len
     return tail == directory || asked->parent_len == 0 || tail[-1] == '/';
 }
 
-/* Sets OUT to ENTRY of the search path without the components of the parent package, with a slash at its
- * end; or to "", the working directory. Returns false if ENTRY has other components, as in editable
- * installs. */
+/* Sets OUT to ENTRY of the search path without the components of the parent package, with a slash
+ * at its end; or to "", the working directory. Returns false if ENTRY has other components, as in
+ * editable installs. */
 static bool
 get_prefix(const struct kiln_asked *asked, PyObject *entry, char out[PATH_MAX])
 {
@@ -138,8 +138,8 @@ get_place(const struct look *look, Py_ssize_t index, char prefix[PATH_MAX])
            !has_no_finder(look, entry);
 }
 
-/* Returns the index of the first entry below END with a file of the module; END if there is none; -1
- * with an exception. */
+/* Returns the index of the first entry below END with a file of the module; END if there is none;
+ * -1 with an exception. */
 static Py_ssize_t
 find_file(const struct look *look, Py_ssize_t end)
 {
@@ -159,8 +159,8 @@ find_file(const struct look *look, Py_ssize_t end)
     return index;
 }
 
-/* Returns the index of the first entry where the version that was baked is installed; the count if there
- * is none. */
+/* Returns the index of the first entry where the version that was baked is installed; the count if
+ * there is none. */
 static Py_ssize_t
 find_version(const struct look *look)
 {
@@ -174,8 +174,8 @@ find_version(const struct look *look)
     return index;
 }
 
-/* Returns the verdict on entry INDEX; NULL with an exception, or without one if nothing is installed
- * there. */
+/* Returns the verdict on entry INDEX; NULL with an exception, or without one if nothing is
+ * installed there. */
 static struct kiln_verdict *
 search_entry(const struct look *look, Py_ssize_t index)
 {
@@ -201,8 +201,8 @@ make_unknown(void)
     return verdict == NULL ? (struct kiln_verdict *)PyErr_NoMemory() : verdict;
 }
 
-/* The slow way. FILE is the index of the entry with a file of the module, which does not have the version
- * that was baked; or the count if there is no such entry. */
+/* The slow way. FILE is the index of the entry with a file of the module, which does not have the
+ * version that was baked; or the count if there is no such entry. */
 static struct kiln_verdict *
 search(const struct look *look, Py_ssize_t file)
 {

@@ -1,20 +1,21 @@
-/* Version skew: the pure part of a package is read from sys.path, where another version may have been
- * installed since the executable was linked. Machine code of one version must not run with Python code
- * of another. The finder asks here at the first import of a module of each distribution.
+/* Version skew: the pure part of a package is read from sys.path, where another version may have
+ * been installed since the executable was linked. Machine code of one version must not run with
+ * Python code of another. The finder asks here at the first import of a module of each
+ * distribution.
  *
  * Usually one stat() is enough: the metadata of the version that was baked (the directory
  * NAME-VERSION.dist-info) are in the directory in which the parent package was found, or, for a
- * top-level module, in one on sys.path. Otherwise directories are read, once. The verdict holds for the
- * process, whatever path an interpreter has later, so that the modules of one distribution are either
- * all baked or all from files:
+ * top-level module, in one on sys.path. Otherwise directories are read, once. The verdict holds for
+ * the process, whatever path an interpreter has later, so that the modules of one distribution are
+ * either all baked or all from files:
  *
  *     the version that was baked        baked
  *     another version                   files: what the finders behind ours find
  *     no metadata                       as the first module: its file if it has one, else baked
  *     no metadata, a top-level module   not installed, and nothing to mix with: baked
  *
- * The last verdict is dropped when a module in a package asks, as the package has been found then. Two
- * threads may look at the same time; the verdict of the first counts. */
+ * The last verdict is dropped when a module in a package asks, as the package has been found then.
+ * Two threads may look at the same time; the verdict of the first counts. */
 #include "skew/skew.h"
 
 #include <stdlib.h>
@@ -75,7 +76,8 @@ get_stack_level(void)
     return level;
 }
 
-/* Returns the message for VERDICT, with END at its end. VERDICT is NULL if the version is not known. */
+/* Returns the message for VERDICT, with END at its end. VERDICT is NULL if the version is not
+ * known. */
 static PyObject *
 describe(const struct kiln_asked *asked, const struct kiln_verdict *verdict, const char *end)
 {
@@ -150,7 +152,8 @@ is_constant(const struct kiln_verdict *verdict)
     return verdict == &kiln_verdict_fits || verdict == &kiln_verdict_absent;
 }
 
-/* Makes VERDICT that of the process, in place of OLD. Returns false if another thread was faster. */
+/* Makes VERDICT that of the process, in place of OLD. Returns false if another thread was
+ * faster. */
 static bool
 set_verdict(const struct kiln_asked *asked, struct kiln_verdict *old, struct kiln_verdict *verdict)
 {

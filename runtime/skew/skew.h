@@ -12,9 +12,10 @@ struct kiln_distribution; /* kiln/internal/distributions.h */
  * known. */
 struct kiln_distribution *kiln_distribution_find(const char *name, size_t len);
 
-/* Decides whether FINDER is to find the baked module NAME (with FLAGS). PATH is that of find_spec().
- * Returns 1, or KILN_SKEW_LOOKED if Python code may have run for that; 0 if another version is
- * installed, with the spec of the installed module in *SPEC, a new reference; -1 with an exception. */
+/* Decides whether FINDER is to find the baked module NAME (with FLAGS). PATH is that of
+ * find_spec(). Returns 1, or KILN_SKEW_LOOKED if Python code may have run for that; 0 if another
+ * version is installed, with the spec of the installed module in *SPEC, a new reference; -1 with an
+ * exception. */
 enum { KILN_SKEW_LOOKED = 2 };
 int
 kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec);

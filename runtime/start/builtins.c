@@ -1,10 +1,10 @@
 /* importlib's questions about built-in modules, answered by the hash table of builtin_table.c.
  *
- * BuiltinImporter calls _imp.is_builtin() and _imp.create_builtin(), which it looks up in the module
- * _imp each time, and tests whether the name is in sys.builtin_module_names. In each interpreter both
- * functions are replaced by ours, each with the one that it replaces as its `self`, and the tuple by
- * one of a type with a fast `in`. CPython's own functions are called for all that the hash table does
- * not decide. */
+ * BuiltinImporter calls _imp.is_builtin() and _imp.create_builtin(), which it looks up in the
+ * module _imp each time, and tests whether the name is in sys.builtin_module_names. In each
+ * interpreter both functions are replaced by ours, each with the one that it replaces as its
+ * `self`, and the tuple by one of a type with a fast `in`. CPython's own functions are called for
+ * all that the hash table does not decide. */
 #include "core/python.h"
 #include "create/create.h"
 #include "create/inittab.h"

@@ -1,8 +1,8 @@
 /* Kiln_ImportByInitFunc(): imports a module by its init function.
  *
  * While the import lasts, this thread's lookups find the init function under the name, and CPython
- * does the rest. So locks, parents, sys.modules, tracebacks, audit events and -X importtime are those
- * of an `import` statement. */
+ * does the rest. So locks, parents, sys.modules, tracebacks, audit events and -X importtime are
+ * those of an `import` statement. */
 #include <string.h>
 
 #include "find/lookup.h"

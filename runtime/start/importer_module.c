@@ -1,5 +1,5 @@
-/* The module _kiln: it holds an interpreter's finder and loader. To import it puts the finder in front in
- * sys.meta_path; normally install.c has done that before any other import. */
+/* The module _kiln: it holds an interpreter's finder and loader. To import it puts the finder in
+ * front in sys.meta_path; normally install.c has done that before any other import. */
 #include "core/python.h"
 #include "create/create.h"
 #include "fast/fast.h"
@@ -40,8 +40,8 @@ add_object(PyObject *module, const char *name, PyObject *object)
     return object == NULL ? -1 : PyObject_SetAttrString(module, name, object);
 }
 
-/* While one thread creates a module through the trampoline, other threads and interpreters may find this
- * one under its name in the inittab: for them there is no built-in module of that name. */
+/* While one thread creates a module through the trampoline, other threads and interpreters may find
+ * this one under its name in the inittab: for them there is no built-in module of that name. */
 static PyObject *
 module_create(PyObject *spec, PyModuleDef *Py_UNUSED(def))
 {

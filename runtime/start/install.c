@@ -1,11 +1,11 @@
 /* Puts the importer into every interpreter, before the first one starts.
  *
- * CPython's inittab is replaced by a copy with two changes. It has the trampoline, through which baked
- * modules are created. And `posix` has another init function: importlib imports `posix` in every
- * interpreter when it is set up itself, before it knows the file system and long before `site`, so
- * what is done there is done first. `posix` is a multi-phase module; its definition gets one more exec
- * slot. On 3.8 `_io` is used instead: it is imported as early, and as a single-phase module with a
- * state its init function is called once per interpreter. */
+ * CPython's inittab is replaced by a copy with two changes. It has the trampoline, through which
+ * baked modules are created. And `posix` has another init function: importlib imports `posix` in
+ * every interpreter when it is set up itself, before it knows the file system and long before
+ * `site`, so what is done there is done first. `posix` is a multi-phase module; its definition gets
+ * one more exec slot. On 3.8 `_io` is used instead: it is imported as early, and as a single-phase
+ * module with a state its init function is called once per interpreter. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* The main() of executables made by `kiln link`. It is in an object of its own in libkiln.a, which the
- * linker takes only if the program has no main(). */
+/* The main() of executables made by `kiln link`. It is in an object of its own in libkiln.a, which
+ * the linker takes only if the program has no main(). */
 #include "kiln/kiln.h"
 
 int

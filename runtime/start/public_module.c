@@ -1,6 +1,6 @@
-/* The module kiln: which modules are baked into the program. Unlike _kiln, the importer, which every
- * interpreter has, it exists only once it is imported, and it is found last: a program can have a
- * package of that name. */
+/* The module kiln: which modules are baked into the program. Unlike _kiln, the importer, which
+ * every interpreter has, it exists only once it is imported, and it is found last: a program can
+ * have a package of that name. */
 #include <string.h>
 
 #include "core/process.h"
@@ -12,8 +12,8 @@
 #include "skew/skew.h"
 #include "start/start.h"
 
-/* Returns the string of FIELD, a field of a distribution's record; None if it is NULL. Metadata need not
- * be UTF-8. */
+/* Returns the string of FIELD, a field of a distribution's record; None if it is NULL. Metadata
+ * need not be UTF-8. */
 static PyObject *
 make_string(const int32_t *field)
 {

@@ -1,9 +1,9 @@
 /* Deferred constructors: the contract between combining (src/combine/shim.c) and the runtime
  * (runtime/machine/constructors.c).
  *
- * The global constructors of C++ and Rust in a shared object run when it is loaded, that is, when the
- * module is first imported. Linked into an executable they would run before main(), for every module.
- * Combining hides them from the linker, and makes the extension's init function call
+ * The global constructors of C++ and Rust in a shared object run when it is loaded, that is, when
+ * the module is first imported. Linked into an executable they would run before main(), for every
+ * module. Combining hides them from the linker, and makes the extension's init function call
  * kiln_run_constructors() first, with the extension's record. Needs no Python.h. */
 #ifndef KILN_INTERNAL_CONSTRUCTORS_H
 #define KILN_INTERNAL_CONSTRUCTORS_H
@@ -14,8 +14,8 @@
 
 #include "kiln/internal/distance.h"
 
-/* One for each extension that has constructors or destructors. The first four fields are distances to
- * the bounds of two arrays of function pointers. Either array may be empty. */
+/* One for each extension that has constructors or destructors. The first four fields are distances
+ * to the bounds of two arrays of function pointers. Either array may be empty. */
 struct kiln_constructors {
     int32_t constructors; /* void (*)(int argc, char **argv, char **envp), called in order */
     int32_t constructors_end;

@@ -1,5 +1,5 @@
-/* References in the records of this folder: a 32-bit field holds the distance from itself to what it
- * refers to, so that a record needs no relocation at run time. Needs no Python.h. */
+/* References in the records of this folder: a 32-bit field holds the distance from itself to what
+ * it refers to, so that a record needs no relocation at run time. Needs no Python.h. */
 #ifndef KILN_INTERNAL_DISTANCE_H
 #define KILN_INTERNAL_DISTANCE_H
 

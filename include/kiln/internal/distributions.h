@@ -4,9 +4,9 @@
  *
  * They are a table in the layout of kiln/table.h, the whole of the section
  * KILN_DISTRIBUTIONS_SECTION. Its names are prefixes of module names, whole components, and instead
- * of a function an entry has the record of a distribution: all baked modules of that name, and below
- * it, came from there. The prefixes are as short as possible, mostly one per distribution. Needs no
- * Python.h. */
+ * of a function an entry has the record of a distribution: all baked modules of that name, and
+ * below it, came from there. The prefixes are as short as possible, mostly one per distribution.
+ * Needs no Python.h. */
 #ifndef KILN_INTERNAL_DISTRIBUTIONS_H
 #define KILN_INTERNAL_DISTRIBUTIONS_H
 
@@ -30,8 +30,8 @@ struct kiln_distribution {
     void *verdict; /* NULL at the start; for the runtime only */
 };
 
-/* The same record in assembly, a format for printf() with the number of the distribution three times.
- * A change of one must change the other. */
+/* The same record in assembly, a format for printf() with the number of the distribution three
+ * times. A change of one must change the other. */
 #define KILN_DISTRIBUTION_ALIGN "8"
 #define KILN_DISTRIBUTION_ASSEMBLY                                                                 \
     "\t.4byte .Ldirectory%zu-.\n"                                                                  \
@@ -46,7 +46,8 @@ static_assert(offsetof(struct kiln_distribution, directory) == 0 &&
                   sizeof(struct kiln_distribution) == 24,
               "KILN_DISTRIBUTION_ASSEMBLY has another layout");
 
-/* Weak: an executable without known distributions, such as one linked by hand, has no such table. */
+/* Weak: an executable without known distributions, such as one linked by hand, has no such
+ * table. */
 extern const struct kiln_table kiln_distributions __attribute__((weak));
 
 #endif

@@ -1,5 +1,5 @@
-/* Settings that `kiln link` writes into an executable (src/link/emit/data.c) and the runtime reads. All
- * are weak: in a program linked by hand their addresses are NULL. Needs no Python.h. */
+/* Settings that `kiln link` writes into an executable (src/link/emit/data.c) and the runtime reads.
+ * All are weak: in a program linked by hand their addresses are NULL. Needs no Python.h. */
 #ifndef KILN_INTERNAL_SETTINGS_H
 #define KILN_INTERNAL_SETTINGS_H
 

@@ -49,21 +49,22 @@ bool
 kiln_symbol_encode(char out[KILN_SYMBOL_MAX], const char *name, size_t len, bool doubled,
                    bool in_package)
 {
-    const char *const end = out + KILN_SYMBOL_MAX;
+    size_t used = 0;
     const char *suffix = !in_package ? "" : doubled ? "_____init____" : "_d____init____";
     if (has_empty_component(name, len) || (doubled && in_package && name[len - 1] == '_')) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        size_t step = end - out > 4 ? encode_character(out, name + i, doubled) : 0;
+        size_t step =
+            KILN_SYMBOL_MAX - used > 4 ? encode_character(out + used, name + i, doubled) : 0;
         if (step == 0) {
             return false;
         }
-        out += step;
+        used += step;
     }
-    if (strlen(suffix) >= (size_t)(end - out)) {
+    if (strlen(suffix) >= KILN_SYMBOL_MAX - used) {
         return false;
     }
-    strcpy(out, suffix);
+    strcpy(out + used, suffix);
     return true;
 }

@@ -145,6 +145,12 @@ fuzz-smoke: sanitized-host
 sanitized-host:
 	$(SANITIZED_MAKE) $(B)/san/libkilnhost.a
 
+# The files of the runtime that need no Python but its headers.
+RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv machine/constructors skew/dist_info)
+$(B)/unit/test_runtime_%: tests/unit/test_runtime_%.c $(RUNTIME_PLAIN)
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka
 $(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
 	$(call say,LD)
 	@mkdir -p $(@D)

@@ -35,7 +35,7 @@ def program(request, bakery, shared, tmp_path_factory):
     """A Runner of embedder.c with modules inside, and with their shared libraries on its path."""
     require_libpython(bakery, request.param)
     directory = tmp_path_factory.mktemp(f"embedder-{request.param}")
-    main = (ROOT / "tests/embedder.c").read_text()
+    main = (ROOT / "tests/support/embedder.c").read_text()
     home = str(bakery.python.parent.parent)
     runner = Runner(bakery.bake(directory / "embedder", all_modules(), request.param, main=main), shared.site)
     run = runner.run
@@ -95,6 +95,26 @@ def test_importer_is_in_every_interpreter_before_its_site(kind, program, tmp_pat
     code = "import sys, _kiln; print(sys.seen, _kiln.finder in sys.meta_path, flush=True)"
     status, out, error = embed(program, "main", code, kind, code, kind, code, PYTHONPATH=str(tmp_path))
     assert (status, out) == (0, "multi-phase True\n" * 3), error
+
+
+HEAR = """
+import sys
+def hear(event, args):
+    if event == "import" and args[0] == %r and args[1] is not None:
+        print(%r, "heard", args, flush=True)
+sys.addaudithook(hear)
+"""
+
+
+@pytest.mark.parametrize("first", [[], ["main", "again"]], ids=["alone", "after-main"])
+@pytest.mark.parametrize("name", ["pkg.own_gil", "pkg.multi", "pkg.undeclared", "pkg.static", "pkg.zero", "pkg.init_raises"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_audit_hooks_of_each_interpreter_hear_what_they_hear_of_a_shared_library(kind, name, first, same):
+    code = (TRY % [name] + f"sys.modules.pop({name!r}, None)\n") * 2
+    steps = [step for which in [*first, kind, kind, "main"] for step in (which, HEAR % (name, which) + code)]
+    lines = same("main", HEAR % (name, "first"), *steps, change=shorten)
+    heard = [line for line in lines if "heard" in line]
+    assert heard and all(line.endswith(".so', None, None, None)") for line in heard)
 
 
 COMING = ["pkg.multi", "flat", "extpkg", "pkg.own_gil", "pkg.one_gil", "pkg.main_only", "pkg.undeclared", "pkg.static"]

@@ -83,22 +83,8 @@ static const struct template aarch64 = {
 };
 
 static const char record[] = "        .data\n"
-                             "        .p2align 2\n"
-                             ".Lrecord:\n"
-                             "        .long " KILN_CTORS_START " - .\n"
-                             "        .long " KILN_CTORS_END " - .\n"
-                             "        .long " KILN_DTORS_START " - .\n"
-                             "        .long " KILN_DTORS_END " - .\n"
-                             "        .long 0\n";
-
-/* It is a struct kiln_constructors: a change there is a change of the text above. */
-_Static_assert(_Alignof(struct kiln_constructors) == 4, ".p2align");
-_Static_assert(offsetof(struct kiln_constructors, constructors) == 0, "KILN_CTORS_START");
-_Static_assert(offsetof(struct kiln_constructors, constructors_end) == 4, "KILN_CTORS_END");
-_Static_assert(offsetof(struct kiln_constructors, destructors) == 8, "KILN_DTORS_START");
-_Static_assert(offsetof(struct kiln_constructors, destructors_end) == 12, "KILN_DTORS_END");
-_Static_assert(offsetof(struct kiln_constructors, state) == 16, "the last word");
-_Static_assert(sizeof(struct kiln_constructors) == 20, "size");
+                             "        .p2align " KILN_CONSTRUCTORS_ALIGN "\n"
+                             ".Lrecord:\n" KILN_CONSTRUCTORS_ASSEMBLY;
 
 static void
 write_function(FILE *stream, const char *text, const char *shim, const char *init)

@@ -1,5 +1,5 @@
 /* The generated object of an executable: the table of its modules, the table of their distributions, the
- * manifest, and what the runtime must know (kiln_python, kiln_texts). It is written as assembly, so
+ * manifest, and what the runtime must know (kiln/internal/settings.h). It is written as assembly, so
  * that every linker can link it, and the same input gives the same bytes. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
 #include "table/table.h"
 #include "link/emit/distributions.h"
@@ -34,9 +35,7 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
 static void
 emit_text(FILE *stream, const char *suffix, size_t number)
 {
-    fprintf(stream,
-            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
-            suffix, suffix, number);
+    fprintf(stream, KILN_TEXT_ASSEMBLY, suffix, suffix, number);
 }
 
 /* kiln_texts: the address ranges of modules and of libraries that they share, for kiln_dladdr(). Only
@@ -53,8 +52,8 @@ emit_texts(FILE *stream, const struct kiln_bake *bake)
         return;
     }
     fprintf(stream,
-            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign 4\n"
-            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n\t.long %zu\n",
+            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign " KILN_TEXTS_ALIGN "\n"
+            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n" KILN_TEXTS_ASSEMBLY,
             modules + libraries);
     for (size_t i = 0; i < modules; i++) {
         emit_text(stream, bake->modules.items[i].isolated.suffix, i);

@@ -87,15 +87,14 @@ emit_string(FILE *stream, const char *label, size_t number, const char *text)
 static void
 emit_records(FILE *stream, const struct kiln_installed *const *distributions, size_t count)
 {
-    fputs("\t.section .data.kiln_distributions,\"aw\",%progbits\n\t.balign 8\n", stream);
+    fputs("\t.section .data.kiln_distributions,\"aw\",%progbits\n\t.balign " KILN_DISTRIBUTION_ALIGN
+          "\n",
+          stream);
     for (size_t i = 0; i < count; i++) {
         if (distributions[i] == NULL) {
             continue; /* all of its extensions stay files */
         }
-        fprintf(stream,
-                "kiln_distribution_%zu:\n\t.4byte .Ldirectory%zu-.\n\t.4byte .Lname%zu-.\n"
-                "\t.4byte .Lversion%zu-.\n\t.4byte 0\n\t.8byte 0\n",
-                i, i, i, i);
+        fprintf(stream, "kiln_distribution_%zu:\n" KILN_DISTRIBUTION_ASSEMBLY, i, i, i, i);
     }
     fputs("\t.section .rodata.kiln_distributions,\"a\",%progbits\n", stream);
     for (size_t i = 0; i < count; i++) {

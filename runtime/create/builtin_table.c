@@ -1,34 +1,36 @@
-/* Kiln_HashInittab(): the inittab as a hash table.
+/* The inittab as a hash table, for Kiln_HashInittab().
  *
- * CPython goes through its inittab entry by entry, twice for each built-in module and once for each
- * other name. So the inittab is cut down to what importlib needs before our code runs in an
- * interpreter, and to our slot; all entries are in a hash table of our own, and builtins.c has
- * importlib ask that. A module whose entry is out of CPython's sight is created through the slot, as
- * all of ours are, so that CPython keeps its books as ever.
+ * CPython scans its inittab twice for each built-in module and once for each other name. So the
+ * inittab is cut down to the trampoline and the modules that importlib imports before our code runs
+ * in an interpreter. A hash table has all entries, and builtins.c makes importlib use it. A module
+ * whose entry has been cut is created through the trampoline, as baked modules are, so that
+ * CPython's own state is the same.
  *
- * What the program adds afterwards stands behind our entries, when Python starts at the latest:
- * PyInitConfig_AddModule() does it while Python is being initialised, when it is too late to cut.
- * Such entries are in the hash table too, and marked as listed. */
-#include "core/runtime.h"
+ * Entries that the program adds afterwards are behind ours. PyInitConfig_AddModule() adds them
+ * while Python is being initialised, too late for a cut: they are in the hash table, marked as
+ * visible. */
+#include "create/inittab.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "create/trampoline.h"
+
 static struct {
     struct kiln_builtin *items; /* in the order of the inittab */
     size_t count;
-    uint32_t *buckets;        /* a number of an item, plus 1; 0: free. At least half are. */
-    size_t mask;              /* their number, a power of two, less 1 */
-    struct _inittab *inittab; /* what CPython is left with */
+    uint32_t *buckets;        /* index of an item, plus 1; 0: free. At least half are free. */
+    size_t mask;              /* number of buckets, a power of two, minus 1 */
+    struct _inittab *inittab; /* the inittab after the cut */
     size_t inittab_count;
-    size_t added_count; /* entries that have come behind those, and are among the items */
+    size_t added_count; /* entries behind those, which are also items */
     bool in_use;        /* in this run of Python */
 } hashed;
 
 /* --- The hash table --------------------------------------------------------------------------- */
 
-/* Where NAME is or, if it is nowhere, where it belongs. */
+/* Returns the bucket of NAME, or the free one where it belongs. */
 static uint32_t *
 find_bucket(const char *name, size_t len)
 {
@@ -44,7 +46,7 @@ find_bucket(const char *name, size_t len)
 }
 
 bool
-kiln_find_builtin(const char *name, size_t len, struct kiln_builtin *found)
+kiln_builtins_find(const char *name, size_t len, struct kiln_builtin *found)
 {
     if (!hashed.in_use || memchr(name, '\0', len) != NULL) {
         return false;
@@ -57,13 +59,13 @@ kiln_find_builtin(const char *name, size_t len, struct kiln_builtin *found)
 }
 
 const struct kiln_builtin *
-kiln_get_builtins(size_t *count)
+kiln_builtins_get(size_t *count)
 {
     *count = hashed.count;
     return hashed.items;
 }
 
-/* Of two entries of one name, the one that CPython would take counts. */
+/* Of two entries with one name, the hash table has the one that CPython would take. */
 static void
 fill_buckets(void)
 {
@@ -76,7 +78,7 @@ fill_buckets(void)
     }
 }
 
-/* Put ITEMS, which are on the heap, in the place of those there are. */
+/* Replaces the items by ITEMS, which are on the heap. */
 static int
 set_items(struct kiln_builtin *items, size_t count)
 {
@@ -100,8 +102,8 @@ set_items(struct kiln_builtin *items, size_t count)
 
 /* --- From the inittab ------------------------------------------------------------------------- */
 
-/* What has to stay in CPython's sight: what importlib imports before our code runs, what CPython
- * makes itself and looks up here, and what the slot cannot stand for. */
+/* Returns whether the entry NAME must stay in the inittab: importlib imports it before our code
+ * runs, CPython creates it itself, or the trampoline cannot have that name. */
 static bool
 must_stay(const char *name)
 {
@@ -116,16 +118,16 @@ must_stay(const char *name)
     while (name[len] != '\0' && (unsigned char)name[len] < 0x80) {
         len++;
     }
-    return name[len] != '\0' || len == 0 || len >= KILN_SLOT_NAME_SIZE;
+    return name[len] != '\0' || len == 0 || len >= KILN_TRAMPOLINE_NAME_SIZE;
 }
 
-/* How many entries of the inittab are in the hash table already: none if CPython has forgotten what
- * it was left with. */
+/* Returns how many entries of the inittab are in the hash table already; 0 if the inittab is not
+ * the one that was cut, as CPython forgets that when it is finalised. */
 static size_t
 count_known(void)
 {
     size_t count = hashed.inittab_count + hashed.added_count;
-    if (kiln_count_inittab(PyImport_Inittab) < count) {
+    if (kiln_inittab_count(PyImport_Inittab) < count) {
         return 0;
     }
     for (size_t i = 0; i < hashed.inittab_count; i++) {
@@ -138,13 +140,13 @@ count_known(void)
     return count;
 }
 
-/* Bring what stands behind the first KNOWN entries of the inittab into the hash table. */
+/* Adds the entries behind the first KNOWN ones of the inittab to the hash table. */
 static int
 add_new(size_t known)
 {
     const struct _inittab *added = PyImport_Inittab + known;
     size_t count = known == 0 ? 0 : hashed.count;
-    struct kiln_builtin *items = calloc(count + kiln_count_inittab(added) + 1, sizeof *items);
+    struct kiln_builtin *items = calloc(count + kiln_inittab_count(added) + 1, sizeof *items);
     if (items == NULL) {
         return KILN_INSTALL_MEMORY;
     }
@@ -152,11 +154,11 @@ add_new(size_t known)
         memcpy(items, hashed.items, count * sizeof *items);
     }
     for (; added->name != NULL; added++) {
-        if (added->initfunc != kiln_slot_init) {
+        if (added->initfunc != kiln_trampoline_init) {
             items[count++] = (struct kiln_builtin){.name = added->name,
                                                    .initfunc = added->initfunc,
                                                    .stays = must_stay(added->name),
-                                                   .listed = true};
+                                                   .visible = true};
         }
     }
     int result = set_items(items, count);
@@ -166,10 +168,10 @@ add_new(size_t known)
     return result;
 }
 
-/* The inittab is filled when the first interpreter starts, and the main one always is the first.
- * Others start while there are threads that look into the hash table, and so change nothing. */
+/* The inittab is complete when the first interpreter, which is the main one, starts. When others
+ * start, threads may be reading the hash table, so it does not change. */
 int
-kiln_inittab_refresh(void)
+kiln_builtins_refresh(void)
 {
     if (KILN_GET_INTERPRETER() != PyInterpreterState_Main()) {
         return hashed.in_use;
@@ -181,7 +183,7 @@ kiln_inittab_refresh(void)
     if (known == 0) {
         return 0;
     }
-    size_t added = kiln_count_inittab(PyImport_Inittab + known);
+    size_t added = kiln_inittab_count(PyImport_Inittab + known);
     if (added > 0) {
         if (add_new(known) < 0) {
             PyErr_NoMemory();
@@ -192,21 +194,21 @@ kiln_inittab_refresh(void)
     return 1;
 }
 
-/* The entries that stay, and the slot where its name hides all others. */
+/* Makes ENTRIES the inittab: those that stay, and the trampoline where its name hides all
+ * others. */
 static void
 cut_inittab(struct _inittab *entries)
 {
     size_t count = KILN_INITTAB_LAST_WINS ? 0 : 1;
     for (size_t i = 0; i < hashed.count; i++) {
         struct kiln_builtin *item = &hashed.items[i];
-        item->listed = false;
+        item->visible = false;
         if (item->stays) {
             entries[count++] = (struct _inittab){.name = item->name, .initfunc = item->initfunc};
         }
     }
-    entries[KILN_INITTAB_LAST_WINS ? count++ : 0] =
-        (struct _inittab){.name = kiln_slot_name, .initfunc = kiln_slot_init};
-    kiln_install_inittab(entries);
+    entries[KILN_INITTAB_LAST_WINS ? count++ : 0] = kiln_inittab_make_entry();
+    kiln_inittab_replace(entries);
     free(hashed.inittab);
     hashed.inittab = entries;
     hashed.inittab_count = count;
@@ -214,17 +216,10 @@ cut_inittab(struct _inittab *entries)
 }
 
 int
-Kiln_HashInittab(void)
+kiln_builtins_hash(void)
 {
-    if (Py_IsInitialized()) {
-        return KILN_INSTALL_LATE;
-    }
-    int result = kiln_install_importer();
-    if (result < 0) {
-        return result;
-    }
     size_t known = count_known();
-    size_t count = kiln_count_inittab(PyImport_Inittab) + (known == 0 ? 0 : hashed.count);
+    size_t count = kiln_inittab_count(PyImport_Inittab) + (known == 0 ? 0 : hashed.count);
     struct _inittab *entries = calloc(count + 2, sizeof *entries);
     if (entries == NULL || add_new(known) < 0) {
         free(entries);

@@ -35,7 +35,7 @@ def program(request, bakery, shared, tmp_path_factory):
     """A Runner of embedder.c with modules inside, and with their shared libraries on its path."""
     require_libpython(bakery, request.param)
     directory = tmp_path_factory.mktemp(f"embedder-{request.param}")
-    main = (ROOT / "tests/embedder.c").read_text()
+    main = (ROOT / "tests/support/embedder.c").read_text()
     home = str(bakery.python.parent.parent)
     runner = Runner(bakery.bake(directory / "embedder", all_modules(), request.param, main=main), shared.site)
     run = runner.run

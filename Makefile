@@ -164,8 +164,8 @@ fuzz-smoke-run: $(FUZZ_SRC:tests/fuzz/%.c=fuzz-smoke-run-%)
 fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
 	$(Q)$< tests/fuzz/corpus/$*
 
-# One file of tests at a time a core: what its tests share is made once.
-PYTEST_FLAGS ?= -q -n $(shell nproc) --dist loadfile
+# One file of tests at a time a core: what its tests share is made once. What a skipped test lacks is listed.
+PYTEST_FLAGS ?= -q -rs -n $(shell nproc) --dist loadfile
 pytest:
 	$(PYTEST) $(PYTEST_FLAGS) tests
 

@@ -49,8 +49,7 @@ static void
 put_file(const char *path, const uint8_t *data, size_t size)
 {
     FILE *file = fopen(path, "wb");
-    require(file != NULL && fwrite(data, 1, size, file) == size);
-    require(fclose(file) == 0);
+    require(file != NULL && fwrite(data, 1, size, file) == size && fclose(file) == 0);
 }
 
 static bool

@@ -24,7 +24,7 @@ RECORD = r"""
 extern struct kiln_constructors record, bare;
 #define USED __attribute__((used)) static
 USED void first(int argc, char **argv, char **envp) {
-    printf("first %d %s %d\n", argc, argv[1], envp != NULL && getenv("HOME") != NULL);
+    printf("first %d %s %d\n", argc, argv[1], envp != NULL && getenv("PATH") != NULL);
 }
 USED void second(int argc, char **argv, char **envp) { EXTRA printf("second\n"); }
 USED void early(void) { printf("early\n"); }

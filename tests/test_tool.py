@@ -1,7 +1,6 @@
 """The kiln command itself: help, version, what it shows where, and how it ends when it is told to."""
 
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from conftest import run
 from extensions import extension, suffix
+from terminal import run_on_terminal
 
 COMMANDS = ["pip", "link", "ls", "isolate", "table"]
 
@@ -53,18 +53,7 @@ def test_version_is_that_of_the_header(kiln, build):
 
 def on_terminal(*argv, **env):
     """What a program shows on a terminal, its input empty."""
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=inside, stderr=inside,
-                               env={**os.environ, "TERM": "xterm", **env})
-    os.close(inside)
-    output = b""
-    try:
-        while data := os.read(terminal, 65536):
-            output += data
-    except OSError:  # the other end is closed
-        pass
-    os.close(terminal)
-    process.wait()
+    _, output = run_on_terminal(*argv, stdin=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm", **env})
     return output.decode()
 
 

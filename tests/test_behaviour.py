@@ -5,12 +5,13 @@ import json
 
 import pytest
 
+from conftest import COMBINED
 from runner import PURE, Runner
 
 pytestmark = pytest.mark.usefixtures("fast_path")
 
 
-@pytest.fixture(params=["absent", "beside"])
+@pytest.fixture(params=COMBINED["ours"])
 def ours(request, baked, shared):
     """The baked executable; the extensions' files are not where packages are, or they are."""
     return baked if request.param == "absent" else Runner(baked.program, shared.site)

@@ -18,7 +18,7 @@ CFLAGS = ["-O0", "-fPIC"]
 CXXFLAGS = ["-std=c++17", "-fvisibility=hidden"]
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
+@pytest.fixture(params=["static", "shared"])
 def kind(request, bakery):
     if request.param not in bakery.libpythons:
         pytest.skip(f"no {request.param} libpython that links")

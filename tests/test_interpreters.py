@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from conftest import ROOT, all_modules, require_libpython
-from runner import Runner
+from runner import Runner, Stock
 
 pytestmark = pytest.mark.usefixtures("fast_path")
 
@@ -30,18 +30,29 @@ MODULES = ["pkg.multi", "pkg.static", "pkg.zero", "pkg.state", "pkg.undeclared",
 KINDS = ["legacy", "strict", "own"]
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
-def program(request, bakery, shared, tmp_path_factory):
-    """A Runner of embedder.c with modules inside, and with their shared libraries on its path."""
+@pytest.fixture(scope="session", params=["static", "shared"])
+def embedder(request, bakery):
+    """embedder.c with modules inside."""
     require_libpython(bakery, request.param)
-    directory = tmp_path_factory.mktemp(f"embedder-{request.param}")
-    main = (ROOT / "tests/embedder.c").read_text()
-    home = str(bakery.python.parent.parent)
-    runner = Runner(bakery.bake(directory / "embedder", all_modules(), request.param, main=main), shared.site)
-    run = runner.run
-    # A program elsewhere finds the standard library by this.
-    runner.run = lambda *argv, **kwargs: run(*argv, **{"PYTHONHOME": home, **kwargs})
-    return runner
+    return bakery.bake_once(all_modules(), request.param, main=(ROOT / "tests/support/embedder.c").read_text())
+
+
+@pytest.fixture(scope="session")
+def home(python):
+    """The environment by which a program elsewhere finds the standard library."""
+    return {"PYTHONHOME": str(python.parent.parent)}
+
+
+@pytest.fixture(scope="session")
+def program(embedder, shared, home):
+    """A Runner of embedder.c, with the modules' shared libraries on its path."""
+    return Runner(embedder, shared.site, **home)
+
+
+@pytest.fixture(scope="session")
+def stock(embedder, shared, home):
+    """A Runner of the same program without Kiln."""
+    return Stock(embedder, shared.site, STOCK="1", **home)
 
 
 def shorten(text):
@@ -57,11 +68,11 @@ def embed(program, *steps, **env):
 
 
 @pytest.fixture
-def same(program):
+def same(program, stock):
     """A function that runs pairs of kind and code with and without Kiln, sees that the outputs are the same
     but for CHANGE, and returns the lines."""
     def compare(*steps, change=lambda text: text, **env):
-        ours, theirs = embed(program, *steps, **env), embed(program, *steps, STOCK="1", **env)
+        ours, theirs = embed(program, *steps, **env), embed(stock, *steps, **env)
         if theirs[0] == -signal.SIGABRT:
             pytest.skip(f"this CPython aborts without Kiln, too: {theirs[2].strip()}")
         assert ours[0] == theirs[0] == 0, ours[2] + theirs[2]

@@ -13,7 +13,7 @@ from conftest import require_libpython
 from extensions import MULTI_PHASE, extension
 from protocols import (EXPORT_FAILED, EXPORT_OBJECTS, EXPORTS, FAILED, HABITS, MULTI, NAMES, OBJECTS, PACKAGES, REFUSED,
                        SHIMS, SINGLE, TOKENS, UNICODE, UNICODE_PACKAGE, UNICODE_SINGLE)
-from runner import Runner
+from runner import Runner, Stock
 
 pytestmark = pytest.mark.usefixtures("protocol")
 
@@ -51,7 +51,7 @@ def shared(bakery, python, tmp_path_factory):
     site = make_site(tmp_path_factory.mktemp("protocols-files"), bakery)
     for name, module in protocols.all_modules(bakery.version).items():
         bakery.share(site, name, module)
-    return Runner(python, site)
+    return Stock(python, site)
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ sys.stdout.flush()
 """
 MODULES = ["pkg.multi", "pkg.static", "pkg.zero", "pkg.state", "pkg.undeclared", "pkg.own_gil", "pkg.one_gil",
            "pkg.main_only", "pkg.object", "pkg.types", "other.same", "pkg.exec_raises", "pkg.init_raises", "pkg.init_null"]
+# What TRY says of those that fail.
+OUTCOMES = {"pkg.exec_raises": "pkg.exec_raises ValueError no luck", "pkg.init_raises": "pkg.init_raises ValueError no luck",
+            "pkg.init_null": "pkg.init_null SystemError initialization of init_null failed without raising an exception"}
 KINDS = ["legacy", "strict", "own"]
 
 
@@ -90,7 +93,9 @@ def same(program, stock):
 def test_module_loads_in_an_interpreter_or_is_refused_as_a_shared_library_is(kind, name, first, same):
     code = TRY % [name, name]
     lines = same(*first, kind, code, kind, code, "main", code, change=shorten)
-    assert len(lines) == 6 + len(MODULES) * bool(first)
+    assert len(lines) == 6 + len(MODULES) * bool(first) and lines[-1].startswith(OUTCOMES.get(name, f"{name} ['{name}', "))
+    if name in REFUSED[kind]:
+        assert lines[-6].startswith(f"{name} ImportError module {name} does not support loading in subinterpreters")
 
 
 @pytest.mark.parametrize("name", ["pkg.static", "pkg.zero", "pkg.state"])
@@ -140,11 +145,12 @@ def test_interpreters_have_types_and_finders_of_their_own(kind, program):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_module_is_freed_with_its_interpreter(kind, same):
-    same(kind, "import pkg.freed", "main", "print('after', flush=True)")
+    assert same(kind, "import pkg.freed", "main", "print('after', flush=True)") == ["freed freed", "after"]
 
 
 def test_single_phase_modules_are_freed_with_their_interpreter(same):
-    same("legacy", "import pkg.freed_zero, pkg.freed_static", "main", "print('after', flush=True)")
+    lines = same("legacy", "import pkg.freed_zero, pkg.freed_static", "main", "print('after', flush=True)")
+    assert sorted(lines) == ["after", "freed freed_static", "freed freed_zero"]
 
 
 # --- Initialising again -------------------------------------------------------------------------
@@ -152,7 +158,8 @@ def test_single_phase_modules_are_freed_with_their_interpreter(same):
 @pytest.mark.parametrize("name", [*MODULES, "flat", "extpkg", "pkg.replaced", "pkg.circle"])
 def test_module_is_after_initialising_again_what_a_shared_library_is(name, same):
     code = TRY % [name, name]
-    same("main", code, "again", code, "again", code, change=shorten)
+    lines = same("main", code, "again", code, "again", code, change=shorten)
+    assert len(lines) == 6 and all(line.startswith(OUTCOMES.get(name, f"{name} [")) for line in lines)
 
 
 def test_sub_interpreters_after_initialising_again_have_the_importer(program):
@@ -163,7 +170,8 @@ def test_sub_interpreters_after_initialising_again_have_the_importer(program):
 
 def test_modules_are_freed_when_python_is_finalised(same):
     code = "import pkg.freed, pkg.freed_zero, pkg.freed_static; print('imported', flush=True)"
-    same("main", code, "again", code, "again", code)
+    lines = same("main", code, "again", code, "again", code)
+    assert lines.count("imported") == lines.count("freed freed") == 3
 
 
 # --- Threads ------------------------------------------------------------------------------------

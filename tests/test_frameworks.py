@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from conftest import BUILD, run
+from conftest import BUILD, require_libpython, run
 from extensions import include, suffix
 from runner import Runner
 
@@ -20,8 +20,7 @@ CXXFLAGS = ["-std=c++17", "-fvisibility=hidden"]
 
 @pytest.fixture(params=["static", "shared"])
 def kind(request, bakery):
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"no {request.param} libpython that links")
+    require_libpython(bakery, request.param)
     return request.param
 
 

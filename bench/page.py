@@ -220,7 +220,7 @@ HEAD = """# Benchmarks
 Kiln beside what it replaces. Made by `make bench` (a few minutes; `make bench-quick` is a part of it), from
 `bench/results/`; nothing on this page is written by hand. Every figure is a median over fresh processes, the sides
 taking turns in one run; ratios hold better than times, as machines differ: the Pythons below ran on several, and that of
-Debian sid in a chroot, by `scripts/sid DIRECTORY env KILN_PYTHON=/usr/bin/python3.15 make bench`.
+Debian sid in a system of `scripts/bare sid`, by `make bench` with `KILN_PYTHON=/usr/bin/python3.15`.
 
 The modules are as small as a module of any use can be: multi-phase, one method, one exec slot. The sides:
 

@@ -61,7 +61,7 @@ def run_pytest(python, directory, tests):
     said = subprocess.run(
         ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(os.cpu_count()), "--dist", "loadfile",
          f"--junitxml={directory / 'junit.xml'}", *tests],
-        cwd=ROOT, env={**os.environ, "KILN_TEST_PYTHON": python}, stdin=subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, "KILN_TEST_PYTHON": python, "KILN_TEST_PRODUCT": "1"}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     (directory / "pytest.log").write_text(said.stdout)
     return said.returncode == 0, said.stdout.strip().split("\n")[-1].strip("= ")

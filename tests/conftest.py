@@ -42,6 +42,21 @@ def small_disk(directory, size):
         run("umount", "--lazy", directory)
 
 
+# Parameters that are combined, each with its first value and its second.
+COMBINED = {"fast_path": ["fast", "slow"], "baked": ["static", "shared"], "ours": ["absent", "beside"]}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave every pair of values of these parameters in; the triples, too, if KILN_TEST_PRODUCT is set."""
+    def is_odd(item):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        return (all(name in params for name in COMBINED) and
+                sum(values.index(params[name]) for name, values in COMBINED.items()) % 2)
+    if not os.environ.get("KILN_TEST_PRODUCT"):
+        config.hook.pytest_deselected(items=[item for item in items if is_odd(item)])
+        items[:] = [item for item in items if not is_odd(item)]
+
+
 @pytest.fixture(scope="session")
 def build():
     """The directory with kiln, kiln-cc, kiln-c++ and libkiln.a."""
@@ -64,10 +79,18 @@ def python():
 
 
 @pytest.fixture(scope="session")
-def bakery(python, tmp_path_factory):
+def store(tmp_path_factory):
+    """What the tests of this run make once, see store.py. pytest-xdist's workers have directories in that of the run."""
+    from store import Store
+    base = tmp_path_factory.getbasetemp()
+    return Store((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "store")
+
+
+@pytest.fixture(scope="session")
+def bakery(python, store):
     """Builds executables with modules inside for the Python under test, see bakery.py."""
     from bakery import Bakery
-    return Bakery(python, tmp_path_factory.mktemp("bakery"))
+    return Bakery(python, store)
 
 
 def require_libpython(bakery, kind):
@@ -86,23 +109,22 @@ def all_modules():
     return {**GOOD, **BAD, **BEHAVING}
 
 
-@pytest.fixture(scope="session", params=["static", "shared"])
+@pytest.fixture(scope="session", params=COMBINED["baked"])
 def baked(request, bakery, tmp_path_factory):
     """A Runner of an executable with modules of every kind inside."""
     from runner import Runner, make_packages
     require_libpython(bakery, request.param)
-    directory = tmp_path_factory.mktemp(f"baked-{request.param}")
-    return Runner(bakery.bake(directory / "app", all_modules(), request.param), make_packages(directory))
+    return Runner(bakery.bake_once(all_modules(), request.param), make_packages(tmp_path_factory.mktemp("baked")))
 
 
 @pytest.fixture(scope="session")
 def shared(bakery, python, tmp_path_factory):
     """A Runner of the Python under test with the same modules as shared libraries."""
-    from runner import Runner, make_packages
+    from runner import Stock, make_packages
     site = make_packages(tmp_path_factory.mktemp("shared"))
     for name, module in all_modules().items():
         bakery.share(site, name, module)
-    return Runner(python, site)
+    return Stock(python, site)
 
 
 @pytest.fixture
@@ -111,7 +133,7 @@ def protocol(request, record_property):
     record_property("protocol", request.function.__doc__)
 
 
-@pytest.fixture(params=["fast", "slow"])
+@pytest.fixture(params=COMBINED["fast_path"])
 def fast_path(request, monkeypatch):
     """Programs take the fast path, or leave it to importlib; tests with this run both ways."""
     monkeypatch.setenv("KILN_FAST", "1" if request.param == "fast" else "0")

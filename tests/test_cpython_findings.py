@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from conftest import run
+from conftest import require_libpython, run
 from sources import multi
 
 MODULES = {"flat": multi("PyInit_flat")}
@@ -22,8 +22,7 @@ print(json.dumps({key: getattr(sys, key) for key in (
 @pytest.fixture(scope="module", params=["static", "shared"])
 def app(request, bakery, python, tmp_path_factory):
     """An executable linked for the Python under test."""
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
+    require_libpython(bakery, request.param)
     return bakery.bake(tmp_path_factory.mktemp(request.param) / "app", MODULES, request.param, python)
 
 
@@ -42,11 +41,15 @@ def state_of_link(directory, program):
 
 
 @pytest.mark.parametrize("more", ["", "import site\n"], ids=["no site", "site"])
-def test_pth_file_of_the_executable_decides_on_the_search_path(more, app, python, tmp_path):
+def test_pth_file_of_the_executable_decides_on_the_search_path(more, app, python, tmp_path, bakery):
     path = run(python, "-c", "import sys; print(*sys.path[1:], sep='\\n')").stdout.split()
     lines = [*path, "..", "lib"]
     (tmp_path / "python._pth").write_text("\n".join(lines) + "\n" + more)
-    assert state_of_link(tmp_path, app) == state_of_link(tmp_path, python)
+    said = state_of_link(tmp_path, app)
+    assert said == state_of_link(tmp_path, python)
+    # Before 3.11 the file is not read, and PYTHONPATH counts.
+    assert (f"{tmp_path}/lib" in said["path"], "/somewhere" in said["path"]) == (
+        (True, False) if bakery.version >= (3, 11) else (False, True))
 
 
 def test_pth_file_beside_what_a_link_leads_to_counts(app, python, tmp_path, bakery):
@@ -74,7 +77,7 @@ def test_path_of_the_executable_is_as_tidy_as_the_python_makes_it(path, app, pyt
     if "link" in path:  # what is there in name only is not the program
         said[1]["executable"] = said[0]["executable"]
         assert os.path.samefile(os.path.dirname(said[0]["executable"]), tmp_path / "bin")
-    assert said[0] == said[1]
+    assert said[0] == said[1] and said[0]["prefix"] == str(python.parent.parent)
 
 
 # --- test_venv ----------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def test_prefix_in_a_virtual_environment_is_what_the_python_says(options, home, 
     env = {**ENV, "PYTHONHOME": prefix} if home else ENV
     said = [say_state(environment_of(program, tmp_path / "env"), *options, env=env)
             for program in (app, python)]
-    assert said[0] == said[1]
+    assert said[0] == said[1] and said[0][0]["base_prefix"] == prefix
 
 
 @pytest.mark.parametrize("name", ["python3", "app"])
@@ -115,3 +118,4 @@ def test_environment_without_home_in_its_pyvenv_cfg_is_one(app, python, tmp_path
         said.append(say_state(executable)[0])
     for key in ("executable", "prefix"):
         assert said[0][key] == said[1][key]
+    assert said[0]["executable"] == str(tmp_path / "env" / "bin" / "python3")

@@ -8,15 +8,14 @@ from conftest import BUILD, ROOT, run
 
 
 @pytest.fixture(scope="module")
-def by_hand(python, tmp_path_factory):
+def by_hand(python, bakery, tmp_path_factory):
     """A copy of examples/by-hand and a function that runs its make, with a libkiln.a for the Python
     under test."""
     root = tmp_path_factory.mktemp("by-hand")
-    run("make", "-C", ROOT, f"B={root}/lib", f"PYTHON={python}", f"{root}/lib/libkiln.a")
     shutil.copytree(ROOT / "examples" / "by-hand", root / "src", ignore=shutil.ignore_patterns("out"))
 
     def make(*targets):
-        return run("make", "-C", root / "src", *targets, f"KILN={BUILD}/kiln", f"LIBKILN={root}/lib/libkiln.a",
+        return run("make", "-C", root / "src", *targets, f"KILN={BUILD}/kiln", f"LIBKILN={bakery.runtime()}",
                    f"INCLUDE={ROOT}/include", f"PYTHON={python}")
     return root / "src" / "out", make
 

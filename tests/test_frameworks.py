@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from conftest import BUILD, run
+from conftest import BUILD, require_libpython, run
 from extensions import include, suffix
 from runner import Runner
 
@@ -18,10 +18,9 @@ CFLAGS = ["-O0", "-fPIC"]
 CXXFLAGS = ["-std=c++17", "-fvisibility=hidden"]
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
+@pytest.fixture(params=["static", "shared"])
 def kind(request, bakery):
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"no {request.param} libpython that links")
+    require_libpython(bakery, request.param)
     return request.param
 
 

@@ -3,7 +3,6 @@ compiled for its headers, and run with its GIL."""
 
 import pytest
 
-import bakery as bakery_module
 from bakery import CFLAGS, Bakery, Module
 from conftest import ROOT, run
 from runner import Runner, make_packages
@@ -11,19 +10,17 @@ from sources import GOOD, NOT_A_MODULE_OBJECT, single
 
 
 @pytest.fixture(scope="module")
-def without(python, tmp_path_factory):
+def without(python, store, tmp_path_factory):
     """A Runner of a program with the runtime for a build without a GIL."""
-    directory = tmp_path_factory.mktemp("without-gil")
     modules = {**GOOD, "pkg.öbject": Module(NOT_A_MODULE_OBJECT, "-DINIT=PyInitU_bject_iua"), "_symtable": single("PyInit__symtable", 0)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bakery_module, "MORE_CFLAGS", [*bakery_module.MORE_CFLAGS, "-DKILN_GIL_IS_OPTIONAL=1"])
-        return Runner(Bakery(python, directory).bake(directory / "app", modules), make_packages(directory))
+    bakery = Bakery(python, store, ["-DKILN_GIL_IS_OPTIONAL=1"])
+    return Runner(bakery.bake_once(modules), make_packages(tmp_path_factory.mktemp("without-gil")))
 
 
 def test_runtime_compiles_for_a_build_without_a_gil(bakery):
     if bakery.version < (3, 13):
         pytest.skip("this Python has no builds without a GIL")
-    for path in sorted((ROOT / "runtime").glob("*.c")):
+    for path in sorted((ROOT / "runtime").glob("*/*.c")):
         run("cc", *CFLAGS, "-DPy_GIL_DISABLED=1", *bakery.include, "-fsyntax-only", path)
 
 

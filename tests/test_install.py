@@ -1,4 +1,4 @@
-"""`make install`, and what a machine without root is told by scripts/deps."""
+"""`make install`; what scripts/deps tells and installs; how CI runs the README's test command."""
 
 import os
 import pathlib
@@ -94,7 +94,7 @@ def bare_system(tmp_path):
     rights."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("sh", "cat", "tr", "uname", "mktemp", "rm", "env"):
+    for name in ("sh", "cat", "tr", "uname", "mktemp", "rm", "env", "sed", "dirname"):
         (programs / name).symlink_to(run("which", name).stdout.strip())
     write_program(programs / "id", "echo 1000")
     write_program(programs / "apt-get", f'echo "$@" >>{tmp_path}/apt.log')
@@ -127,3 +127,26 @@ def test_nothing_is_called_when_nothing_is_missing(bare_system, tmp_path):
     said = run("sh", ROOT / "scripts/deps", "build", env={"PATH": os.fspath(bare_system)})
     assert (said.stdout, said.stderr) == ("", "")
     assert not (tmp_path / "apt.log").exists()
+
+
+def test_libraries_of_clang_are_those_of_the_clang_that_is_there(bare_system):
+    write_program(bare_system / "clang", 'test "$1" != -dumpversion || echo 17.0.6')
+    said = run("sh", ROOT / "scripts/deps", "--check", "fuzz", check=False, env={"PATH": os.fspath(bare_system)})
+    assert "libclang-rt-17-dev" in said.stderr
+
+
+def test_ci_runs_the_test_command_of_the_readme_in_a_bare_system(tmp_path):
+    for directory in (".ci", "scripts"):
+        (tmp_path / directory).mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    write_program(tmp_path / "scripts/bare", f'shift 3; echo "$@" >{tmp_path}/command; exit 7')
+    assert run("bash", tmp_path / ".ci/run", check=False).returncode == 7
+    assert (tmp_path / "command").read_text().strip() in (ROOT / "README.md").read_text()
+
+
+def test_ci_runs_in_place_where_there_is_no_bare_system_and_says_so_last(bare_system):
+    write_program(bare_system / "make", 'echo "make $*"; exit 3')
+    said = run("/bin/bash", ROOT / ".ci/run", check=False, env={"PATH": os.fspath(bare_system)})
+    assert said.returncode == 3
+    first, last = said.stdout.splitlines()
+    assert first == "make check" and "in place" in last

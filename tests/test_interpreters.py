@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from conftest import ROOT, all_modules, require_libpython
-from runner import Runner
+from runner import Runner, Stock
 
 pytestmark = pytest.mark.usefixtures("fast_path")
 
@@ -27,21 +27,35 @@ sys.stdout.flush()
 """
 MODULES = ["pkg.multi", "pkg.static", "pkg.zero", "pkg.state", "pkg.undeclared", "pkg.own_gil", "pkg.one_gil",
            "pkg.main_only", "pkg.object", "pkg.types", "other.same", "pkg.exec_raises", "pkg.init_raises", "pkg.init_null"]
+# What TRY says of those that fail.
+OUTCOMES = {"pkg.exec_raises": "pkg.exec_raises ValueError no luck", "pkg.init_raises": "pkg.init_raises ValueError no luck",
+            "pkg.init_null": "pkg.init_null SystemError initialization of init_null failed without raising an exception"}
 KINDS = ["legacy", "strict", "own"]
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
-def program(request, bakery, shared, tmp_path_factory):
-    """A Runner of embedder.c with modules inside, and with their shared libraries on its path."""
+@pytest.fixture(scope="session", params=["static", "shared"])
+def embedder(request, bakery):
+    """embedder.c with modules inside."""
     require_libpython(bakery, request.param)
-    directory = tmp_path_factory.mktemp(f"embedder-{request.param}")
-    main = (ROOT / "tests/embedder.c").read_text()
-    home = str(bakery.python.parent.parent)
-    runner = Runner(bakery.bake(directory / "embedder", all_modules(), request.param, main=main), shared.site)
-    run = runner.run
-    # A program elsewhere finds the standard library by this.
-    runner.run = lambda *argv, **kwargs: run(*argv, **{"PYTHONHOME": home, **kwargs})
-    return runner
+    return bakery.bake_once(all_modules(), request.param, main=(ROOT / "tests/support/embedder.c").read_text())
+
+
+@pytest.fixture(scope="session")
+def home(python):
+    """The environment by which a program elsewhere finds the standard library."""
+    return {"PYTHONHOME": str(python.parent.parent)}
+
+
+@pytest.fixture(scope="session")
+def program(embedder, shared, home):
+    """A Runner of embedder.c, with the modules' shared libraries on its path."""
+    return Runner(embedder, shared.site, **home)
+
+
+@pytest.fixture(scope="session")
+def stock(embedder, shared, home):
+    """A Runner of the same program without Kiln."""
+    return Stock(embedder, shared.site, STOCK="1", **home)
 
 
 def shorten(text):
@@ -57,11 +71,11 @@ def embed(program, *steps, **env):
 
 
 @pytest.fixture
-def same(program):
+def same(program, stock):
     """A function that runs pairs of kind and code with and without Kiln, sees that the outputs are the same
     but for CHANGE, and returns the lines."""
     def compare(*steps, change=lambda text: text, **env):
-        ours, theirs = embed(program, *steps, **env), embed(program, *steps, STOCK="1", **env)
+        ours, theirs = embed(program, *steps, **env), embed(stock, *steps, **env)
         if theirs[0] == -signal.SIGABRT:
             pytest.skip(f"this CPython aborts without Kiln, too: {theirs[2].strip()}")
         assert ours[0] == theirs[0] == 0, ours[2] + theirs[2]
@@ -79,7 +93,9 @@ def same(program):
 def test_module_loads_in_an_interpreter_or_is_refused_as_a_shared_library_is(kind, name, first, same):
     code = TRY % [name, name]
     lines = same(*first, kind, code, kind, code, "main", code, change=shorten)
-    assert len(lines) == 6 + len(MODULES) * bool(first)
+    assert len(lines) == 6 + len(MODULES) * bool(first) and lines[-1].startswith(OUTCOMES.get(name, f"{name} ['{name}', "))
+    if name in REFUSED[kind]:
+        assert lines[-6].startswith(f"{name} ImportError module {name} does not support loading in subinterpreters")
 
 
 @pytest.mark.parametrize("name", ["pkg.static", "pkg.zero", "pkg.state"])
@@ -95,6 +111,26 @@ def test_importer_is_in_every_interpreter_before_its_site(kind, program, tmp_pat
     code = "import sys, _kiln; print(sys.seen, _kiln.finder in sys.meta_path, flush=True)"
     status, out, error = embed(program, "main", code, kind, code, kind, code, PYTHONPATH=str(tmp_path))
     assert (status, out) == (0, "multi-phase True\n" * 3), error
+
+
+HEAR = """
+import sys
+def hear(event, args):
+    if event == "import" and args[0] == %r and args[1] is not None:
+        print(%r, "heard", args, flush=True)
+sys.addaudithook(hear)
+"""
+
+
+@pytest.mark.parametrize("first", [[], ["main", "again"]], ids=["alone", "after-main"])
+@pytest.mark.parametrize("name", ["pkg.own_gil", "pkg.multi", "pkg.undeclared", "pkg.static", "pkg.zero", "pkg.init_raises"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_audit_hooks_of_each_interpreter_hear_what_they_hear_of_a_shared_library(kind, name, first, same):
+    code = (TRY % [name] + f"sys.modules.pop({name!r}, None)\n") * 2
+    steps = [step for which in [*first, kind, kind, "main"] for step in (which, HEAR % (name, which) + code)]
+    lines = same("main", HEAR % (name, "first"), *steps, change=shorten)
+    heard = [line for line in lines if "heard" in line]
+    assert heard and all(line.endswith(".so', None, None, None)") for line in heard)
 
 
 COMING = ["pkg.multi", "flat", "extpkg", "pkg.own_gil", "pkg.one_gil", "pkg.main_only", "pkg.undeclared", "pkg.static"]
@@ -129,11 +165,12 @@ def test_interpreters_have_types_and_finders_of_their_own(kind, program):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_module_is_freed_with_its_interpreter(kind, same):
-    same(kind, "import pkg.freed", "main", "print('after', flush=True)")
+    assert same(kind, "import pkg.freed", "main", "print('after', flush=True)") == ["freed freed", "after"]
 
 
 def test_single_phase_modules_are_freed_with_their_interpreter(same):
-    same("legacy", "import pkg.freed_zero, pkg.freed_static", "main", "print('after', flush=True)")
+    lines = same("legacy", "import pkg.freed_zero, pkg.freed_static", "main", "print('after', flush=True)")
+    assert sorted(lines) == ["after", "freed freed_static", "freed freed_zero"]
 
 
 # --- Initialising again -------------------------------------------------------------------------
@@ -141,7 +178,8 @@ def test_single_phase_modules_are_freed_with_their_interpreter(same):
 @pytest.mark.parametrize("name", [*MODULES, "flat", "extpkg", "pkg.replaced", "pkg.circle"])
 def test_module_is_after_initialising_again_what_a_shared_library_is(name, same):
     code = TRY % [name, name]
-    same("main", code, "again", code, "again", code, change=shorten)
+    lines = same("main", code, "again", code, "again", code, change=shorten)
+    assert len(lines) == 6 and all(line.startswith(OUTCOMES.get(name, f"{name} [")) for line in lines)
 
 
 def test_sub_interpreters_after_initialising_again_have_the_importer(program):
@@ -152,7 +190,8 @@ def test_sub_interpreters_after_initialising_again_have_the_importer(program):
 
 def test_modules_are_freed_when_python_is_finalised(same):
     code = "import pkg.freed, pkg.freed_zero, pkg.freed_static; print('imported', flush=True)"
-    same("main", code, "again", code, "again", code)
+    lines = same("main", code, "again", code, "again", code)
+    assert lines.count("imported") == lines.count("freed freed") == 3
 
 
 # --- Threads ------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pty
 import shutil
 import subprocess
 import tarfile
@@ -12,6 +11,7 @@ import pytest
 
 from conftest import run
 from extensions import ask, extension
+from terminal import run_on_terminal
 
 EXTENSION = """\
 #include <Python.h>
@@ -295,20 +295,10 @@ def slow_project(tmp_path):
 
 
 def test_a_terminal_shows_how_far_a_build_is(build, python, env, index, slow_project, tmp_path):
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [build / "kiln", "pip", "--python", python, "install", "--no-index", "-f", index,
-         "--target", tmp_path / "target", slow_project],
-        stdin=inside, stdout=inside, stderr=inside, env={**env, "TERM": "xterm"})
-    os.close(inside)
-    output = b""
-    try:
-        while data := os.read(terminal, 65536):
-            output += data
-    except OSError:  # the other end is closed
-        pass
-    os.close(terminal)
-    assert process.wait() == 0
+    status, output = run_on_terminal(
+        build / "kiln", "pip", "--python", python, "install", "--no-index", "-f", index,
+        "--target", tmp_path / "target", slow_project, env={**env, "TERM": "xterm"})
+    assert status == 0
     assert b" 4/7" in output
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import run
+from conftest import require_libpython, run
 from sources import multi
 
 MODULES = {"flat": multi("PyInit_flat")}
@@ -21,8 +21,7 @@ print(json.dumps({key: getattr(sys, key) for key in (
 
 @pytest.fixture(scope="module", params=["static", "shared"])
 def kind(request, bakery):
-    if request.param not in bakery.libpythons:
-        pytest.skip(f"this Python has no {request.param} libpython")
+    require_libpython(bakery, request.param)
     return request.param
 
 
@@ -53,17 +52,20 @@ def state(program, *options, code=STATE, **kwargs):
 def same_but_for_executable(ours, theirs, executable):
     assert ours.pop("executable") == str(executable)
     theirs.pop("executable")
-    assert ours == theirs
+    assert ours == theirs and ours["argv"] == ["-c"]
+    return ours
 
 
 @pytest.mark.parametrize("options", [[], ["-I"], ["-S"], ["-E"], ["-s"], ["-O"], ["-B"], ["-X", "utf8"], ["-u"]])
 def test_paths_and_flags_are_those_of_the_python(options, app, python, tmp_path):
-    same_but_for_executable(state(app, *options, cwd=tmp_path), state(python, *options, cwd=tmp_path), app)
+    ours = same_but_for_executable(state(app, *options, cwd=tmp_path), state(python, *options, cwd=tmp_path), app)
+    assert ours["prefix"] == ours["base_prefix"] == str(python.parent.parent) and ours["flags"][3] == ("-O" in options)
 
 
 @pytest.mark.parametrize("env", [{"PYTHONPATH": "/somewhere"}, {"PYTHONNOUSERSITE": "1"}, {"LC_ALL": "C"}])
 def test_environment_means_what_it_means_to_the_python(env, app, python):
-    same_but_for_executable(state(app, env=env), state(python, env=env), app)
+    ours = same_but_for_executable(state(app, env=env), state(python, env=env), app)
+    assert ("/somewhere" in ours["path"]) == ("PYTHONPATH" in env) and ours["flags"][5] == ("PYTHONNOUSERSITE" in env)
 
 
 def test_executable_is_found_by_a_relative_path(app):
@@ -163,7 +165,8 @@ def test_linked_for_a_virtual_environment_it_is_that_environments_python(venv_ap
     # The .pth file and sitecustomize.py import a baked module, which the real one has not.
     (tmp_path / "flat.py").touch()
     env = {"PYTHONPATH": str(tmp_path)}
-    same_but_for_executable(state(venv_app, env=env), state(venv / "bin" / "python", env=env), venv_app)
+    ours = same_but_for_executable(state(venv_app, env=env), state(venv / "bin" / "python", env=env), venv_app)
+    assert ours["prefix"] == str(venv) and str(tmp_path) in ours["path"]
 
 
 def test_in_a_virtual_environment_executable_is_itself_from_sitecustomize_on(venv_app, venv, details):
@@ -217,6 +220,7 @@ def test_prefix_in_a_virtual_environment_is_what_it_is_to_the_python(options, ap
         result = run(made / "bin" / "python", *options, "-c", "import sys; print(sys.prefix, sys.exec_prefix)", env=ENV)
         seen[name] = result.stdout.replace(str(made), "ENV"), result.stderr
     assert seen["ours"] == seen["theirs"]
+    assert "-S" in options or seen["ours"] == ("ENV ENV\n", "")
 
 
 def test_virtual_environment_made_by_an_executable_of_another_one_stands_alone(venv_app, venv, python, details, tmp_path):

@@ -1,4 +1,4 @@
-"""How `kiln link` gets from fat extensions to objects: in parallel, and with a cache."""
+"""How `kiln link` gets from fat extensions to objects: in parallel, each file opened once."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 from conftest import BUILD, run
 from extensions import MULTI_PHASE, extension, suffix
 
-# An extension with an object that is worth keeping.
+# An extension with an object that gets a file of its own, not a place in an archive.
 LARGE = MULTI_PHASE + "const unsigned char filler[200000] = {1, 2, 3};\n" \
     "__attribute__((constructor)) static void early(void) { static volatile int n; n++; }\n"
 
@@ -30,25 +30,8 @@ def site(tmp_path_factory, python):
     return root
 
 
-@pytest.fixture(scope="module")
-def cache_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def cache(cache_home):
-    """A function that runs `kiln link` with a cache that has the importer, perhaps, and nothing else."""
-    def link(output, *args, check=True, **env):
-        return run(BUILD / "kiln", "link", "-o", output, *args, check=check,
-                   env={**os.environ, "XDG_CACHE_HOME": str(cache_home), **env})
-    link.home = cache_home
-    link.objects = cache_home / "kiln" / "objects"
-    link.objects.unlink() if link.objects.is_file() else shutil.rmtree(link.objects, ignore_errors=True)
-    return link
-
-
-def entries(cache):
-    return sorted(path for path in cache.objects.iterdir() if path.name != "lock")
+def link(output, *args, check=True, **env):
+    return run(BUILD / "kiln", "link", "-o", output, *args, check=check, env={**os.environ, **env})
 
 
 def values(program, site, names):
@@ -58,68 +41,25 @@ def values(program, site, names):
 
 
 @pytest.mark.parametrize("linker", ["bfd", "gold", "lld", "mold"])
-def test_hundreds_of_extensions_in_one_executable(linker, site, cache, python, tmp_path):
+def test_hundreds_of_extensions_in_one_executable(linker, site, python, tmp_path):
     if shutil.which(f"ld.{linker}") is None:
         pytest.skip(f"ld.{linker} is not installed")
-    cache(tmp_path / "app", "--python", python, "--linker", linker, site)
+    link(tmp_path / "app", "--python", python, "--linker", linker, site)
     assert values(tmp_path / "app", site, ["pkg0.m0", "pkg4.m199", "big.one", "big.two"]) == \
         ["small", "small", "big.one", "big.two"]
     listing = json.loads(run(BUILD / "kiln", "ls", "--json", tmp_path / "app").stdout)
     assert len(listing["modules"]) == 202
 
 
-def test_a_second_link_uses_the_objects_of_the_first(site, cache, python, tmp_path):
-    cache(tmp_path / "one", "--python", python, site / "big")
-    kept = entries(cache)
-    assert len(kept) == 2
-    for path in kept:
-        os.utime(path, (1000, 1000))
-    inodes = [path.stat().st_ino for path in kept]
-    cache(tmp_path / "two", "--python", python, site / "big")
-    assert [path.stat().st_ino for path in entries(cache)] == inodes
-    assert all(path.stat().st_mtime > 1000 for path in kept)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    listings = [run(BUILD / "kiln", "ls", "--json", tmp_path / name).stdout for name in ("one", "two")]
-    assert listings[0] == listings[1]
-    assert [m["constructors"] for m in json.loads(listings[1])["modules"]] == [1, 1]
-
-
-def test_a_damaged_object_in_the_cache_is_made_again(site, cache, python, tmp_path):
-    cache(tmp_path / "one", "--python", python, site / "big")
-    for path in entries(cache):
-        data = bytearray(path.read_bytes())
-        data[1000] ^= 0xff
-        path.write_bytes(data)
-    cache(tmp_path / "two", "--python", python, site / "big")
+def test_equal_inputs_give_equal_bytes(site, python, tmp_path):
+    for name in "one", "two":
+        link(tmp_path / name, "--python", python, site / "big")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_another_name_is_another_object(site, cache, python, tmp_path):
-    cache(tmp_path / "one", "--python", python, site / "big")
-    (tmp_path / "site" / "other").mkdir(parents=True)
-    shutil.copy(site / "big" / f"one{suffix(python)}", tmp_path / "site" / "other")
-    cache(tmp_path / "two", "--python", python, tmp_path / "site")
-    assert len(entries(cache)) == 3
-    assert values(tmp_path / "two", tmp_path / "site", ["other.one"]) == ["big.one"]
-
-
-def test_a_cache_that_cannot_be_used_is_done_without(site, cache, python, tmp_path):
-    cache.objects.parent.mkdir(parents=True, exist_ok=True)
-    cache.objects.write_text("in the way")
-    cache(tmp_path / "app", "--python", python, site / "big")
-    assert values(tmp_path / "app", site, ["big.one"]) == ["big.one"]
-
-
-def test_the_cache_stays_below_its_limit(site, cache, python, tmp_path):
-    cache(tmp_path / "app", "--python", python, site / "big", KILN_CACHE_SIZE="300K")
-    assert values(tmp_path / "app", site, ["big.one", "big.two"]) == ["big.one", "big.two"]
-    assert sum(path.stat().st_size for path in entries(cache)) <= 300 * 1024
-
-
-def test_links_at_the_same_time_do_not_disturb_each_other(site, cache, python, tmp_path):
-    cache(tmp_path / "first", "--python", python, site)
-    shutil.rmtree(cache.objects)
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache.home), "KILN_CACHE_SIZE": "1K"}
+def test_links_at_the_same_time_do_not_disturb_each_other(site, python, tmp_path):
+    link(tmp_path / "first", "--python", python, site)
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     running = [subprocess.Popen([BUILD / "kiln", "link", "--quiet", "--python", python, "-o", tmp_path / f"app{i}", site],
                                 env=env) for i in range(4)]
     assert [process.wait() for process in running] == [0, 0, 0, 0]
@@ -127,7 +67,7 @@ def test_links_at_the_same_time_do_not_disturb_each_other(site, cache, python, t
         assert (tmp_path / f"app{i}").read_bytes() == (tmp_path / "first").read_bytes()
 
 
-def test_all_that_is_wrong_is_said_in_the_order_of_the_names(site, cache, python, tmp_path):
+def test_all_that_is_wrong_is_said_in_the_order_of_the_names(site, python, tmp_path):
     root = tmp_path / "site"
     for number in range(0, 200, 9):
         root.mkdir(exist_ok=True)
@@ -136,7 +76,79 @@ def test_all_that_is_wrong_is_said_in_the_order_of_the_names(site, cache, python
         at = data.index(b"KILNFAT\0")
         data[at + 100] ^= 1
         path.write_bytes(data)
-    result = cache(tmp_path / "app", "--python", python, root, check=False)
+    result = link(tmp_path / "app", "--python", python, root, check=False)
     assert result.returncode == 1
     said = [line.partition("error: ")[2].partition(": ")[0] for line in result.stderr.splitlines()]
     assert said == sorted(str(path) for path in root.iterdir())
+
+
+# --- Opens ---
+
+# Counts the opens of files below $COUNT_BELOW, as lines in $COUNT_FILE.
+COUNTER = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+#include <unistd.h>
+static void count(const char *path) {
+    const char *below = getenv("COUNT_BELOW"), *file = getenv("COUNT_FILE");
+    char line[5000];
+    if (below != NULL && strncmp(path, below, strlen(below)) == 0) {
+        int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
+        int fd = real(file, O_WRONLY | O_APPEND | O_CREAT, 0600);
+        int len = snprintf(line, sizeof line, "%s\n", path);
+        if (fd < 0 || write(fd, line, len) != len) { abort(); }
+        close(fd);
+    }
+}
+#define OPEN(name) \
+    int name(const char *path, int flags, ...) { \
+        va_list list; va_start(list, flags); int mode = va_arg(list, int); va_end(list); \
+        count(path); \
+        int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, #name); \
+        return real(path, flags, mode); \
+    }
+#undef open64
+OPEN(open) OPEN(open64)
+#define FOPEN(name) \
+    FILE *name(const char *path, const char *mode) { \
+        count(path); \
+        FILE *(*real)(const char *, const char *) = dlsym(RTLD_NEXT, #name); \
+        return real(path, mode); \
+    }
+FOPEN(fopen) FOPEN(fopen64)
+"""
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("counter")
+    (directory / "counter.c").write_text(COUNTER)
+    run("cc", "-shared", "-fPIC", "-O1", "-U_FORTIFY_SOURCE", directory / "counter.c", "-o", directory / "counter.so", "-ldl")
+    return directory / "counter.so"
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_each_extension_file_is_opened_once(share, counter, python, tmp_path):
+    # Linked against a shared library, so that the pass which looks for interposed symbols reads it too.
+    (tmp_path / "c.c").write_text("int common(void) { return 1; }\n")
+    run("cc", "-fPIC", "-c", tmp_path / "c.c", "-o", tmp_path / "c.o")
+    run("ar", "rc", tmp_path / "libcommon.a", tmp_path / "c.o")
+    (tmp_path / "d.c").write_text("int other(void) { return 1; }\n")
+    run("cc", "-shared", "-fPIC", tmp_path / "d.c", "-o", tmp_path / "libother.so")
+    source = MULTI_PHASE + "int common(void); int other(void); int both(void) { return common() + other(); }\n"
+    root = tmp_path / "site"
+    files = [extension(root, name, python, source=source,
+                       more=[tmp_path / "libcommon.a", tmp_path / "libother.so", f"-Wl,-rpath,{tmp_path}"])
+             for name in ("one", "pkg.two")]
+    files.append(extension(root, "plain", python, compiler="cc"))
+    opened = tmp_path / "opened"
+    link(tmp_path / "app", "--python", python, "--report", tmp_path / "report", *(["--share", "common"] if share else []),
+         root, LD_PRELOAD=str(counter), COUNT_BELOW=str(root), COUNT_FILE=str(opened))
+    lines = opened.read_text().splitlines()
+    assert sorted(line for line in lines if line.endswith(".so")) == sorted(map(str, files))
+    assert values(tmp_path / "app", root, ["one", "pkg.two"]) == ["one", "pkg.two"]

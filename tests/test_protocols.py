@@ -13,7 +13,7 @@ from conftest import require_libpython
 from extensions import MULTI_PHASE, extension
 from protocols import (EXPORT_FAILED, EXPORT_OBJECTS, EXPORTS, FAILED, HABITS, MULTI, NAMES, OBJECTS, PACKAGES, REFUSED,
                        SHIMS, SINGLE, TOKENS, UNICODE, UNICODE_PACKAGE, UNICODE_SINGLE)
-from runner import Runner
+from runner import Runner, Stock
 
 pytestmark = pytest.mark.usefixtures("protocol")
 
@@ -51,7 +51,7 @@ def shared(bakery, python, tmp_path_factory):
     site = make_site(tmp_path_factory.mktemp("protocols-files"), bakery)
     for name, module in protocols.all_modules(bakery.version).items():
         bakery.share(site, name, module)
-    return Runner(python, site)
+    return Stock(python, site)
 
 
 @pytest.fixture
@@ -194,7 +194,8 @@ def test_single_phase(name, calls, baked, shared):
 
 def test_single_phase_with_a_name_of_its_own(baked, shared):
     """Single-phase: the module creates itself under another name, its whole name, a name taken"""
-    same_lives(baked, shared, NAMES)
+    lives = same_lives(baked, shared, NAMES)
+    assert all((life[0]["type"], life[0]["initialised"]) == ("module", 1) for life in lives.values())
 
 
 def test_single_phase_habits(baked, shared):
@@ -207,7 +208,8 @@ def test_single_phase_habits(baked, shared):
 
 def test_names_that_are_not_ascii(baked, shared):
     """Names that are not ASCII (`PyInitU_`)"""
-    same_lives(baked, shared, UNICODE)
+    lives = same_lives(baked, shared, UNICODE)
+    assert all((life[0]["first"], life[0]["second"], life[0]["count"]) == (1, 1, 1) for life in lives.values())
 
 
 def test_single_phase_with_a_name_that_is_not_ascii(baked, shared):
@@ -221,7 +223,8 @@ def test_single_phase_with_a_name_that_is_not_ascii(baked, shared):
 
 def test_package_with_a_name_that_is_not_ascii(baked, shared):
     """Modules with ASCII names in a package whose name is not"""
-    same_lives(baked, shared, UNICODE_PACKAGE)
+    lives = same_lives(baked, shared, UNICODE_PACKAGE)
+    assert lives["größenwahn.single"][0]["initialised"] == lives["größenwahn.multi"][0]["count"] == 1
 
 
 def test_packages(baked, shared):

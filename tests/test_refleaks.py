@@ -143,18 +143,18 @@ static struct _inittab entries[] = {
 """
 
 
-@pytest.fixture(scope="module", params=["asked", "hashed"])
-def prepared(request, bakery, tmp_path_factory):
-    """A function that runs code in a program with a callback and symbols, and in one with a hashed inittab."""
-    directory = tmp_path_factory.mktemp(request.param)
-    site = make_packages(directory)
-    if request.param == "hashed":
-        return asker(host(bakery, directory, ENTRIES, "PyImport_ExtendInittab(entries) < 0 ? -3 : Kiln_HashInittab()"), site)
+@pytest.fixture(scope="module")
+def prepared(bakery, tmp_path_factory):
+    """Functions that run code in a program with a callback and symbols, and in one with a hashed inittab."""
+    asked, hashed = (tmp_path_factory.mktemp(name) for name in ("asked", "hashed"))
+    site = make_packages(asked)
     symbols = [bakery.compile(MULTI_PHASE, "-fvisibility=default", f'-DINIT=kiln_init_{name.replace("_", "__").replace(".", "_d")}')
                for name in SYMBOLS]
-    return asker(host(bakery, directory, LOOKUP, """(PyImport_AppendInittab("api", init_api), Kiln_Install(&kiln_table),
-                      Kiln_SetLookup(lookup, &pair_a), Kiln_LookupSymbols(NULL, 0))""", more=[*symbols, "-rdynamic"],
-                      more_methods=LOOKUP_METHODS), site)
+    asks = """(PyImport_AppendInittab("api", init_api), Kiln_Install(&kiln_table), Kiln_SetLookup(lookup, &pair_a),
+               Kiln_LookupSymbols(NULL, 0))"""
+    hashes = "PyImport_ExtendInittab(entries) < 0 ? -3 : Kiln_HashInittab()"
+    return {"asked": asker(host(bakery, asked, LOOKUP, asks, more=[*symbols, "-rdynamic"], more_methods=LOOKUP_METHODS), site),
+            "hashed": asker(host(bakery, hashed, ENTRIES, hashes), site)}
 
 
 INITS = ["multi", "single", "null", "raises", "unreported", "other", "bad_exec", "nothing"]
@@ -166,16 +166,16 @@ IMPORTS = [f"import {name}" for name in (
 BUILTINS = [f"import {name}" for name in ("many", "zero", "single", "null", "raises", "unreported", "bad_exec", "other", "absent")]
 
 
-@pytest.mark.parametrize("prepared, statement", [
+@pytest.mark.parametrize("how, statement", [
     *(("asked", statement) for statement in [
         *LOADS, "api.load('absent.made', 'multi')", "api.load('', 'multi')", r"api.load_bytes(b'\xff')", "api.load(None, 'multi')",
         "api.load('größe', 'single')", *IMPORTS]),
     *(("hashed", statement) for statement in [
         *LOADS, *BUILTINS, "_imp.is_builtin('single')", "_imp.is_builtin('absent')", "_imp.is_builtin(3)",
         "_imp.create_builtin(None)", "'single' in sys.builtin_module_names", "3 in sys.builtin_module_names"]),
-], indirect=["prepared"])
-def test_what_the_functions_of_kiln_find_leaves_nothing(statement, prepared):
-    grown = prepared(COUNT + f"""
+])
+def test_what_the_functions_of_kiln_find_leaves_nothing(how, statement, prepared):
+    grown = prepared[how](COUNT + f"""
 import _imp, api, pkg
 before = set(sys.modules)
 def again():

@@ -20,11 +20,11 @@ RECORD = r"""
 #include <string.h>
 #include <pthread.h>
 #include <unistd.h>
-#include <kiln/constructors.h>
+#include <kiln/internal/constructors.h>
 extern struct kiln_constructors record, bare;
 #define USED __attribute__((used)) static
 USED void first(int argc, char **argv, char **envp) {
-    printf("first %d %s %d\n", argc, argv[1], envp != NULL && getenv("HOME") != NULL);
+    printf("first %d %s %d\n", argc, argv[1], envp != NULL && getenv("PATH") != NULL);
 }
 USED void second(int argc, char **argv, char **envp) { EXTRA printf("second\n"); }
 USED void early(void) { printf("early\n"); }
@@ -39,7 +39,7 @@ __asm__(".section .data.rel.ro.test,\"aw\"\n.balign 8\n"
 
 
 def records(directory, body, extra=""):
-    program = build(directory, RECORD.replace("EXTRA", extra) + body, "constructors.c")
+    program = build(directory, RECORD.replace("EXTRA", extra) + body, "machine/constructors.c")
     return run(program, "argument").stdout.split("\n")[:-1]
 
 
@@ -83,7 +83,7 @@ int main(void) {
 # --- dladdr -------------------------------------------------------------------------------------
 
 DLADDR = r"""
-#include <dladdr.h>
+#include <machine/dladdr.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <string.h>
@@ -110,12 +110,12 @@ __asm__(".section .rodata\n.balign 4\n.globl kiln_texts\nkiln_texts: .long 2\n"
 
 
 def test_address_in_a_module_is_said_to_be_in_that_module(tmp_path):
-    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "kiln_dladdr"), "dladdr.c", more=["-ldl"])
+    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "kiln_dladdr"), "machine/dladdr.c", more=["-ldl"])
     assert run(program).stdout == "1 pkg.one 1\n1 pkg.two 1\n1 program 0\n0\n"
 
 
 def test_without_a_list_of_modules_dladdr_is_as_ever(tmp_path):
-    program = build(tmp_path, DLADDR.replace("TEXTS", "").replace("CALL", "kiln_dladdr"), "dladdr.c", more=["-ldl"])
+    program = build(tmp_path, DLADDR.replace("TEXTS", "").replace("CALL", "kiln_dladdr"), "machine/dladdr.c", more=["-ldl"])
     assert run(program).stdout == "1 program 0\n1 program 0\n1 program 0\n0\n"
 
 
@@ -123,6 +123,6 @@ def test_without_a_list_of_modules_dladdr_is_as_ever(tmp_path):
 def test_wrap_option_of_the_linker_reaches_it(linker, tmp_path):
     if run("cc", f"-fuse-ld={linker}", "-Wl,--version", check=False).returncode != 0:
         pytest.skip(f"the linker {linker} is not installed")
-    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "dladdr"), "dladdr.c", "wrap_dladdr.c",
+    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "dladdr"), "machine/dladdr.c",
                     more=["-ldl", "-Wl,--wrap=dladdr", f"-fuse-ld={linker}"])
     assert run(program).stdout == "1 pkg.one 1\n1 pkg.two 1\n1 program 0\n0\n"

@@ -1,7 +1,6 @@
 """The kiln command itself: help, version, what it shows where, and how it ends when it is told to."""
 
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ import pytest
 
 from conftest import run
 from extensions import extension, suffix
+from terminal import run_on_terminal
 
 COMMANDS = ["pip", "link", "ls", "isolate", "table"]
 
@@ -53,18 +53,7 @@ def test_version_is_that_of_the_header(kiln, build):
 
 def on_terminal(*argv, **env):
     """What a program shows on a terminal, its input empty."""
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=inside, stderr=inside,
-                               env={**os.environ, "TERM": "xterm", **env})
-    os.close(inside)
-    output = b""
-    try:
-        while data := os.read(terminal, 65536):
-            output += data
-    except OSError:  # the other end is closed
-        pass
-    os.close(terminal)
-    process.wait()
+    _, output = run_on_terminal(*argv, stdin=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm", **env})
     return output.decode()
 
 
@@ -124,21 +113,28 @@ def default_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory):
+    """A compiler that hangs when WORD is among its arguments, after touching the file READY, or sends SIGHUP to its parent,
+    as its environment says. It is one for all tests, as `kiln link` compiles the runtime anew for each compiler."""
+    path = tmp_path_factory.mktemp("compiler") / "cc"
+    path.write_text('#!/bin/sh\n[ -z "$HANG_UP" ] || kill -HUP $PPID\n'
+                    'case "$*" in *"${WORD:-no such word}"*) touch "$READY"; exec sleep 60;; esac\nexec cc "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.fixture
-def stopped(build, python, site, tmp_path):
+def stopped(build, python, site, compiler, tmp_path):
     """A function that stops `kiln link` by a signal while its compiler runs with WORD among its arguments.
     It gives the exit status and the files left where temporary ones and the output would be."""
     def call(number, word):
-        compiler = tmp_path / "slow"
-        compiler.write_text(f'#!/bin/sh\ncase "$*" in *{word}*) touch {tmp_path}/ready; exec sleep 60;; esac\n'
-                            'exec cc "$@"\n')
-        compiler.chmod(0o755)
         places = tmp_path / "temporary", tmp_path / "out"
         for place in places:
             place.mkdir()
         process = subprocess.Popen(
             [build / "kiln", "link", "--python", python, "-o", places[1] / "app", site],
-            env={**os.environ, "KILN_CC": str(compiler), "TMPDIR": str(places[0])},
+            env={**os.environ, "KILN_CC": compiler, "TMPDIR": str(places[0]), "WORD": word, "READY": str(tmp_path / "ready")},
             stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=default_signals)
         while not (tmp_path / "ready").exists():
             assert process.poll() is None
@@ -158,13 +154,10 @@ def test_a_signal_ends_a_link_which_leaves_nothing_behind(number, word, stopped)
     assert stopped(number, word) == (-number, [])
 
 
-def test_an_interrupt_that_is_ignored_stays_so(build, python, site, tmp_path):
+def test_an_interrupt_that_is_ignored_stays_so(build, python, site, compiler, tmp_path):
     # As nohup does with SIGHUP, and a shell with SIGINT for what it runs in the background.
-    compiler = tmp_path / "cc"
-    compiler.write_text('#!/bin/sh\nkill -HUP $PPID\nexec cc "$@"\n')
-    compiler.chmod(0o755)
     run(build / "kiln", "link", "--python", python, "-o", tmp_path / "app", site,
-        env={**os.environ, "KILN_CC": str(compiler)},
+        env={**os.environ, "KILN_CC": compiler, "HANG_UP": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert (tmp_path / "app").exists()
 

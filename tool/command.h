@@ -1,5 +1,4 @@
-/* What the files of tool/ share: a subcommand, and what every subcommand's options have in common.
- */
+/* A subcommand, and what all subcommands have in common. */
 #ifndef KILN_TOOL_COMMAND_H
 #define KILN_TOOL_COMMAND_H
 
@@ -11,8 +10,8 @@ struct kiln_command {
     const char *name;
     const char *summary; /* one line, for `kiln help` */
     const char *usage;   /* the whole text of `kiln help NAME`, newline at the end */
-    /* ARGV[0] is the subcommand's name. Return 0, an enum kiln_err, or the exit status (above 0) of
-     * a program whose place the subcommand takes. */
+    /* ARGV[0] is the subcommand's name. Returns 0, an enum kiln_err, or the exit status (above 0) of
+     * the program that the subcommand stands for. */
     int (*run)(struct kiln_ctx *ctx, int argc, char **argv);
 };
 
@@ -22,9 +21,9 @@ extern const struct kiln_command kiln_command_ls;
 extern const struct kiln_command kiln_command_isolate;
 extern const struct kiln_command kiln_command_table;
 
-/* Long options every subcommand takes; put KILN_COMMON_OPTIONS into its getopt_long() table and
- * give what getopt_long() returns to kiln_command_common_option(), which is true if it was one of
- * them. */
+/* The long options of every subcommand: put KILN_COMMON_OPTIONS into its getopt_long() table, and pass
+ * what getopt_long() returns to kiln_command_common_option(), which returns whether it was one of them.
+ */
 enum { KILN_OPTION_QUIET = 0x1000, KILN_OPTION_VERBOSE };
 #define KILN_COMMON_OPTIONS                                                                        \
     {"quiet", no_argument, NULL, KILN_OPTION_QUIET},                                               \
@@ -33,10 +32,10 @@ enum { KILN_OPTION_QUIET = 0x1000, KILN_OPTION_VERBOSE };
     }
 bool kiln_command_common_option(struct kiln_ctx *ctx, int option);
 
-/* The usage error for what getopt_long() returned as '?' or ':'; it has printed nothing. */
+/* Report the usage error for which getopt_long() returned '?' or ':'. Returns KILN_ERR_USAGE. */
 int kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *command, char **argv);
 
-/* Have standard output written; an error if it cannot be. */
+/* Flush standard output. */
 int kiln_command_flush(struct kiln_ctx *ctx);
 
 #endif

@@ -1,51 +1,54 @@
-/* kiln isolate: the objects and archives of one extension to one relocatable object, for build
- * systems that link by themselves. */
+/* kiln isolate: combines and isolates one extension, for build systems that link by themselves. */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/interrupt.h"
 #include "command.h"
 #include "combine/combine.h"
 #include "isolate/isolate.h"
+#include "isolate/visible_init.h"
+#include "names/dotted_name.h"
+#include "names/init_symbol.h"
 
 static const char usage[] =
     "usage: kiln isolate --name DOTTED.NAME [OPTION...] OBJECT|ARCHIVE...\n"
     "\n"
-    "Make one relocatable object of all that a Python extension is linked from. It exports one\n"
-    "symbol, the extension's init function under a name made of DOTTED.NAME, and can be linked "
-    "into\n"
-    "a program with any number of others. The line that `kiln table` wants for it, \"DOTTED.NAME\n"
-    "SYMBOL\", goes to standard output. The same inputs give the same bytes.\n"
+    "Makes one relocatable object of everything that a Python extension is linked from. It "
+    "exports\n"
+    "one symbol, the extension's init function under a name made of DOTTED.NAME, and can be "
+    "linked\n"
+    "into a program with any number of others. Its line for `kiln table`, \"DOTTED.NAME SYMBOL\",\n"
+    "goes to standard output. The same inputs give the same bytes.\n"
     "\n"
     "  --name DOTTED.NAME      the module's whole name, as it is imported\n"
     "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
     "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
-    "  --export-init           let the init function be visible, for Kiln_LookupSymbols()\n"
-    "  --python-version X.Y    the Python it is for: from 3.15 on, a PyModExport_x is taken "
-    "rather\n"
-    "                          than a PyInit_x\n"
+    "  --export-init           make the init function visible, for Kiln_LookupSymbols()\n"
+    "  --python-version X.Y    the Python it is for: from 3.15 on, a PyModExport_x is preferred "
+    "to\n"
+    "                          a PyInit_x\n"
     "  --whole-archive         take all members of archives, not only those that are needed\n"
     "  --wrap SYMBOL           as the linker's option of this name\n"
     "  --defsym SYMBOL=VALUE   as the linker's option of this name\n"
     "  -u, --undefined SYMBOL  as the linker's option of this name\n"
     "  --export SYMBOL         keep this symbol visible under its own name\n"
-    "  --distribution NAME     share what g++ makes one for the process (STB_GNU_UNIQUE) with the\n"
-    "                          modules that have the same NAME here\n"
-    "  --cc COMPILER           what lowers gcc's LTO objects (default: cc, or the\n"
+    "  --distribution NAME     share STB_GNU_UNIQUE symbols with the modules of the same NAME\n"
+    "  --cc COMPILER           the compiler that lowers gcc's LTO objects (default: cc, or the\n"
     "                          cross compiler for their machine)\n"
-    "  --quiet, --verbose      say less, say more\n"
+    "  --quiet, --verbose      print less, print more\n"
     "\n"
-    "An input \"LIB.a(MEMBER.o)\" is that member of the archive. With --verbose, what was found "
-    "is\n"
-    "said: constructors that now run at the first import, symbols hidden, symbols left undefined.\n"
-    "The object refers to libkiln.a (kiln_...), so that has to be in the link.\n";
+    "An input \"LIB.a(MEMBER.o)\" is that member of the archive. With --verbose, constructors "
+    "that\n"
+    "now run at the first import, hidden symbols and undefined symbols are listed. The object "
+    "refers\n"
+    "to libkiln.a (kiln_...), which must be in the final link.\n";
 
 struct request {
     struct kiln_combine combine;
     const char *name, *output, *distribution;
-    const char *init;   /* the one asked for */
-    const char *chosen; /* in its place, see struct kiln_isolation */
-    bool visible;       /* the init function */
+    const char *init;       /* --init */
+    const char *preference; /* kiln_init_export_first, or NULL */
+    bool export_init;
     struct kiln_strings exports;
 };
 
@@ -93,7 +96,7 @@ take_python_version(struct kiln_ctx *ctx, struct request *request, const char *t
     if (sscanf(text, "%d.%d%n", &major, &minor, &end) != 2 || text[end] != '\0') {
         return kiln_fail(ctx, KILN_ERR_USAGE, "isolate: \"%s\" is not a version like 3.15", text);
     }
-    request->chosen = major > 3 || (major == 3 && minor >= 15) ? kiln_init_export_first : NULL;
+    request->preference = major > 3 || (major == 3 && minor >= 15) ? kiln_init_export_first : NULL;
     return 0;
 }
 
@@ -112,7 +115,7 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
         kiln_strings_push(&ctx->arena, &request->combine.inits, optarg);
         return 0;
     case OPTION_EXPORT_INIT:
-        request->visible = true;
+        request->export_init = true;
         return 0;
     case OPTION_PYTHON_VERSION:
         return take_python_version(ctx, request, optarg);
@@ -144,6 +147,22 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
     }
 }
 
+/* "libx.a(m.o)" is a member, unless there is a file of that name. */
+static struct kiln_link_input
+parse_input(struct kiln_ctx *ctx, const char *text)
+{
+    struct stat st;
+    size_t len = strlen(text);
+    const char *open = strrchr(text, '(');
+    if (open == NULL || open == text || text[len - 1] != ')' || stat(text, &st) == 0) {
+        return (struct kiln_link_input){.path = text};
+    }
+    return (struct kiln_link_input){
+        .path = kiln_arena_strndup(&ctx->arena, text, (size_t)(open - text)),
+        .member = kiln_arena_strndup(&ctx->arena, open + 1, strlen(open) - 2),
+    };
+}
+
 static int
 parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
 {
@@ -155,7 +174,7 @@ parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
         }
     }
     for (int i = optind; i < argc; i++) {
-        kiln_strings_push(&ctx->arena, &request->combine.inputs, argv[i]);
+        *KILN_ARENA_PUSH(&ctx->arena, &request->combine.inputs) = parse_input(ctx, argv[i]);
     }
     if (request->name == NULL) {
         return kiln_fail(ctx, KILN_ERR_USAGE,
@@ -171,7 +190,7 @@ parse(struct kiln_ctx *ctx, int argc, char **argv, struct request *request)
     if (request->output == NULL) {
         request->output = kiln_arena_printf(&ctx->arena, "%s.o", request->name);
     }
-    return kiln_check_dotted_name(ctx, request->name);
+    return kiln_dotted_name_check(ctx, request->name);
 }
 
 static void
@@ -202,7 +221,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     }
     struct kiln_output out;
     struct kiln_isolated isolated;
-    kiln_interrupt_watch();
     ctx->subject = request.name;
     result = kiln_output_init(ctx, request.output, 0666, &out);
     if (result == 0) {
@@ -211,17 +229,17 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     if (result == 0) {
         const struct kiln_isolation as = {
             .name = request.name,
-            .init = request.init != NULL ? request.init : request.chosen,
+            .init = request.init != NULL ? request.init : request.preference,
             .distribution = request.distribution,
             .exports = &request.exports,
         };
         result = kiln_isolate_file(ctx, out.tmppath, &as, &isolated);
     }
-    if (result == 0 && request.visible) {
-        result = kiln_isolate_export(ctx, out.tmppath, isolated.symbol);
+    if (result == 0 && request.export_init) {
+        result = kiln_visible_init_set(ctx, out.tmppath, isolated.symbol);
     }
     if (result == 0) {
-        /* First, so that there is no object without its line. */
+        /* Before the commit, so that there is no object without its line. */
         printf("%s %s\n", request.name, isolated.symbol);
         result = kiln_command_flush(ctx);
     }
@@ -237,7 +255,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
 
 const struct kiln_command kiln_command_isolate = {
     .name = "isolate",
-    .summary = "the objects of one extension to one that can be linked with others",
+    .summary = "make one object of an extension that can be linked with others",
     .usage = usage,
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* kiln-cc and kiln-c++, the compiler stand-ins: see src/cc/cc.h. There are no options of our own:
- * all arguments are the compiler's. */
+/* kiln-cc and kiln-c++, the compiler stand-ins: see src/cc/cc.h. They have no options of their own; all
+ * arguments are the compiler's. */
 #include <stdio.h>
 
 #include "base/file.h"

@@ -1,7 +1,6 @@
 /* `kiln link`: the command line of src/link/. */
 #include "link/link.h"
 
-#include "base/interrupt.h"
 #include "command.h"
 
 static const char USAGE[] =
@@ -14,6 +13,11 @@ static const char USAGE[] =
     "  --python PY          the interpreter to link for; default: python3 on PATH\n"
     "  -o, --output OUT     the executable; default: python\n"
     "  --libpython KIND     static or shared; default: static if it links, else shared\n"
+    "  --from WAY           objects (of fat extensions), wheels (any extension, unlinked), or auto:\n"
+    "                       objects where there are some; default: auto\n"
+    "  --keep NAME          let a module, or all of a package, stay files; may be given several times\n"
+    "  --pie, --no-pie      whether the executable is position-independent; default: as PY is\n"
+    "  --strict             take the right to execute from the read-only data of unlinked extensions\n"
     "  --linker NAME        bfd, gold, lld or mold; default: lld if present, else bfd\n"
     "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
     "that\n"
@@ -48,6 +52,23 @@ set_libpython(struct kiln_ctx *ctx, struct kiln_link_options *options, const cha
 }
 
 static int
+set_from(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *way)
+{
+    static const char *const ways[] = {
+        [KILN_FROM_AUTO] = "auto",
+        [KILN_FROM_OBJECTS] = "objects",
+        [KILN_FROM_WHEELS] = "wheels",
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (strcmp(way, ways[i]) == 0) {
+            options->from = (enum kiln_from)i;
+            return 0;
+        }
+    }
+    return kiln_fail(ctx, KILN_ERR_USAGE, "link: --from is objects, wheels or auto, not %s", way);
+}
+
+static int
 set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *name)
 {
     static const char *const names[] = {"bfd", "gold", "lld", "mold"};
@@ -63,10 +84,15 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, BINDINGS, STRIP, SPLIT_DEBUG };
+    enum { PYTHON = 1, FROM, KEEP, PIE, NO_PIE, STRICT, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, BINDINGS, STRIP, SPLIT_DEBUG };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},
+        {"from", required_argument, NULL, FROM},
+        {"keep", required_argument, NULL, KEEP},
+        {"pie", no_argument, NULL, PIE},
+        {"no-pie", no_argument, NULL, NO_PIE},
+        {"strict", no_argument, NULL, STRICT},
         {"libpython", required_argument, NULL, LIBPYTHON},
         {"linker", required_argument, NULL, LINKER},
         {"export", required_argument, NULL, EXPORT},
@@ -91,6 +117,21 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case LIBPYTHON:
             result = set_libpython(ctx, &link, optarg);
+            break;
+        case FROM:
+            result = set_from(ctx, &link, optarg);
+            break;
+        case KEEP:
+            kiln_strings_add(&ctx->arena, &link.keeps, optarg);
+            break;
+        case PIE:
+            link.pie = KILN_PIE_YES;
+            break;
+        case NO_PIE:
+            link.pie = KILN_PIE_NO;
+            break;
+        case STRICT:
+            link.strict = true;
             break;
         case EXPORT:
             kiln_strings_add(&ctx->arena, &link.exports, optarg);
@@ -122,7 +163,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     for (int i = optind; i < argc; i++) {
         kiln_strings_push(&ctx->arena, &link.paths, argv[i]);
     }
-    kiln_interrupt_watch();
     return result < 0 ? result : kiln_link(ctx, &link);
 }
 

@@ -1,4 +1,4 @@
-/* `kiln ls`: what a baked executable or a fat extension holds. */
+/* `kiln ls`: lists what a baked executable or a fat extension holds. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,8 +16,7 @@ static const char USAGE[] =
     "\n"
     "  --json               one JSON object, for programs\n";
 
-/* Keys of a manifest whose values are not strings in JSON, and those that may come several times.
- */
+/* Keys of a manifest whose values are numbers in JSON. */
 static const char *const NUMBERS[] = {"size", "constructors", "destructors", "hidden"};
 
 static void
@@ -44,7 +43,7 @@ print_json_pair(const char *separator, const char *key, size_t key_len, const ch
     }
 }
 
-/* One line of the manifest, taken apart. */
+/* One string of the manifest. */
 struct pair {
     const char *key, *value;
     size_t key_len;
@@ -64,7 +63,7 @@ is_key(const struct pair *pair, const char *key)
     return strlen(key) == pair->key_len && strncmp(pair->key, key, pair->key_len) == 0;
 }
 
-/* What a module has several of. */
+/* The keys of a module that come several times. */
 struct lists {
     struct kiln_strings libraries, shared;
 };
@@ -166,7 +165,7 @@ print_fat_json(const struct kiln_fat *fat)
     print_json_list("inits", &fat->inits);
     print_json_list("args", &fat->args);
     print_json_list("rpaths", &fat->rpaths);
-    print_json_list("libraries", &fat->shared);
+    print_json_list("libraries", &fat->dsos);
     print_json_list("archives", &fat->archives);
     if (fat->failure != NULL) {
         print_json_pair(", ", "failure", 7, fat->failure);
@@ -196,7 +195,7 @@ print_fat(const char *path, const struct kiln_fat *fat)
     printf("%-12s %s\n%-12s %s\n", "linked by", fat->driver, "linked to", fat->output);
     print_list("argument", &fat->args);
     print_list("rpath", &fat->rpaths);
-    print_list("library", &fat->shared);
+    print_list("library", &fat->dsos);
     print_list("archive", &fat->archives);
 }
 

@@ -1,5 +1,5 @@
 /* The kiln command: finds the subcommand in a table, shows its messages and progress, and turns its
- * result into the exit status: 0 done, 1 failed, 2 usage; `kiln pip` has pip's. */
+ * result into the exit status: 0 done, 1 failed, 2 usage; for `kiln pip` it is pip's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ print_help(FILE *stream)
     fputs("\n`kiln help COMMAND` tells more of one.\n", stream);
 }
 
-/* Standard error is a terminal that shows colour and can rewrite its line. */
+/* Whether standard error is a terminal that shows colour and can rewrite its line. */
 static bool
 is_terminal(void)
 {
@@ -69,7 +69,7 @@ show_message(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text
         [KILN_DETAIL] = {"", ""},
     };
     if (kiln_interrupt_get() != 0) {
-        return; /* what fails now fails because of that, and the signal speaks for itself */
+        return; /* it fails because of the signal, which says enough */
     }
     if ((severity >= KILN_NOTE && ctx->quiet) || (severity == KILN_DETAIL && !ctx->verbose)) {
         return;
@@ -100,37 +100,6 @@ show_progress(struct kiln_ctx *ctx, const char *what, size_t done, size_t total,
             detail == NULL ? "" : detail);
     fflush(stderr);
     progress_shown = true;
-}
-
-bool
-kiln_command_common_option(struct kiln_ctx *ctx, int option)
-{
-    switch (option) {
-    case KILN_OPTION_QUIET:
-        ctx->quiet = true;
-        return true;
-    case KILN_OPTION_VERBOSE:
-        ctx->verbose = true;
-        return true;
-    default:
-        return false;
-    }
-}
-
-int
-kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *command, char **argv)
-{
-    return kiln_fail(ctx, KILN_ERR_USAGE,
-                     "%s: unknown option or missing argument: %s (see `kiln help %s`)",
-                     command->name, argv[optind > 1 ? optind - 1 : optind], command->name);
-}
-
-int
-kiln_command_flush(struct kiln_ctx *ctx)
-{
-    return fflush(stdout) == EOF || ferror(stdout)
-               ? kiln_fail_errno(ctx, "cannot write to standard output")
-               : 0;
 }
 
 static int
@@ -172,12 +141,13 @@ main(int argc, char **argv)
 
     struct kiln_ctx ctx = {.say = show_message, .progress = show_progress};
     opterr = 0;
+    kiln_interrupt_watch(clear_progress);
     int result = command->run(&ctx, argc - 1, argv + 1);
     if (result == 0) {
         result = kiln_command_flush(&ctx);
     }
     clear_progress();
     kiln_ctx_release(&ctx);
-    kiln_interrupt_raise();
+    kiln_interrupt_wait();
     return result >= 0 ? result : result == KILN_ERR_USAGE ? 2 : 1;
 }

@@ -1,8 +1,7 @@
-/* kiln pip: takes --python from in front of pip's command line, and leaves the rest to pip. */
+/* `kiln pip`: takes --python from the front of pip's command line, and leaves the rest to pip. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/interrupt.h"
 #include "command.h"
 #include "pip/pip.h"
 
@@ -22,7 +21,7 @@ static const char usage[] =
     "What was built is kept in $XDG_CACHE_HOME/kiln (~/.cache/kiln). A package's wheel is taken\n"
     "in spite of its native code with --only-binary NAME. `kiln pip help` is pip's own help.\n";
 
-/* Whether ARG, in front of the command, has its value in the next argument. */
+/* Whether the next argument is the value of ARG, an option in front of pip's command. */
 static bool
 takes_value(const char *arg)
 {
@@ -68,7 +67,6 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         kiln_strings_push(&ctx->arena, &args, argv[i]);
     }
     int status = 0;
-    kiln_interrupt_watch();
     int result =
         kiln_pip_run(ctx, python == NULL || *python == '\0' ? "python3" : python, &args, &status);
     return result != 0 ? result : status;

@@ -1,5 +1,4 @@
-/* `kiln table`: a list of names to the assembly of the table, for builds that link by themselves.
- */
+/* kiln table: a list of names to the assembly of the table, for build systems that link by themselves. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@
 static const char usage[] =
     "usage: kiln table [-o FILE.S] [NAMES]\n"
     "\n"
-    "Lays the modules listed in NAMES (default: standard input) out as a table that is\n"
+    "Lays the modules listed in NAMES (default: standard input) out as a table, to be\n"
     "linked into the executable with them and libkiln.a, and writes it as assembly for\n"
     "`cc -c` or `as`. A line of NAMES is\n"
     "\n"
@@ -25,10 +24,10 @@ static const char usage[] =
     "__init__ of a package. # begins a comment. The order of the lines makes no difference.\n"
     "\n"
     "  -o FILE.S, --output=FILE.S  write there, not to standard output\n"
-    "      --quiet, --verbose      say less, say more\n";
+    "      --quiet, --verbose      print less, print more\n";
 
-/* How an executable has CET (if gcc was told -fcf-protection): every object must agree. To `as`, on
- * its own, these lines are comments. */
+/* An executable has CET (gcc -fcf-protection) only if every object has. `as` by itself takes these
+ * lines for comments. */
 static const char head[] = "#if defined(__CET__)\n#include <cet.h>\n#endif\n";
 static const char tail[] = "\t.section .note.GNU-stack,\"\",%progbits\n";
 
@@ -60,7 +59,7 @@ write_text(struct kiln_ctx *ctx, const char *path, struct kiln_span text)
     return 0;
 }
 
-/* All of it is in memory before a byte is written: there is no half an output. */
+/* The text is complete before it is written, so that an error leaves no partial output. */
 static int
 write_table(struct kiln_ctx *ctx, const char *path, const struct kiln_table_names *names)
 {
@@ -110,7 +109,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     struct kiln_table_names names = {0};
     int result = read_names(ctx, in_path, &names);
     if (result < 0) {
-        /* The lines that could be read may have more to complain about. */
+        /* Report what is wrong with the lines that could be parsed, too. */
         kiln_table_sort(ctx, names.items, names.count);
         return result;
     }

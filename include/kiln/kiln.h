@@ -111,8 +111,9 @@ typedef PyObject *(*Kiln_InitFunction)(void);
  *    when they are linked, or have it from CPython's own switch, where libpython lets Kiln set it. If
  *    neither is there, such a module is an ImportError that says so.
  *  - Names that are not ASCII are fine for multi-phase modules; for others PEP 489 forbids them.
- *  - A SPEC with an `origin` other than None makes an `import` audit event of its own, with the
- *    origin as the filename, before INITFUNC is called, as the loading of a shared library does.
+ *  - A SPEC with an `origin` other than None raises an `import` audit event of its own, with the
+ *    origin as the filename, as the loading of a shared library does: in the interpreter that imports
+ *    the module, before INITFUNC is called, and not for a module that CPython has in its cache.
  *  - A name that the inittab has too means INITFUNC's module. If that is a single-phase one, or has
  *    a name longer than 4,000 bytes, it is not cached: creating it again calls INITFUNC again.
  *

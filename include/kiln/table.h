@@ -74,9 +74,8 @@ struct kiln_table_entry {
 };
 
 /* Whether TABLE is one that this header can read: magic and version of the layout, and counts and
- * size that agree with one another. What the linker has put into the program is trusted as its code
- * is, so the other functions check nothing; bytes of other origin need kiln_table_check_bytes()
- * (src/table/table.h) before. */
+ * size that agree with one another. The other functions check nothing: they require a table that the
+ * linker has put into the program, which is trusted as the program's code is. */
 static inline bool kiln_table_check(const struct kiln_table *table);
 
 /* The entry of the module NAME (LEN bytes, any bytes; need not end in NUL), or NULL. One hash; at

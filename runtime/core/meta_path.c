@@ -1,8 +1,16 @@
-/* Asking the finders behind ours in sys.meta_path, for a module that is to be found as if Kiln were
- * not there. */
-#include "core/runtime.h"
+/* The finders behind ours in sys.meta_path, asked about modules that are to be found as if Kiln
+ * were not there. */
+#include "core/python.h"
 
-/* Where in FINDERS those behind OURS begin. */
+#include <string.h>
+
+bool
+kiln_is_finder(PyObject *object)
+{
+    return strcmp(Py_TYPE(object)->tp_name, KILN_FINDER_TYPE_NAME) == 0;
+}
+
+/* Returns the index of the first finder behind OURS; 0 if OURS is not in FINDERS. */
 static Py_ssize_t
 find_next(PyObject *finders, PyObject *ours)
 {
@@ -16,7 +24,8 @@ find_next(PyObject *finders, PyObject *ours)
     return 0;
 }
 
-/* What FINDER says; NULL without an exception if it says None, or is of a kind that cannot say. */
+/* Returns what FINDER.find_spec() returns; NULL without an exception for None, and for a finder
+ * that has no such method. */
 static PyObject *
 ask(PyObject *finder, PyObject *name, PyObject *path)
 {
@@ -35,7 +44,7 @@ ask(PyObject *finder, PyObject *name, PyObject *path)
     return spec;
 }
 
-/* A directory that is no package is no module, here: whoever asks has something better. */
+/* A directory without __init__.py is not a module here: the callers have something better. */
 static bool
 is_namespace(PyObject *spec)
 {
@@ -57,7 +66,7 @@ kiln_find_behind(PyObject *ours, PyObject *name, PyObject *path)
     for (Py_ssize_t i = find_next(finders, ours);
          spec == NULL && !PyErr_Occurred() && (finder = kiln_get_item(finders, i)) != NULL; i++)
     {
-        if (!kiln_finder_check(finder)) {
+        if (!kiln_is_finder(finder)) {
             spec = ask(finder, name, path);
         }
         Py_DECREF(finder);

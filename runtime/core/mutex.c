@@ -1,12 +1,13 @@
-/* A lock of the process, for what threads do that may or may not wait for one another: those of one
- * interpreter with a GIL take turns, those of several interpreters, or without a GIL, do not.
+/* A mutex for state of the process that threads of several interpreters, or of a Python without a
+ * GIL, change at the same time.
  *
- * What runs while it is held can be Python code in rare cases (a finaliser that the garbage
- * collector calls), so the same thread may take it again. PyMutex would do half of this, and from
- * 3.13 on only. */
+ * It is recursive because Python code can run while it is held: the garbage collector may call a
+ * finaliser. PyMutex is neither recursive nor in versions before 3.13. */
 #include "core/mutex.h"
 
-/* The address of it is another in each thread. */
+#include "core/pycompat.h"
+
+/* Its address differs from thread to thread. */
 static _Thread_local char this_thread;
 
 static bool
@@ -15,8 +16,8 @@ is_mine(const struct kiln_mutex *mutex)
     return __atomic_load_n(&mutex->owner, __ATOMIC_RELAXED) == &this_thread;
 }
 
-/* Never wait for the mutex with the GIL held, nor for the GIL with the mutex: its owner may need
- * the first, and a thread that waits for the second when Python is finalised never comes back. */
+/* Never waits for the mutex with the GIL held, as its owner may need the GIL; nor for the GIL with
+ * the mutex held, as a thread that does so while Python is finalised never returns. */
 void
 kiln_mutex_lock(struct kiln_mutex *mutex)
 {

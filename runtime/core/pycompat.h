@@ -1,5 +1,5 @@
-/* The differences between the CPythons Kiln runs on, each under the name of what can be done: the
- * only place that asks for a version. A new minor version is a line here, or none. */
+/* The differences between versions of CPython, each under the name of a capability. This is the
+ * only file that tests PY_VERSION_HEX; a new minor version is a line here, or none. */
 #ifndef KILN_RUNTIME_PYCOMPAT_H
 #define KILN_RUNTIME_PYCOMPAT_H
 
@@ -8,76 +8,80 @@
 
 _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 
-/* Objects of a heap type own a reference to it, which tp_traverse visits (bpo-40217). */
+/* tp_traverse of a heap type visits the type (bpo-40217). */
 #define KILN_TRAVERSE_VISITS_TYPE (PY_VERSION_HEX >= 0x03090000)
 
-/* An init function that returns a module and leaves an exception behind gets that as the cause of
+/* If an init function returns a module with an exception set, that exception becomes the cause of
  * the SystemError. */
 #define KILN_CHAINS_UNREPORTED_EXCEPTION (PY_VERSION_HEX >= 0x030c0000)
 
-/* A module without a definition, as the result of an init function, is "not a valid extension
- * module", not just "not an extension module". */
+/* An init function that returns a module without a definition "did not return a valid extension
+ * module", rather than "an extension module". */
 #define KILN_WORD_VALID (PY_VERSION_HEX >= 0x030d0000 ? "a valid" : "an")
 
-/* Init functions are called in the main interpreter first, whichever asks; and one that returns NULL
- * without an exception is no error of its caller. */
+/* Init functions are called in the main interpreter first, whichever interpreter imports the
+ * module. CPython itself raises the SystemError for one that returns NULL without an exception. */
 #define KILN_INITS_IN_MAIN_INTERPRETER (PY_VERSION_HEX >= 0x030d0000)
 
-/* There are interpreters that admit only modules made for them (PEP 684). */
+/* CPython caches a single-phase module that is created in a sub-interpreter whatever its m_size,
+ * not only if that is -1. */
+#define KILN_CACHES_IN_SUBINTERPRETERS (PY_VERSION_HEX < 0x03090000)
+
+/* Interpreters can refuse modules that do not declare support for them (PEP 684). */
 #define KILN_HAS_STRICT_INTERPRETERS (PY_VERSION_HEX >= 0x030c0000)
 
-/* The first module that importlib imports in every interpreter and of which CPython calls the init
- * function, or the exec slots, in every interpreter. */
+/* The first module that importlib imports in every interpreter whose init function or exec slots
+ * CPython runs in every interpreter. */
 #if PY_VERSION_HEX >= 0x03090000
 #define KILN_FIRST_MODULE "posix"
 #else
 #define KILN_FIRST_MODULE "_io"
 #endif
 
-/* Interpreters with a GIL of their own, and the slot that says a module can live in them. */
+/* The slot by which a module declares support for interpreters with a GIL of their own. */
 #ifdef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED
 #define KILN_SLOT_INTERPRETERS {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #else
 #define KILN_SLOT_INTERPRETERS
 #endif
 
-/* Builds without a GIL, and the slot that says a module needs none. */
+/* The slot by which a module declares that it does not need the GIL. */
 #ifdef Py_MOD_GIL_NOT_USED
 #define KILN_SLOT_GIL {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #else
 #define KILN_SLOT_GIL
 #endif
 
-/* Of two entries of one name in the inittab, _imp.create_builtin() takes the last, not the first,
- * and so goes through all of it. */
+/* Of two inittab entries with one name, _imp.create_builtin() takes the last, not the first, and so
+ * scans the whole inittab. */
 #define KILN_INITTAB_LAST_WINS (PY_VERSION_HEX >= 0x030d0000 && PY_VERSION_HEX < 0x030f0000)
 
-/* sys.executable has no "//", "/./" or "/../" in it. */
+/* CPython removes "//", "/./" and "/../" from sys.executable. */
 #define KILN_NORMALIZES_EXECUTABLE (PY_VERSION_HEX >= 0x030b0000)
 
-/* A file PROGRAM._pth takes the place of all that sys.path is computed from. */
+/* A file PROGRAM._pth, if there is one, defines sys.path. */
 #define KILN_HAS_PTH_FILES (PY_VERSION_HEX >= 0x030b0000)
 
-/* In a virtual environment of copies, sys._base_executable is the file in `home` of pyvenv.cfg. */
+/* In a virtual environment made of copies, sys._base_executable is a file in the `home` of
+ * pyvenv.cfg. */
 #define KILN_BASE_OF_COPY_IS_IN_HOME (PY_VERSION_HEX >= 0x030b0000)
 
-/* sys.prefix is a virtual environment's from the start, and `site` only looks whether it is. */
+/* CPython, not `site`, sets sys.prefix to that of a virtual environment. */
 #define KILN_PREFIX_PRECEDES_SITE (PY_VERSION_HEX >= 0x030e0000)
 
-/* PEP 793: modules made of slots alone, from PyModExport_* hooks. */
+/* PEP 793: modules made of slots, from PyModExport_* hooks. */
 #define KILN_HAS_MODULE_EXPORT (PY_VERSION_HEX >= 0x030f0000)
 
-/* The inittab that is used is a copy made at initialisation; what PyImport_Inittab points to is not
- * looked at any more. */
+/* CPython copies the inittab when it is initialised, and does not read PyImport_Inittab
+ * afterwards. */
 #define KILN_COPIES_INITTAB (PY_VERSION_HEX >= 0x030c0000)
 
 /* PyInitConfig_AddModule() (PEP 741) adds to the inittab while Python is being initialised. */
 #define KILN_HAS_INIT_CONFIG (PY_VERSION_HEX >= 0x030e0000)
 
-/* Threads of an interpreter take turns, which the fast path relies on. Where they do not, CPython
- * turns the GIL on for each module that does not declare that it needs none; but only if the module
- * is created by CPython's own loaders, and nothing public does the same. (Tests set it for a Python
- * with a GIL.) */
+/* Free-threaded builds. The fast path relies on the GIL. Without one, CPython enables it when a
+ * module is loaded that does not declare that it does not need it, but only in its own loaders; the
+ * public API cannot. (Tests define this for a Python with a GIL.) */
 #ifndef KILN_GIL_IS_OPTIONAL
 #ifdef Py_GIL_DISABLED
 #define KILN_GIL_IS_OPTIONAL 1
@@ -90,12 +94,12 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* importlib warns when a module cannot be made an attribute of its parent (bpo-39307). */
 #define KILN_WARNS_OF_UNBOUND_MODULE (PY_VERSION_HEX >= 0x03090000)
 
-/* importlib raises the audit event of an import, and waits for all parents of a module, not just
- * the one, that other threads are importing. */
+/* importlib, not its caller, raises the audit event of an import; and it waits for all parents of a
+ * module that other threads are importing, not only for the nearest. */
 #define KILN_IMPORTLIB_AUDITS            (PY_VERSION_HEX >= 0x030f0000)
 #define KILN_IMPORTLIB_WAITS_FOR_PARENTS (PY_VERSION_HEX >= 0x030f0000)
 
-/* Public under these names from 3.9 on. */
+/* Public under these names since 3.9. */
 #if PY_VERSION_HEX >= 0x03090000
 #define KILN_VECTORCALL      PyObject_Vectorcall
 #define KILN_GET_INTERPRETER PyInterpreterState_Get
@@ -104,8 +108,8 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 #define KILN_GET_INTERPRETER _PyInterpreterState_Get
 #endif
 
-/* sys.NAME, a new reference; NULL, without an exception, if there is none. Others may set it to
- * something else at any time, and then what was there is gone. */
+/* Returns sys.NAME, a new reference: other code may replace the attribute at any time. NULL without
+ * an exception if there is none. */
 static inline PyObject *
 kiln_get_sys(const char *name)
 {
@@ -132,7 +136,8 @@ kiln_get_sys(const char *name)
     return value;
 }
 
-/* Item INDEX of LIST, a new reference; NULL, without an exception, if it is not that long any more. */
+/* Returns item INDEX of LIST, a new reference; NULL without an exception if LIST is shorter by
+ * now. */
 static inline PyObject *
 kiln_get_item(PyObject *list, Py_ssize_t index)
 {
@@ -148,7 +153,7 @@ kiln_get_item(PyObject *list, Py_ssize_t index)
     return item;
 }
 
-/* An exception put aside, or none. */
+/* A saved exception, or none. */
 struct kiln_error {
     PyObject *type, *value, *traceback;
 };
@@ -163,7 +168,7 @@ kiln_error_save(struct kiln_error *error)
 #endif
 }
 
-/* Set it again, in the place of one that is set. */
+/* Sets it again, replacing an exception that is set. */
 static inline void
 kiln_error_restore(const struct kiln_error *error)
 {
@@ -186,8 +191,8 @@ kiln_error_drop(struct kiln_error *error)
 #endif
 }
 
-/* ISO C has no conversion between pointers to functions and to objects; the slots of types and
- * modules live by it. */
+/* The slots of types and modules hold pointers to functions as pointers to objects, which ISO C
+ * does not convert. */
 #define KILN_SLOT_FUNCTION(function) (__extension__(void *)(function))
 
 #endif

@@ -1,6 +1,9 @@
-/* Which interpreter takes which module, where CPython cannot be asked to look: sub-interpreters that
- * want modules that declare themselves fit for them (PEP 489, 684), and free-threaded builds. */
-#include "core/runtime.h"
+/* Whether an interpreter may load a module, in the cases that _imp.create_builtin() does not check:
+ * sub-interpreters that require modules to declare support for them (PEP 489, 684), and
+ * free-threaded builds. */
+#include "core/python.h"
+#include "create/create.h"
+#include "create/parts.h"
 
 #if KILN_HAS_STRICT_INTERPRETERS
 static PyModuleDef_Slot unfit_slots[] = {
@@ -20,8 +23,8 @@ kiln_admission_prepare(void)
 #endif
 }
 
-/* _imp.create_builtin() leaves that check out in 3.12, and there is no other way to ask than by a
- * module that declares itself unfit. */
+/* _imp.create_builtin() lacks that check in 3.12. The only other way to ask CPython is to create a
+ * module that declares no support. */
 PyObject *
 kiln_check_admission(PyObject *result, PyObject *spec)
 {
@@ -41,7 +44,7 @@ kiln_check_admission(PyObject *result, PyObject *spec)
     return result;
 }
 
-/* Whether RESULT, of an init function, declares that it needs no GIL. */
+/* Returns whether RESULT, of an init function, declares that it needs no GIL. */
 static bool
 needs_no_gil(PyObject *result)
 {
@@ -65,7 +68,7 @@ kiln_check_gil(PyObject *result, PyObject *name, bool only_multi_phase)
 {
     bool multi_phase = result != NULL && PyObject_TypeCheck(result, &PyModuleDef_Type);
     if (!KILN_GIL_IS_OPTIONAL || result == NULL || needs_no_gil(result) ||
-        (!multi_phase && only_multi_phase)) /* refused in any case */
+        (!multi_phase && only_multi_phase))
     {
         return result;
     }

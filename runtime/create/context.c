@@ -1,39 +1,40 @@
-/* The package context: what makes a single-phase module `pkg.sub` know its whole name.
+/* The package context: how a single-phase module `pkg.sub` gets its whole name.
  *
- * A single-phase init function calls PyModule_Create() with the name its author wrote down, which
- * for an extension in a package is the last component only. CPython's loader of shared libraries
- * completes it by an internal variable that its public API cannot set. Here, while an init function
- * runs that create.c has called, the call is kiln_PyModule_Create2(), by a renamed symbol or
- * -Wl,--wrap, and the same rule applies: the first module that is created under the last component
+ * A single-phase init function calls PyModule_Create() with the name in its definition, which for
+ * an extension in a package is the last component only. CPython's loader of shared libraries
+ * completes it by an internal variable that the public API cannot set. Baked modules call
+ * kiln_PyModule_Create2() instead, by a renamed symbol or -Wl,--wrap. While create.c runs an init
+ * function, that applies the same rule: the first module that is created under the last component
  * of the wanted name gets the whole name. */
-#include "core/runtime.h"
-
-#include "core/mutex.h"
+#include "create/context.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mutex.h"
+#include "kiln/kiln.h"
+
 struct kiln_context {
-    const char *name;  /* the dotted name of the module whose init function runs; NULL once used */
-    const char *given; /* the same, and stays */
+    const char *name;   /* the dotted name of the module whose init function runs; NULL once used */
+    const char *wanted; /* the same, and stays */
     struct kiln_context *outer;
     bool is_used;
 };
 
-/* CPython's own variable, for objects that call its PyModule_Create2() because they were linked
- * by hand. It is there in every static libpython, and in the shared ones that export it: as a
- * variable up to 3.11, behind a function, and one for each thread, from 3.12 on. */
+/* CPython's own variable, for objects that were linked by hand and call CPython's
+ * PyModule_Create2(). Every static libpython has it, and shared ones may export it: a variable up
+ * to 3.11; a function that sets a thread-local variable from 3.12 on. */
 extern const char *_Py_PackageContext __attribute__((weak));
 const char *_PyImport_SwapPackageContext(const char *name) __attribute__((weak));
 
-/* They nest, but for a thread that has several stacks (greenlets): there any of them may end first,
- * and none may be on a stack. */
+/* The innermost context. In a thread with several stacks (greenlets) any of them may end first, so
+ * none is on a stack. */
 static _Thread_local struct kiln_context *current_context;
-/* Spares allocating those that are not within another. */
+/* Used for the outermost context, to save an allocation. */
 static _Thread_local struct kiln_context first_context;
 
-/* For the name in a definition, which is one for all interpreters: it is the whole name for as long
- * as a module is made of it. */
+/* Guards the name in a definition, which all interpreters share: it is the whole name while a
+ * module is created from it. */
 static struct kiln_mutex name_mutex = KILN_MUTEX_INITIALIZER;
 
 void
@@ -73,8 +74,8 @@ kiln_context_begin(const char *name)
     return context;
 }
 
-/* Up to 3.11 another thread may have set the variable meanwhile; then it is for that one to end. In
- * no case is a name left there that belongs to a context of the past. */
+/* Up to 3.11 another thread may have set CPython's variable since; then that thread resets it. A
+ * name never stays there after its context has ended. */
 bool
 kiln_context_end(struct kiln_context *context)
 {
@@ -85,7 +86,7 @@ kiln_context_end(struct kiln_context *context)
     }
     *link = outer;
     const char *left = swap_cpythons(NULL);
-    if (left == NULL || left == context->given) {
+    if (left == NULL || left == context->wanted) {
         left = outer == NULL ? NULL : outer->name;
     }
     swap_cpythons(left);
@@ -98,9 +99,9 @@ kiln_context_end(struct kiln_context *context)
 }
 
 bool
-kiln_context_was_missed(const char *name_given, PyObject *module)
+kiln_context_was_missed(const char *wanted, PyObject *module)
 {
-    const char *dot = strrchr(name_given, '.');
+    const char *dot = strrchr(wanted, '.');
     PyObject *name = dot == NULL ? NULL : PyModule_GetNameObject(module);
     bool missed = name != NULL && PyUnicode_CompareWithASCIIString(name, dot + 1) == 0;
     Py_XDECREF(name);
@@ -108,8 +109,8 @@ kiln_context_was_missed(const char *name_given, PyObject *module)
     return missed;
 }
 
-/* With -Wl,--wrap, PyModule_Create2 is kiln_PyModule_Create2() itself in here, and CPython's own
- * function has this name; without, nothing has. */
+/* With -Wl,--wrap=PyModule_Create2, this is CPython's own function, and PyModule_Create2 would be
+ * __wrap_PyModule_Create2() here. Without, it is NULL. */
 PyObject *
 __real_PyModule_Create2(struct PyModuleDef *def, int module_api_version) __attribute__((weak));
 
@@ -120,7 +121,7 @@ create(struct PyModuleDef *def, int module_api_version)
                                            : (PyModule_Create2)(def, module_api_version);
 }
 
-/* With the name mutex. */
+/* Caller must hold the name mutex. */
 static PyObject *
 create_named(struct PyModuleDef *def, int module_api_version)
 {
@@ -129,8 +130,7 @@ create_named(struct PyModuleDef *def, int module_api_version)
     if (dot == NULL || def->m_name == NULL || strcmp(dot + 1, def->m_name) != 0) {
         return create(def, module_api_version);
     }
-    /* The name has to be right from the start, as the functions in m_methods take their __module__
-     * from it. */
+    /* The functions in m_methods take their __module__ from the definition's name. */
     const char *own_name = def->m_name;
     def->m_name = context->name;
     context->name = NULL;
@@ -147,4 +147,14 @@ kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
     PyObject *module = create_named(def, module_api_version);
     kiln_mutex_unlock(&name_mutex);
     return module;
+}
+
+/* For programs linked with -Wl,--wrap=PyModule_Create2, because their objects did not go through
+ * `kiln isolate`. */
+PyObject *__wrap_PyModule_Create2(struct PyModuleDef *def, int module_api_version);
+
+PyObject *
+__wrap_PyModule_Create2(struct PyModuleDef *def, int module_api_version)
+{
+    return kiln_PyModule_Create2(def, module_api_version);
 }

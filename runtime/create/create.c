@@ -1,80 +1,40 @@
-/* Kiln_CreateModuleFromInitfunc(): a module from nothing but its init function, for every init
- * protocol and every CPython.
+/* Modules from nothing but their init functions, for every init protocol and every CPython.
  *
- * CPython creates linked-in modules from the inittab only, and does much by the way that nobody
- * else can: its cache of single-phase modules, the checks of sub-interpreters, the state of the
- * GIL. So one entry of the inittab, the slot, stands for every module in turn. CPython keeps the
- * pointer to an entry's name, which here is a buffer: the wanted name is written into it,
- * _imp.create_builtin() is called, finds the slot, and calls kiln_slot_init(), which calls the init
- * function that this thread has asked for. CPython remembers kiln_slot_init() as the init function
- * of a single-phase module and calls it again when that module is imported again; the request of
- * the thread tells them apart then, too.
+ * CPython creates linked-in modules from the inittab only, and in doing so it keeps state that the
+ * public API cannot reach: the cache of single-phase modules, the checks of sub-interpreters, the
+ * state of the GIL. So modules are created by _imp.create_builtin(), through the trampoline.
  *
- * Three sorts of names are not for the slot: those that are not ASCII, as CPython refuses them;
- * those that do not fit; and those that the inittab has as well, as CPython would find the built-in
- * module in its cache. Their init functions are called here, which makes no difference for
- * multi-phase modules; single-phase ones are not cached then. (They can have an ASCII name in a
- * package whose name is none.) In a free-threaded build it does: there CPython turns the GIL on for
- * modules that do not declare that they need none, and so they are refused. */
-#include "core/runtime.h"
+ * Three kinds of names are not for the trampoline: those that are not ASCII, which CPython refuses;
+ * those that are too long; and those that the inittab has as well, as CPython would find the
+ * built-in module in its cache. Their init functions are called here. For multi-phase modules that
+ * makes no difference; single-phase ones are not cached. (They can have an ASCII name in a package
+ * whose name is not ASCII.) In a free-threaded build CPython enables the GIL for modules that do
+ * not declare that they need none, which cannot be done here: they are refused. */
+#include "create/create.h"
 
 #include <string.h>
 
-/* One module being created by one thread. */
+#include "core/process.h"
+#include "core/python.h"
+#include "create/context.h"
+#include "create/inittab.h"
+#include "create/parts.h"
+#include "create/trampoline.h"
+
+/* One module that one thread creates. */
 struct request {
+    struct kiln_trampoline trampoline; /* its name, in UTF-8, is the module's */
     PyObject *spec;
-    const char *name;      /* its name, in UTF-8 */
-    const char *hook_name; /* what messages call it; NULL: the last component */
+    const char *hook_name; /* the name in messages; NULL: the last component */
     Kiln_InitFunction initfunc;
-    struct request *outer; /* the one that this one happened in */
     PyObject *result;      /* what the init function has returned, if it was called before */
     enum kiln_fault fault; /* of what it has returned, for which no exception is set yet */
-    bool has_slot;         /* it has set the slot's name, and not given it back */
     bool called;           /* the init function has been called */
-    bool audited;          /* audit hooks have been told */
-    bool builtin;          /* the module is of CPython's inittab: it names it and checks it */
-    bool checked;          /* or we do, in its place */
+    bool builtin;          /* the module is in CPython's inittab: CPython names it and checks it */
+    bool checked;          /* or we check it, in CPython's place */
 };
 
-/* The one for which this thread is in _imp.create_builtin(), but not in the init function: the stack
- * that it is on is another one in there, if the thread changes stacks (greenlets). */
-static _Thread_local struct request *current_request;
-
-static void
-enter(struct request *request)
-{
-    request->outer = current_request;
-    current_request = request;
-}
-
-static void
-leave(const struct request *request)
-{
-    current_request = request->outer;
-}
-
-static void
-take_slot(struct request *request)
-{
-    kiln_slot_take(request->name);
-    request->has_slot = true;
-}
-
-static void
-give_slot(struct request *request)
-{
-    if (!request->has_slot) {
-        return;
-    }
-    request->has_slot = false;
-    const struct request *owner = current_request;
-    while (owner != NULL && !owner->has_slot) {
-        owner = owner->outer;
-    }
-    kiln_slot_give(owner == NULL ? NULL : owner->name);
-}
-
-/* What dynload calls a module in its messages: the last component. */
+/* Returns the last component of NAME, by which CPython's messages call a module. */
 static const char *
 get_short_name(const char *name)
 {
@@ -85,122 +45,97 @@ get_short_name(const char *name)
 static const char *
 get_hook_name(const struct request *request)
 {
-    return request->hook_name != NULL ? request->hook_name : get_short_name(request->name);
+    return request->hook_name != NULL ? request->hook_name
+                                      : get_short_name(request->trampoline.name);
 }
 
 static void
 raise_fault(struct request *request)
 {
-    kiln_raise_fault(request->fault, request->name, get_hook_name(request));
+    kiln_raise_fault(request->fault, request->trampoline.name, get_hook_name(request));
     request->fault = KILN_FAULT_NONE;
 }
 
-/* ORIGIN is None for what has no file, of which there is nothing to tell. */
-static int
-audit_load_from(PyObject *name, PyObject *origin)
+static bool
+is_single_phase(PyObject *result)
 {
-    return origin == Py_None
-               ? 0
-               : PySys_Audit("import", "OOOOO", name, origin, Py_None, Py_None, Py_None);
+    return result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type);
 }
 
-int
-kiln_audit_load(PyObject *spec)
-{
-    PyObject *origin = PyObject_GetAttrString(spec, "origin");
-    PyObject *name = origin == NULL ? NULL : PyObject_GetAttrString(spec, "name");
-    int result = 0;
-    if (name == NULL) {
-        PyErr_Clear(); /* any object with a name is good for a spec */
-    }
-    else {
-        result = audit_load_from(name, origin);
-    }
-    Py_XDECREF(name);
-    Py_XDECREF(origin);
-    return result;
-}
-
-/* What the init function returned; NULL with the exception that it raised, or with the request's
- * fault, for raise_fault(). */
+/* Returns what the init function returned; NULL with the exception that it raised, or with the
+ * request's fault, for raise_fault(). */
 static PyObject *
 call_initfunc(struct request *request)
 {
-    bool is_name_left = false;
     request->called = true;
-    PyObject *result = NULL;
-    if (request->builtin || request->audited || kiln_audit_load(request->spec) == 0) {
-        struct kiln_context *context = kiln_context_begin(request->builtin ? NULL : request->name);
-        if (context != NULL) {
-            result = request->initfunc();
-            is_name_left = kiln_context_end(context);
-        }
+    struct kiln_context *context =
+        kiln_context_begin(request->builtin ? NULL : request->trampoline.name);
+    if (context == NULL) {
+        return NULL;
     }
+    PyObject *result = request->initfunc();
+    bool is_name_left = kiln_context_end(context);
     if (request->builtin && !request->checked) {
         return result;
     }
     result = kiln_check_result(result, get_hook_name(request), &request->fault);
-    if (request->builtin) {
-        return result;
-    }
-    bool single_phase = result != NULL && !PyObject_TypeCheck(result, &PyModuleDef_Type);
-    if (single_phase && is_name_left && kiln_context_was_missed(request->name, result)) {
+    if (!request->builtin && is_name_left && is_single_phase(result) &&
+        kiln_context_was_missed(request->trampoline.name, result))
+    {
         request->fault = KILN_FAULT_NAMELESS;
-        Py_CLEAR(result);
-    }
-    else if (single_phase && kiln_remember_created(request->name, request->initfunc) < 0) {
         Py_CLEAR(result);
     }
     return result;
 }
 
-/* What the slot's init function returns for REQUEST. */
+/* CPython puts MODULE, a single-phase one, into its cache if it has m_size -1, or if this is the
+ * main interpreter. */
 static PyObject *
-fulfil(struct request *request)
+remember(struct request *request, PyObject *module)
 {
+    const PyModuleDef *def = PyModule_GetDef(module);
+    bool is_cached = KILN_CACHES_IN_SUBINTERPRETERS || def->m_size == -1 ||
+                     KILN_GET_INTERPRETER() == PyInterpreterState_Main();
+    if (is_cached && kiln_remember_created(request->trampoline.name, request->initfunc) < 0) {
+        Py_CLEAR(module);
+    }
+    return module;
+}
+
+/* What the trampoline returns for a request. */
+static PyObject *
+fulfil(struct kiln_trampoline *trampoline)
+{
+    struct request *request = (struct request *)trampoline;
     PyObject *result = request->result;
     if (result != NULL) {
         request->result = NULL;
         request->called = true;
-        return result;
     }
-    result = call_initfunc(request);
-    if (!KILN_INITS_IN_MAIN_INTERPRETER) {
-        raise_fault(request);
+    else {
+        result = call_initfunc(request);
+        if (!KILN_INITS_IN_MAIN_INTERPRETER) {
+            raise_fault(request);
+        }
+        if (request->builtin) {
+            return result;
+        }
+        result = kiln_check_admission(result, request->spec);
     }
-    return request->builtin ? result : kiln_check_admission(result, request->spec);
-}
-
-/* At rest, and to an init function that imports _kiln, the slot is _kiln. CPython may call this twice
- * for one module, first in the main interpreter. */
-PyObject *
-kiln_slot_init(void)
-{
-    struct request *request = current_request;
-    if (request == NULL) {
-        return PyModuleDef_Init(&kiln_module_def);
-    }
-    leave(request);
-    give_slot(request);
-    PyObject *result = fulfil(request);
-    enter(request);
-    return result;
+    return is_single_phase(result) ? remember(request, result) : result;
 }
 
 static PyObject *
-create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name)
+create_by_trampoline(struct request *request, PyObject *create_builtin, PyObject *name)
 {
     if (!kiln_process.installed) {
         return kiln_fail_import(name, NULL,
                                 "cannot create module %U: Kiln_Install() has not been called");
     }
-    take_slot(request);
-    enter(request);
-    PyObject *module = PyObject_CallFunctionObjArgs(create_builtin, request->spec, NULL);
-    leave(request);
-    give_slot(request);
-    /* If it is not told what is wrong, CPython says SystemError, or in a sub-interpreter of late that
-     * the import failed elsewhere. */
+    request->trampoline.fulfil = fulfil;
+    PyObject *module = kiln_trampoline_run(&request->trampoline, create_builtin, request->spec);
+    /* CPython's own exception is a SystemError, or in a sub-interpreter from 3.13 on an ImportError
+     * that names no cause. */
     if (module == NULL && PyErr_ExceptionMatches(PyExc_SystemError)) {
         raise_fault(request);
     }
@@ -213,7 +148,7 @@ create_by_slot(struct request *request, PyObject *create_builtin, PyObject *name
     return module;
 }
 
-/* What CPython does for a single-phase MODULE, except for keeping it for the next time. */
+/* Does what CPython does for a single-phase MODULE, except for putting it into its cache. */
 static int
 register_single_phase(PyObject *module, PyObject *name)
 {
@@ -224,7 +159,7 @@ register_single_phase(PyObject *module, PyObject *name)
     return PyObject_SetItem(PyImport_GetModuleDict(), name, module);
 }
 
-/* The module that RESULT, of the init function, stands for. */
+/* Returns the module for RESULT, that of the init function, which is stolen. */
 static PyObject *
 create_by_result(struct request *request, PyObject *name, PyObject *result)
 {
@@ -245,7 +180,7 @@ create_by_result(struct request *request, PyObject *name, PyObject *result)
 static PyObject *
 create_by_call(struct request *request, PyObject *name)
 {
-    PyObject *hook_name = kiln_encode_hook_name(get_short_name(request->name));
+    PyObject *hook_name = kiln_encode_hook_name(get_short_name(request->trampoline.name));
     if (hook_name == NULL && PyErr_Occurred()) {
         return NULL;
     }
@@ -258,26 +193,27 @@ create_by_call(struct request *request, PyObject *name)
     return module;
 }
 
-/* Whether the inittab has NAME besides the slot. */
+/* Returns whether the inittab has NAME, apart from the trampoline. */
 static bool
 is_in_inittab(const char *name, size_t len)
 {
     struct kiln_builtin builtin;
-    if (kiln_find_builtin(name, len, &builtin)) {
+    if (kiln_builtins_find(name, len, &builtin)) {
         return true;
     }
     for (const struct _inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
-        if (entry->name != kiln_slot_name && entry->name[0] == name[0] &&
-            strcmp(entry->name, name) == 0) {
+        if (entry->name != kiln_trampoline_name && entry->name[0] == name[0] &&
+            strcmp(entry->name, name) == 0)
+        {
             return true;
         }
     }
     return false;
 }
 
-/* The name as UTF-8, which lives as long as the object; NULL with an exception. */
+/* Returns the name in UTF-8, which lives as long as the object; NULL with an exception. */
 static const char *
-get_utf8(PyObject *name, size_t *len)
+get_name(PyObject *name, size_t *len)
 {
     if (!PyUnicode_Check(name)) {
         PyErr_Format(PyExc_TypeError, "the name of a module spec must be str, not %.200s",
@@ -299,9 +235,26 @@ get_utf8(PyObject *name, size_t *len)
 }
 
 static bool
-needs_slot(PyObject *name, const char *utf8, size_t len)
+needs_trampoline(PyObject *name, const char *utf8, size_t len)
 {
-    return PyUnicode_IS_ASCII(name) && len < KILN_SLOT_NAME_SIZE && !is_in_inittab(utf8, len);
+    return PyUnicode_IS_ASCII(name) && len < KILN_TRAMPOLINE_NAME_SIZE && !is_in_inittab(utf8, len);
+}
+
+static PyObject *
+create_named(struct request *request, PyObject *create_builtin, PyObject *name)
+{
+    size_t len = 0;
+    const char *utf8 = request->trampoline.name = get_name(name, &len);
+    if (utf8 == NULL) {
+        return NULL;
+    }
+    bool by_trampoline = needs_trampoline(name, utf8, len);
+    bool is_cached = by_trampoline && kiln_is_created(utf8, request->initfunc);
+    if (!is_cached && kiln_audit_load(request->spec) < 0) {
+        return NULL;
+    }
+    return by_trampoline ? create_by_trampoline(request, create_builtin, name)
+                         : create_by_call(request, name);
 }
 
 PyObject *
@@ -311,29 +264,30 @@ kiln_create_module(PyObject *create_builtin, PyObject *spec, Kiln_InitFunction i
     if (name == NULL) {
         return NULL;
     }
-    size_t len = 0;
     struct request request = {.spec = spec, .initfunc = initfunc};
-    request.name = get_utf8(name, &len);
-    PyObject *module = NULL;
-    if (request.name != NULL) {
-        module = needs_slot(name, request.name, len)
-                     ? create_by_slot(&request, create_builtin, name)
-                     : create_by_call(&request, name);
-    }
+    PyObject *module = create_named(&request, create_builtin, name);
     Py_DECREF(name);
     return module;
 }
 
-/* Where the last entry of a name counts, CPython finds one behind the slot before it finds the slot,
- * and goes through all of them for that. That is spared to 3.14, the first that has many such
- * entries (by PyInitConfig_AddModule()), where there is a GIL anyway. */
+PyObject *
+kiln_create_target(PyObject *create_builtin, PyObject *spec, const struct kiln_target *target)
+{
+    return (target->flags & KILN_MODULE_EXPORT) != 0
+               ? kiln_create_module_from_export(spec, target->function)
+               : kiln_create_module(create_builtin, spec, (Kiln_InitFunction)target->function);
+}
+
+/* BUILTIN's entry is behind the trampoline. Where the last entry of a name counts, CPython finds it
+ * there, by a scan of the whole inittab. 3.14, the first version that can have many such entries
+ * (by PyInitConfig_AddModule()), is spared that, unless it is free-threaded. */
 static PyObject *
-create_listed(struct request *request, PyObject *create_builtin, PyObject *name)
+create_visible(struct request *request, PyObject *create_builtin, PyObject *name)
 {
     if (!KILN_HAS_INIT_CONFIG || KILN_GIL_IS_OPTIONAL ||
         PyThreadState_Get()->interp != PyInterpreterState_Main())
     {
-        return create_by_slot(request, create_builtin, name);
+        return create_by_trampoline(request, create_builtin, name);
     }
     request->checked = true;
     return create_by_call(request, name);
@@ -346,58 +300,59 @@ kiln_create_builtin(PyObject *create_builtin, PyObject *spec, const struct kiln_
     if (name == NULL) {
         return NULL;
     }
-    struct request request = {
-        .spec = spec, .name = builtin->name, .initfunc = builtin->initfunc, .builtin = true};
-    PyObject *module = builtin->listed && KILN_INITTAB_LAST_WINS
-                           ? create_listed(&request, create_builtin, name)
-                           : create_by_slot(&request, create_builtin, name);
+    struct request request = {.trampoline.name = builtin->name,
+                              .spec = spec,
+                              .initfunc = builtin->initfunc,
+                              .builtin = true};
+    PyObject *module = builtin->visible && KILN_INITTAB_LAST_WINS
+                           ? create_visible(&request, create_builtin, name)
+                           : create_by_trampoline(&request, create_builtin, name);
     Py_DECREF(name);
     return module;
 }
 
-/* The module of an init function that nobody has called before: a single-phase one goes through the
- * slot, for CPython to remember it. */
+/* RESULT is that of an init function whose module CPython does not have: a single-phase one goes
+ * through the trampoline, so that CPython puts it into its cache. */
 static PyObject *
 create_by_first_result(struct request *request, PyObject *create_builtin, PyObject *name,
                        PyObject *result)
 {
-    if (PyObject_TypeCheck(result, &PyModuleDef_Type) ||
-        !needs_slot(name, request->name, strlen(request->name)))
+    if (!is_single_phase(result) ||
+        !needs_trampoline(name, request->trampoline.name, strlen(request->trampoline.name)))
     {
         return create_by_result(request, name, result);
     }
     request->called = false;
     request->result = result;
-    PyObject *module = create_by_slot(request, create_builtin, name);
+    PyObject *module = create_by_trampoline(request, create_builtin, name);
     Py_CLEAR(request->result);
     return module;
 }
 
-/* The init function is called without CPython's help, which a multi-phase module does not need.
- * Unless CPython has a module for that name already, or may want to call the function in another
- * interpreter than this one. */
+/* Calls the init function without CPython, which a multi-phase module does not need. Unless CPython
+ * has the module in its cache, or may want to call the function in another interpreter. */
 PyObject *
-kiln_create_target(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
-                   const struct kiln_target *target, bool is_main_interpreter)
+kiln_create_in_table(PyObject *create_builtin, PyObject *spec, PyObject *name, PyObject *origin,
+                     const struct kiln_target *target, bool is_main_interpreter)
 {
-    if ((target->flags & KILN_MODULE_EXPORT) != 0) {
-        return kiln_create_module_from_export(spec, target->function);
-    }
     struct request request = {.spec = spec, .initfunc = (Kiln_InitFunction)target->function};
-    if (!is_main_interpreter || !PyUnicode_IS_ASCII(name) || kiln_is_created(target->index)) {
+    if (!is_main_interpreter || (target->flags & KILN_MODULE_EXPORT) != 0 ||
+        !PyUnicode_IS_ASCII(name)) {
+        return kiln_create_target(create_builtin, spec, target);
+    }
+    request.trampoline.name = PyUnicode_AsUTF8(name);
+    if (request.trampoline.name == NULL) {
+        return NULL;
+    }
+    if (kiln_is_created(request.trampoline.name, request.initfunc)) {
         return kiln_create_module(create_builtin, spec, request.initfunc);
     }
-    request.name = PyUnicode_AsUTF8(name);
-    request.audited = origin != NULL;
-    if (request.name == NULL || (request.audited && audit_load_from(name, origin) < 0)) {
+    if ((origin == NULL ? kiln_audit_load(spec) : kiln_audit_load_from(name, origin)) < 0) {
         return NULL;
     }
     PyObject *module = call_initfunc(&request);
     raise_fault(&request);
-    if (module != NULL) {
-        module = create_by_first_result(&request, create_builtin, name, module);
-    }
-    return module;
+    return module == NULL ? NULL : create_by_first_result(&request, create_builtin, name, module);
 }
 
 PyObject *
@@ -408,7 +363,8 @@ Kiln_CreateModuleFromInitfunc(PyObject *spec, Kiln_InitFunction initfunc)
         return NULL;
     }
     PyObject *bootstrap = kiln_get_bootstrap();
-    PyObject *create_builtin = bootstrap == NULL ? NULL : kiln_get_create_builtin(bootstrap);
+    PyObject *create_builtin =
+        bootstrap == NULL ? NULL : kiln_get_imp_function(bootstrap, "create_builtin");
     PyObject *module =
         create_builtin == NULL ? NULL : kiln_create_module(create_builtin, spec, initfunc);
     Py_XDECREF(create_builtin);

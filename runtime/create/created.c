@@ -1,57 +1,84 @@
-/* Which single-phase modules of the table have been created: those are CPython's from then on, which
- * knows whether their init functions may be called again, and so they go through the slot. */
-#include "core/runtime.h"
+/* Which single-phase modules CPython has in its cache. CPython decides whether their init functions
+ * are called again, and it raises no audit event for them. */
+#include "create/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned char *created; /* by the index of the entry; NULL: none */
+/* Nodes are added without a lock, and stay. */
+struct node {
+    struct node *next;
+    Kiln_InitFunction initfunc;
+    unsigned run; /* the run of Python that has the module in its cache */
+    char name[];
+};
+enum { BUCKETS = 1024 };
+static struct node *buckets[BUCKETS];
+static unsigned current_run;
+static bool is_registered; /* end_run() is */
 
-bool
-kiln_is_created(size_t index)
+/* Called at the end of Py_FinalizeEx(): the cache is gone. */
+static void
+end_run(void)
 {
-    const unsigned char *flags = __atomic_load_n(&created, __ATOMIC_ACQUIRE);
-    return flags != NULL && __atomic_load_n(&flags[index], __ATOMIC_RELAXED) != 0;
+    current_run++;
+    is_registered = false;
 }
 
-static unsigned char *
-get_flags(void)
+static struct node **
+get_bucket(Kiln_InitFunction initfunc)
 {
-    unsigned char *flags = __atomic_load_n(&created, __ATOMIC_ACQUIRE);
-    if (flags == NULL) {
-        unsigned char *made = calloc(kiln_table_get_count(kiln_process.table), 1);
-        bool is_first =
-            made != NULL && __atomic_compare_exchange_n(&created, &flags, made, false,
-                                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-        if (is_first || made == NULL) {
-            return made;
-        }
-        free(made);
+    return &buckets[((uintptr_t)initfunc >> 4) % BUCKETS];
+}
+
+static struct node *
+find(const char *name, Kiln_InitFunction initfunc)
+{
+    struct node *node = __atomic_load_n(get_bucket(initfunc), __ATOMIC_ACQUIRE);
+    while (node != NULL && (node->initfunc != initfunc || strcmp(node->name, name) != 0)) {
+        node = node->next;
     }
-    return flags;
+    return node;
+}
+
+bool
+kiln_is_created(const char *name, Kiln_InitFunction initfunc)
+{
+    const struct node *node = find(name, initfunc);
+    return node != NULL && __atomic_load_n(&node->run, __ATOMIC_RELAXED) == current_run;
+}
+
+static int
+add(const char *name, Kiln_InitFunction initfunc)
+{
+    size_t size = strlen(name) + 1;
+    struct node *node = malloc(sizeof *node + size);
+    if (node == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    node->initfunc = initfunc;
+    node->run = current_run;
+    memcpy(node->name, name, size);
+    struct node **bucket = get_bucket(initfunc);
+    node->next = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(bucket, &node->next, node, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+    {
+    }
+    return 0;
 }
 
 int
 kiln_remember_created(const char *name, Kiln_InitFunction initfunc)
 {
-    const struct kiln_table_entry *entry =
-        kiln_process.table == NULL ? NULL : kiln_table_find(kiln_process.table, name, strlen(name));
-    if (entry == NULL || kiln_table_get_function(entry) != (kiln_table_function)initfunc) {
+    if (!__atomic_exchange_n(&is_registered, true, __ATOMIC_RELAXED)) {
+        Py_AtExit(end_run); /* if that fails, the next run of Python lacks some audit events */
+    }
+    struct node *node = find(name, initfunc);
+    if (node != NULL) {
+        __atomic_store_n(&node->run, current_run, __ATOMIC_RELAXED);
         return 0;
     }
-    unsigned char *flags = get_flags();
-    if (flags == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    size_t index = (size_t)(entry - kiln_table_get_entry(kiln_process.table, 0));
-    __atomic_store_n(&flags[index], 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-void
-kiln_forget_created(void)
-{
-    free(created);
-    created = NULL;
+    return add(name, initfunc);
 }

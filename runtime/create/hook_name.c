@@ -1,6 +1,6 @@
-/* What CPython calls a module with a name that is not ASCII, in its messages as in the symbol it
- * looks for (PEP 489): PyInitU_ and the last component in Punycode, with '_' for '-'. */
-#include "core/runtime.h"
+/* The name of the init function of a module whose name is not ASCII (PEP 489): PyInitU_ and the
+ * last component in Punycode, with '_' for '-'. CPython uses it in messages, too. */
+#include "create/parts.h"
 
 #include <string.h>
 

@@ -1,26 +1,12 @@
-/* What init functions return, and the exceptions that a shared library would get for what is no
- * module.
+/* Checks of what an init function returns, with the exceptions that CPython's loader of shared
+ * libraries raises.
  *
- * The two are apart because CPython may call an init function in the main interpreter for another
- * one that has a GIL of its own (from 3.13 on). An exception made there and passed on lives in two
- * interpreters, which 3.13.0 does not survive; so what is wrong is only noted there. */
-#include "core/runtime.h"
-
-void
-kiln_fail_with_cause(const char *format, const char *name)
-{
-#if KILN_CHAINS_UNREPORTED_EXCEPTION
-    PyObject *cause = PyErr_GetRaisedException();
-    PyErr_Format(PyExc_SystemError, format, name);
-    PyObject *error = PyErr_GetRaisedException();
-    PyException_SetCause(error, Py_NewRef(cause));
-    PyException_SetContext(error, cause);
-    PyErr_SetRaisedException(error);
-#else
-    PyErr_Clear();
-    PyErr_Format(PyExc_SystemError, format, name);
-#endif
-}
+ * Finding a fault and raising it are separate: from 3.13 on CPython calls init functions in the
+ * main interpreter, also for an interpreter with a GIL of its own. An exception that is made there
+ * and passed on belongs to two interpreters, which crashes 3.13.0. So the fault is only noted
+ * there. */
+#include "core/python.h"
+#include "create/parts.h"
 
 static enum kiln_fault
 find_fault(PyObject *result)
@@ -29,8 +15,7 @@ find_fault(PyObject *result)
         return KILN_FAULT_SILENT;
     }
     if (Py_TYPE(result) == NULL) {
-        /* A PyModuleDef that has not been through PyModuleDef_Init(). */
-        return KILN_FAULT_UNINITIALIZED;
+        return KILN_FAULT_UNINITIALIZED; /* a PyModuleDef without PyModuleDef_Init() */
     }
     if (PyObject_TypeCheck(result, &PyModuleDef_Type)) {
         return KILN_FAULT_NONE;
@@ -56,17 +41,6 @@ kiln_check_result(PyObject *result, const char *hook_name, enum kiln_fault *faul
     }
     if (*fault == KILN_FAULT_NO_MODULE || *fault == KILN_FAULT_NO_DEFINITION) {
         Py_DECREF(result);
-    }
-    return NULL;
-}
-
-PyObject *
-kiln_fail_import(PyObject *name, PyObject *path, const char *format)
-{
-    PyObject *message = PyUnicode_FromFormat(format, name);
-    if (message != NULL) {
-        PyErr_SetImportError(message, name, path);
-        Py_DECREF(message);
     }
     return NULL;
 }

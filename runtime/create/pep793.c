@@ -1,22 +1,24 @@
-/* Modules from export hooks (PEP 793): a hook returns slots, and CPython makes a module of them.
+/* Modules from export hooks (PEP 793): a hook returns slots, and CPython creates a module from
+ * them.
  *
- * PyModule_FromSlotsAndSpec() leaves one thing out that CPython's loader of shared libraries does:
- * a module that does not choose a token has the address of its slots as its token, by which its
- * types find it. It is given here by one more slot, around those of the hook:
+ * PyModule_FromSlotsAndSpec() does not do one thing that CPython's loader of shared libraries does:
+ * a module that does not choose a token gets the address of its slots as its token, by which its
+ * types find it. Here one more slot around those of the hook sets it:
  *
  *     { Py_mod_token: slots, Py_slot_subslots: slots }
  *
- * That must not be done where the hook's slots have a token, as there may be one only; and not
- * where the object is no module, which may have none. What a create slot returns is not known
- * before it is called, and it may be called once only: a copy of the slots has a function of ours
- * in its place, which keeps the object for a second try. */
-#include "core/runtime.h"
+ * A module can have one token only, so this is not done if the hook's slots have one. An object
+ * that is not a module cannot have any; what a create slot returns is known only after it has been
+ * called, and it may be called only once. So a copy of the slots has create_once() in its place,
+ * which keeps the object for a second try. */
+#include "core/python.h"
+#include "create/parts.h"
 
 #if KILN_HAS_MODULE_EXPORT
 
 #include <string.h>
 
-/* Slots can be in slots: further down than this is CPython's to refuse. */
+/* How deep slots within slots are searched; CPython refuses such nesting. */
 enum { DEEPEST = 8 };
 
 static const PySlot *
@@ -28,7 +30,7 @@ find_slot(const PySlot *slots, unsigned id)
     return slots->sl_id == id ? slots : NULL;
 }
 
-/* The same in the form of PEP 489. */
+/* The same for slots of PEP 489. */
 static bool
 has_old_slot(const PyModuleDef_Slot *slots, int id)
 {
@@ -38,7 +40,7 @@ has_old_slot(const PyModuleDef_Slot *slots, int id)
     return slots->slot == id;
 }
 
-/* Whether SLOTS, or slots within them, have a slot ID. */
+/* Returns whether SLOTS, or slots within them, have a slot ID. */
 static bool
 has_slot(const PySlot *slots, unsigned id, int depth)
 {
@@ -67,11 +69,11 @@ create_with_token(const PySlot *token, const PySlot *slots, PyObject *spec)
     return PyModule_FromSlotsAndSpec(all, spec);
 }
 
-/* What the create slot of a hook made, in the thread that it is called in. */
+/* A call of a hook's create slot in this thread. */
 struct creation {
     PyObject *(*create)(PyObject *, PyModuleDef *);
-    PyObject *made;  /* NULL: nothing yet */
-    bool unreported; /* with an exception, which is an error */
+    PyObject *made;  /* what it returned; NULL: it has not been called */
+    bool unreported; /* it returned that with an exception set */
     struct creation *outer;
 };
 static _Thread_local struct creation *current_creation;
@@ -81,7 +83,7 @@ create_once(PyObject *spec, PyModuleDef *def)
 {
     struct creation *creation = current_creation;
     if (creation->made == NULL) {
-        /* What it imports may come here as well. */
+        /* The slot may import a module that gets here as well. */
         current_creation = creation->outer;
         creation->made = creation->create(spec, def);
         creation->unreported = PyErr_Occurred() != NULL;
@@ -129,7 +131,7 @@ create_from_slots(const PySlot *slots, PyObject *spec)
     if (create != NULL) {
         return create_by_slot(slots, create, spec);
     }
-    /* With a create slot within slots there is no default. */
+    /* The token is not set if a create slot is within slots. */
     return has_slot(slots, Py_mod_create, 0) ? PyModule_FromSlotsAndSpec(slots, spec)
                                              : create_with_token(slots, slots, spec);
 }
@@ -175,7 +177,7 @@ kiln_create_module_from_export(PyObject *spec, kiln_table_function Py_UNUSED(exp
     }
     PyObject *path = PyObject_GetAttrString(spec, "origin");
     if (path == NULL) {
-        PyErr_Clear(); /* any object with a name is good for a spec */
+        PyErr_Clear(); /* a spec needs nothing but a name */
     }
     kiln_fail_import(name, path,
                      "module %U has only an export hook (PEP 793), which needs Python 3.15");

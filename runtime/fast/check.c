@@ -1,37 +1,22 @@
-/* Who may take the fast path: a module that importlib would go and load next, in a program where
- * nothing is unusual. The rest is importlib's, which knows all cases; nothing has happened until
- * then that it could not do again.
+/* Decides whether an import may take the fast path. Anything unusual falls back to importlib, and
+ * up to that point nothing has been done that importlib cannot safely repeat.
  *
- * The functions here return 1 if the import may go on, 0 if it is for importlib, and -1 with an
- * exception. */
-#include "fast/fast.h"
+ * The functions here return 1 if the import may take the fast path, 0 if it is for importlib, and
+ * -1 with an exception. */
+#include "fast/state.h"
 
-PyObject *
-kiln_fast_get_modules(struct kiln_fast *fast)
-{
-    PyObject *key = fast->names[KILN_NAME_MODULES];
-    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, key);
-    Py_XINCREF(modules);
-    if (modules == NULL && !PyErr_Occurred()) {
-        PyObject *sys = PyObject_GetAttrString(fast->bootstrap, "sys");
-        modules = sys == NULL ? NULL : PyObject_GetAttr(sys, key);
-        Py_XDECREF(sys);
-    }
-    return modules;
-}
+#include "skew/skew.h"
 
-int
-kiln_fast_follow_modules(struct kiln_fast *fast, struct kiln_import *import)
+/* Returns the first COUNT of FINDERS, which is sys.meta_path, as importlib iterates over them: with
+ * or without the changes that are made meanwhile. New reference, or NULL with an exception. */
+static PyObject *
+hold_finders(struct kiln_fast *fast, PyObject *finders, Py_ssize_t count)
 {
-    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_MODULES]);
-    if (modules != import->modules || modules == NULL) {
-        modules = kiln_fast_get_modules(fast);
-        if (modules == NULL) {
-            return -1;
-        }
-        Py_SETREF(import->modules, modules);
+    if (fast->copies_finders) {
+        return PyList_GetSlice(finders, 0, count);
     }
-    return 0;
+    Py_INCREF(finders);
+    return finders;
 }
 
 static int
@@ -54,14 +39,14 @@ check_sys(struct kiln_fast *fast, struct kiln_import *import)
     Py_INCREF(modules);
     import->modules = modules;
     if (i > 0) {
-        import->finders = kiln_fast_hold_finders(fast, finders, i + 1);
+        import->finders = hold_finders(fast, finders, i + 1);
     }
     int present = i > 0 && import->finders == NULL ? -1 : PyDict_Contains(modules, import->name);
     return present < 0 ? -1 : !present;
 }
 
-/* Whether a module with that SPEC, and the name NAME, is being imported by another thread, or SPEC
- * does not tell. */
+/* Returns 1 if the module NAME with that SPEC is being imported by another thread, or SPEC does not
+ * tell; 0 if not; -1 with an exception. */
 static int
 is_waited_for(struct kiln_fast *fast, PyObject *spec, PyObject *name)
 {
@@ -79,7 +64,7 @@ is_waited_for(struct kiln_fast *fast, PyObject *spec, PyObject *name)
     return mine < 0 ? -1 : !mine;
 }
 
-/* From 3.15 on, all parents count, not just the one. */
+/* From 3.15 on, importlib waits for all parents. */
 static int
 check_ancestors(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -109,7 +94,7 @@ check_ancestors(struct kiln_fast *fast, struct kiln_import *import)
     return dot == -2 ? -1 : result;
 }
 
-/* From 3.11 on, a spec lists the modules that are being imported below it. */
+/* From 3.11 on, a spec lists its children that are being imported. */
 static int
 check_parent_spec(struct kiln_fast *fast, struct kiln_import *import, PyObject *spec)
 {
@@ -131,7 +116,7 @@ check_parent_spec(struct kiln_fast *fast, struct kiln_import *import, PyObject *
     return PyList_CheckExact(import->siblings);
 }
 
-/* What precedes the place DOT in NAME: often the same object as last time. */
+/* Returns NAME up to DOT: often the same object as last time. */
 static PyObject *
 make_parent_name(struct kiln_fast *fast, PyObject *name, Py_ssize_t dot)
 {
@@ -145,8 +130,8 @@ make_parent_name(struct kiln_fast *fast, PyObject *name, Py_ssize_t dot)
     return PyUnicode_Substring(name, 0, dot);
 }
 
-/* Prefer the object that is the parent's own name, and the key of sys.modules, to one that is equal
- * to it. */
+/* Replaces the name of the parent by the equal object that is its __name__, which is also the key
+ * in sys.modules, and keeps it for the next import. */
 static void
 keep_parent_name(struct kiln_fast *fast, struct kiln_import *import, PyObject *parent_dict)
 {
@@ -203,11 +188,11 @@ get_from_sys(struct kiln_fast *fast, const char *name)
     return value == NULL ? Py_None : value;
 }
 
-/* From 3.15 on, importlib does it and not its caller. */
+/* From 3.15 on, importlib raises this event, and not its caller. */
 static int
 audit(struct kiln_fast *fast, struct kiln_import *import)
 {
-    /* If importlib is to do the import after all, it will do this, too. */
+    /* If importlib is to do the import, it will raise the event. */
     int is_free = kiln_module_lock_is_free(fast, import->name);
     if (is_free <= 0) {
         return is_free;
@@ -221,7 +206,7 @@ audit(struct kiln_fast *fast, struct kiln_import *import)
     return present < 0 ? -1 : !present;
 }
 
-/* Whether the version of its distribution that is installed is the one it was baked from. */
+/* The version of the module's distribution that is installed has to be the one that was baked. */
 static int
 check_version(struct kiln_fast *fast, struct kiln_import *import)
 {

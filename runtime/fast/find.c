@@ -1,24 +1,19 @@
-/* Asking the finders of sys.meta_path: those before ours for a module of the table, and all of them
- * for any other name.
- *
- * The first is part of the fast path. The second is there because our finder is asked about every
- * import of the program. Its own answer is one lookup; but importlib's _find_spec() takes the import
- * lock for each finder by a context manager that is written in Python, which costs twenty times as
- * much. A C function in its place asks them all in the same order and with the same lock, and gives
- * back what one finder more takes. Anything unusual goes to the function that was there before. */
-#include "fast/fast.h"
-
-/* What the finders are asked about. PATH and TARGET may be None. */
-struct question {
-    PyObject *name, *path, *target;
-};
+/* The finders in front of ours in sys.meta_path, asked about a module of the table as importlib
+ * asks them: in the same order, and with the import lock held. */
+#include "fast/state.h"
 
 static PyObject *
-call_find_spec(struct kiln_fast *fast, PyObject *finder, const struct question *question)
+get_path(const struct kiln_import *import)
+{
+    return import->path == NULL ? Py_None : import->path;
+}
+
+static PyObject *
+call_find_spec(struct kiln_fast *fast, PyObject *finder, const struct kiln_import *import)
 {
     PyObject *find_spec = PyObject_GetAttr(finder, fast->names[KILN_NAME_FIND_SPEC]);
     if (find_spec != NULL) {
-        PyObject *args[] = {question->name, question->path, question->target};
+        PyObject *args[] = {import->name, get_path(import), Py_None};
         PyObject *spec = KILN_VECTORCALL(find_spec, args, sizeof args / sizeof args[0], NULL);
         Py_DECREF(find_spec);
         return spec;
@@ -27,23 +22,23 @@ call_find_spec(struct kiln_fast *fast, PyObject *finder, const struct question *
         return NULL;
     }
     PyErr_Clear();
-    /* Up to 3.11. */
+    /* Up to 3.11 a finder may have find_module() only. */
     if (!PyObject_HasAttrString(fast->bootstrap, "_find_spec_legacy")) {
         Py_RETURN_NONE;
     }
-    return PyObject_CallMethod(fast->bootstrap, "_find_spec_legacy", "OOO", finder, question->name,
-                               question->path);
+    return PyObject_CallMethod(fast->bootstrap, "_find_spec_legacy", "OOO", finder, import->name,
+                               get_path(import));
 }
 
 static PyObject *
-ask_finder(struct kiln_fast *fast, PyObject *finder, const struct question *question)
+ask_finder(struct kiln_fast *fast, PyObject *finder, const struct kiln_import *import)
 {
     PyObject *result = KILN_VECTORCALL(fast->acquire_lock, NULL, 0, NULL);
     if (result == NULL) {
         return NULL;
     }
     Py_DECREF(result);
-    PyObject *spec = call_find_spec(fast, finder, question);
+    PyObject *spec = call_find_spec(fast, finder, import);
     struct kiln_error error;
     kiln_error_save(&error);
     result = KILN_VECTORCALL(fast->release_lock, NULL, 0, NULL);
@@ -57,23 +52,12 @@ ask_finder(struct kiln_fast *fast, PyObject *finder, const struct question *ques
     return spec;
 }
 
-PyObject *
-kiln_fast_hold_finders(struct kiln_fast *fast, PyObject *finders, Py_ssize_t count)
-{
-    if (fast->copies_finders) {
-        return PyList_GetSlice(finders, 0, count);
-    }
-    Py_INCREF(finders);
-    return finders;
-}
-
-/* Giving the finders of a list their turns. If it is sys.meta_path itself, whoever removes himself
- * from it makes the next one miss its turn. Where our finder stands there is one for built-in modules
- * without Kiln, which nobody misses for an extension; so ours has its turn in any case. */
+/* An iteration over the finders. If the list is sys.meta_path itself, a finder that removes itself
+ * makes the next one miss its turn. Without Kiln, the next one is that for built-in modules, which
+ * is not missed for an extension; so ours has its turn in any case. */
 struct turns {
     PyObject *finders;
     Py_ssize_t next;
-    bool ours_is_over;
 };
 
 static bool
@@ -88,37 +72,35 @@ is_ours_behind(struct kiln_fast *fast, const struct turns *turns)
     return false;
 }
 
-/* The finder whose turn it is, a new reference; NULL without an exception: all have had theirs. */
+/* Returns the finder whose turn it is, a new reference; NULL without an exception at the end. */
 static PyObject *
 take_turn(struct kiln_fast *fast, struct turns *turns)
 {
     PyObject *finder = NULL;
-    if (!turns->ours_is_over && is_ours_behind(fast, turns)) {
+    if (is_ours_behind(fast, turns)) {
         finder = fast->finder;
     }
     else if (turns->next < PyList_GET_SIZE(turns->finders)) {
         finder = PyList_GET_ITEM(turns->finders, turns->next++);
     }
-    turns->ours_is_over = turns->ours_is_over || finder == fast->finder;
     Py_XINCREF(finder);
     return finder;
 }
 
-/* The spec of the first of FINDERS that has one; None if none has. OURS, if it is not NULL, is
- * whether it is our finder's turn before there is one, which is not asked, then: NULL without an
- * exception. */
+/* Returns the spec of the first finder that has one; None if none has; NULL with an exception, or
+ * with *OURS if it is our finder's turn, which is not asked. */
 static PyObject *
-ask_finders(struct kiln_fast *fast, PyObject *finders, const struct question *question, bool *ours)
+ask_finders(struct kiln_fast *fast, const struct kiln_import *import, bool *ours)
 {
-    struct turns turns = {.finders = finders};
+    struct turns turns = {.finders = import->finders};
     PyObject *finder;
     while ((finder = take_turn(fast, &turns)) != NULL) {
-        if (ours != NULL && finder == fast->finder) {
+        if (finder == fast->finder) {
             *ours = true;
             Py_DECREF(finder);
             return NULL;
         }
-        PyObject *spec = ask_finder(fast, finder, question);
+        PyObject *spec = ask_finder(fast, finder, import);
         Py_DECREF(finder);
         if (spec != Py_None) {
             return spec;
@@ -128,7 +110,8 @@ ask_finders(struct kiln_fast *fast, PyObject *finders, const struct question *qu
     Py_RETURN_NONE;
 }
 
-/* SPEC, which is taken, unless the module NAME has been imported while finders were asked. */
+/* Returns SPEC, which is stolen; or the module's own, if NAME has been imported while finders were
+ * asked. */
 static PyObject *
 prefer_present_spec(struct kiln_fast *fast, PyObject *name, PyObject *spec)
 {
@@ -171,10 +154,8 @@ fail_not_found(PyObject *name)
 int
 kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import)
 {
-    const struct question question = {import->name, import->path == NULL ? Py_None : import->path,
-                                      Py_None};
     bool ours = false;
-    PyObject *spec = ask_finders(fast, import->finders, &question, &ours);
+    PyObject *spec = ask_finders(fast, import, &ours);
     if (ours) {
         int present = kiln_fast_follow_modules(fast, import) < 0
                           ? -1
@@ -183,7 +164,7 @@ kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import)
             return present;
         }
         spec = PyObject_CallMethodObjArgs(fast->finder, fast->names[KILN_NAME_FIND_SPEC],
-                                          question.name, question.path, NULL);
+                                          import->name, get_path(import), NULL);
     }
     else if (spec == Py_None) {
         Py_DECREF(spec);
@@ -191,43 +172,4 @@ kiln_fast_ask_others(struct kiln_fast *fast, struct kiln_import *import)
     }
     import->spec = spec == NULL ? NULL : prefer_present_spec(fast, import->name, spec);
     return import->spec == NULL ? -1 : 1;
-}
-
-/* The spec that the finders have for QUESTION: importlib's _find_spec(). */
-static PyObject *
-find_spec(struct kiln_fast *fast, PyObject *modules, PyObject *meta_path,
-          const struct question *question)
-{
-    PyObject *finders = kiln_fast_hold_finders(fast, meta_path, PyList_GET_SIZE(meta_path));
-    int is_reload = finders == NULL ? -1 : PyDict_Contains(modules, question->name);
-    PyObject *spec = is_reload < 0 ? NULL : ask_finders(fast, finders, question, NULL);
-    Py_XDECREF(finders);
-    if (spec == NULL || spec == Py_None || is_reload != 0) {
-        return spec;
-    }
-    return prefer_present_spec(fast, question->name, spec);
-}
-
-PyObject *
-kiln_fast_find_spec(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
-{
-    struct kiln_fast *fast = (struct kiln_fast *)object;
-    if (fast->original_find_spec == NULL) {
-        PyErr_SetString(PyExc_ImportError, "Python is shutting down");
-        return NULL;
-    }
-    PyObject *modules = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_MODULES]);
-    PyObject *meta_path =
-        modules == NULL ? NULL
-                        : PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_META_PATH]);
-    if (meta_path == NULL || !PyDict_CheckExact(modules) || !PyList_CheckExact(meta_path) ||
-        PyList_GET_SIZE(meta_path) == 0 || nargs < 2 || nargs > 3 || keywords != NULL ||
-        !PyUnicode_Check(args[0]) || !kiln_fast_is_on())
-    {
-        return PyErr_Occurred()
-                   ? NULL
-                   : KILN_VECTORCALL(fast->original_find_spec, args, (size_t)nargs, keywords);
-    }
-    const struct question question = {args[0], args[1], nargs == 3 ? args[2] : Py_None};
-    return find_spec(fast, modules, meta_path, &question);
 }

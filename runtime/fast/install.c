@@ -1,26 +1,14 @@
-/* What the fast path has once an interpreter, and turning it on and off. */
+/* Per-interpreter state of the fast path: the type of the object that holds it, and its
+ * installation in importlib. */
 #include "fast/fast.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/python.h"
+#include "fast/state.h"
+
 #define FAST_NAME "_kiln.FastPath"
-
-/* Of the process. */
-enum { UNDECIDED, OFF, ON };
-static int fast_path;
-
-void
-Kiln_SetFastPath(int on)
-{
-    __atomic_store_n(&fast_path, on ? ON : OFF, __ATOMIC_RELAXED);
-}
-
-bool
-kiln_fast_is_on(void)
-{
-    return __atomic_load_n(&fast_path, __ATOMIC_RELAXED) == ON;
-}
 
 static int
 fast_traverse(PyObject *object, visitproc visit, void *arg)
@@ -31,7 +19,6 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
 #endif
     Py_VISIT(self->bootstrap);
     Py_VISIT(self->original);
-    Py_VISIT(self->original_find_spec);
     Py_VISIT(self->locks);
     Py_VISIT(self->sys_dict);
     Py_VISIT(self->finder);
@@ -56,7 +43,6 @@ fast_clear(PyObject *object)
     struct kiln_fast *self = (struct kiln_fast *)object;
     Py_CLEAR(self->bootstrap);
     Py_CLEAR(self->original);
-    Py_CLEAR(self->original_find_spec);
     Py_CLEAR(self->locks);
     Py_CLEAR(self->sys_dict);
     Py_CLEAR(self->finder);
@@ -95,9 +81,8 @@ fast_dealloc(PyObject *self)
 
 static PyMethodDef fast_methods[] = {
     {"_find_and_load", (PyCFunction)(void (*)(void))kiln_fast_find_and_load,
-     METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("Find and load a module: importlib's, or quicker.")},
-    {"_find_spec", (PyCFunction)(void (*)(void))kiln_fast_find_spec, METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("Find a module's spec: what importlib's does, or quicker.")},
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("Find and load a module: the fast path, or importlib's function.")},
     {"_continue", kiln_fast_continue, METH_O, PyDoc_STR("The inner half of _find_and_load().")},
     {0},
 };
@@ -155,7 +140,7 @@ make_names(struct kiln_fast *fast)
     return fast->empty == NULL || fast->no_args == NULL ? -1 : 0;
 }
 
-/* What is of _imp, and what there is of sys. */
+/* Fills what comes from _imp and from sys. */
 static int
 take_modules(struct kiln_fast *fast)
 {
@@ -163,7 +148,7 @@ take_modules(struct kiln_fast *fast)
     if (imp == NULL) {
         return -1;
     }
-    fast->create_builtin = PyObject_GetAttrString(imp, "create_builtin");
+    fast->create_builtin = kiln_get_imp_function(fast->bootstrap, "create_builtin");
     fast->acquire_lock = PyObject_GetAttrString(imp, "acquire_lock");
     fast->release_lock = PyObject_GetAttrString(imp, "release_lock");
     fast->lock_held = PyObject_GetAttrString(imp, "lock_held");
@@ -181,7 +166,7 @@ take_modules(struct kiln_fast *fast)
                : 0;
 }
 
-/* They stay NULL if importlib is not as we know it. */
+/* Fills what comes from _thread; it stays NULL if this importlib is not known. */
 static void
 take_threads(struct kiln_fast *fast)
 {
@@ -226,18 +211,15 @@ make_fast(PyObject *bootstrap, PyObject *finder, PyObject *loader)
     return fast;
 }
 
-/* Python variables are ignored with -E and -I, and so is this one. */
+/* With -E and -I this variable is ignored as Python's own are. */
 static void
 read_environment(void)
 {
     const char *value = kiln_is_flag_set("ignore_environment") ? NULL : getenv("KILN_FAST");
-    int undecided = UNDECIDED;
-    __atomic_compare_exchange_n(&fast_path, &undecided,
-                                value != NULL && strcmp(value, "0") == 0 ? OFF : ON, false,
-                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    kiln_fast_set_default(value == NULL || strcmp(value, "0") != 0);
 }
 
-/* With -v, importlib says what it does. */
+/* With -v, importlib reports what it does. */
 static bool
 is_wanted(PyObject *original)
 {
@@ -246,48 +228,41 @@ is_wanted(PyObject *original)
            !kiln_is_flag_set("verbose");
 }
 
-/* Put the method NAME of FAST into the place of the function BOOTSTRAP.NAME, which goes to *ORIGINAL.
- */
-static int
-replace(PyObject *bootstrap, const char *name, struct kiln_fast *fast, PyObject **original)
-{
-    *original = PyObject_GetAttrString(bootstrap, name);
-    PyObject *method = *original == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, name);
-    int result = method == NULL ? -1 : PyObject_SetAttrString(bootstrap, name, method);
-    Py_XDECREF(method);
-    return result;
-}
-
-/* Whether FUNCTION, which is written in Python, uses something called NAME. */
+/* Returns whether importlib's _find_spec() iterates over a copy of sys.meta_path, as it does from
+ * some release of 3.13 on: then it uses the name `list`. */
 static bool
-uses(PyObject *function, const char *name)
+copies_finders(PyObject *bootstrap)
 {
-    PyObject *code = PyObject_GetAttrString(function, "__code__");
-    PyObject *used = code == NULL ? NULL : PyObject_GetAttrString(code, "co_names");
-    PyObject *key = used == NULL ? NULL : PyUnicode_FromString(name);
-    bool result = key != NULL && PySequence_Contains(used, key) == 1;
-    Py_XDECREF(key);
-    Py_XDECREF(used);
+    PyObject *function = PyObject_GetAttrString(bootstrap, "_find_spec");
+    PyObject *code = function == NULL ? NULL : PyObject_GetAttrString(function, "__code__");
+    PyObject *names = code == NULL ? NULL : PyObject_GetAttrString(code, "co_names");
+    PyObject *list = names == NULL ? NULL : PyUnicode_FromString("list");
+    bool result = list != NULL && PySequence_Contains(names, list) == 1;
+    Py_XDECREF(list);
+    Py_XDECREF(names);
     Py_XDECREF(code);
+    Py_XDECREF(function);
     PyErr_Clear();
     return result;
 }
 
+/* ORIGINAL, a borrowed reference, is the function to replace. */
 static int
-install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
+install(PyObject *bootstrap, PyObject *finder, PyObject *loader, PyObject *original)
 {
     struct kiln_fast *fast = make_fast(bootstrap, finder, loader);
     if (fast == NULL) {
         return -1;
     }
     int result = 0;
-    /* Otherwise it is a CPython that we do not know. */
+    /* Otherwise this importlib is not known, and stays as it is. */
     if (fast->load_new != NULL && fast->get_ident != NULL && PyDict_CheckExact(fast->locks)) {
-        result = replace(bootstrap, "_find_spec", fast, &fast->original_find_spec);
-        fast->copies_finders = result == 0 && uses(fast->original_find_spec, "list");
-        if (result == 0) {
-            result = replace(bootstrap, "_find_and_load", fast, &fast->original);
-        }
+        Py_INCREF(original);
+        fast->original = original;
+        fast->copies_finders = copies_finders(bootstrap);
+        PyObject *method = PyObject_GetAttrString((PyObject *)fast, "_find_and_load");
+        result = method == NULL ? -1 : PyObject_SetAttrString(bootstrap, "_find_and_load", method);
+        Py_XDECREF(method);
     }
     Py_DECREF(fast);
     return result;
@@ -300,7 +275,7 @@ kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
     if (original == NULL) {
         return -1;
     }
-    bool wanted = is_wanted(original);
+    int result = is_wanted(original) ? install(bootstrap, finder, loader, original) : 0;
     Py_DECREF(original);
-    return wanted ? install(bootstrap, finder, loader) : 0;
+    return result;
 }

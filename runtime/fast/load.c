@@ -1,8 +1,10 @@
 /* The second half of an import on the fast path: from a spec to a module in sys.modules and in its
- * parent. In the order, and with the failures, of importlib's _load_unlocked() and what calls it. */
-#include "fast/fast.h"
+ * parent. Follows importlib's _load_unlocked() and its callers step by step, failures included. */
+#include "fast/state.h"
 
-/* Set the item KEY of DICT if it is None or not there. */
+#include "load/loader.h"
+
+/* Sets the item KEY of DICT if it is None or missing. */
 static int
 set_missing(PyObject *dict, PyObject *key, PyObject *value)
 {
@@ -13,7 +15,7 @@ set_missing(PyObject *dict, PyObject *key, PyObject *value)
     return present == NULL && PyErr_Occurred() ? -1 : PyDict_SetItem(dict, key, value);
 }
 
-/* For anything but a plain module object, and for one that computes attributes. */
+/* For objects that are not plain modules, and for modules that compute attributes. */
 static int
 describe_by_importlib(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
@@ -23,7 +25,7 @@ describe_by_importlib(struct kiln_fast *fast, struct kiln_import *import, PyObje
     return result == NULL ? -1 : 0;
 }
 
-/* Give MODULE the attributes that come from its spec. */
+/* Sets the attributes of MODULE that come from its spec. */
 static int
 describe(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
@@ -47,7 +49,7 @@ describe(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
     return import->origin == NULL ? 0 : set_missing(dict, names[KILN_NAME_FILE], import->origin);
 }
 
-/* What importlib makes of a loader's create_module(). */
+/* Does what importlib's module_from_spec() does. */
 static PyObject *
 create(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -55,8 +57,8 @@ create(struct kiln_fast *fast, struct kiln_import *import)
     if (origin == NULL && !kiln_fast_is_package(import)) {
         origin = Py_None;
     }
-    PyObject *module = kiln_create_target(fast->create_builtin, import->spec, import->name, origin,
-                                          &import->target, fast->is_main);
+    PyObject *module = kiln_create_in_table(fast->create_builtin, import->spec, import->name,
+                                            origin, &import->target, fast->is_main);
     if (module == Py_None) {
         Py_DECREF(module);
         module = PyModule_NewObject(import->name);
@@ -67,7 +69,8 @@ create(struct kiln_fast *fast, struct kiln_import *import)
     return module;
 }
 
-/* Remove the module that has failed, if it is still there. The exception stays, if that works. */
+/* Removes the module that has failed from sys.modules, if it is still there. Keeps the exception
+ * unless that fails. */
 static void
 unregister(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -84,8 +87,8 @@ unregister(struct kiln_fast *fast, struct kiln_import *import)
     kiln_error_restore(&error);
 }
 
-/* The module in sys.modules now, as it may have replaced itself. importlib takes it out and puts it
- * in again, at the end. */
+/* Returns the module that is in sys.modules now, as it may have replaced itself. Like importlib,
+ * takes it out and puts it in again, at the end. */
 static PyObject *
 move_to_end(struct kiln_fast *fast, struct kiln_import *import)
 {
@@ -97,7 +100,7 @@ move_to_end(struct kiln_fast *fast, struct kiln_import *import)
     return module;
 }
 
-/* Into sys.modules. Whether it is the last item of that, a dict. -1 with an exception. */
+/* Puts MODULE into sys.modules. Returns whether it is the last item; -1 with an exception. */
 static int
 put_in(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
@@ -130,7 +133,7 @@ register_and_execute(struct kiln_fast *fast, struct kiln_import *import, PyObjec
     if (kiln_fast_follow_modules(fast, import) < 0) {
         return NULL;
     }
-    /* It still is, unless it has imported others. */
+    /* It still is the last item, unless it has imported others. */
     bool stays = is_last && modules == import->modules && calls == fast->calls &&
                  size == PyDict_Size(modules);
     return stays ? PyObject_GetItem(modules, import->name) : move_to_end(fast, import);
@@ -148,7 +151,7 @@ kiln_fast_load(struct kiln_fast *fast, struct kiln_import *import)
     return result;
 }
 
-/* A warning that comes from importlib. */
+/* Issues a warning in the name of importlib. MESSAGE is stolen. */
 static int
 warn(struct kiln_fast *fast, PyObject *message)
 {
@@ -168,7 +171,7 @@ warn(struct kiln_fast *fast, PyObject *message)
     return result == NULL ? -1 : 0;
 }
 
-/* 3.15: names that have been imported lazily become attributes of the module. */
+/* From 3.15 on, names that have been imported lazily become attributes of the module. */
 static int
 set_lazy_attributes(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
 {
@@ -189,10 +192,10 @@ set_lazy_attributes(struct kiln_fast *fast, struct kiln_import *import, PyObject
     return warn(fast, message);
 }
 
-/* PARENT.CHILD = MODULE. Of a plain module that is an item of its dict, unless the type has a data
- * descriptor of the name: those are __dict__ and its like. PyObject_SetAttr() would look each name
- * up in the type first, which fills CPython's cache of types' attributes with names that are in
- * none, and intern it, which costs as much as the rest: a lookup in the largest dict there is. */
+/* PARENT.CHILD = MODULE. For a plain module that sets an item of its dict, unless its type has a
+ * data descriptor of the name, such as __dict__. PyObject_SetAttr() would look the name up in the
+ * type first, which fills CPython's cache of types' attributes with names that no type has, and
+ * intern it, which costs as much again: a lookup in the largest dict of all. */
 static int
 set_child(PyObject *parent, PyObject *child, PyObject *module)
 {

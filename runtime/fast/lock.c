@@ -1,19 +1,19 @@
 /* The lock of a module that is being imported on the fast path.
  *
- * importlib has a lock for every import: an object of its class _ModuleLock, in the dict
- * _module_locks, by the name of the module. Making one, taking it and giving it back is a third of
- * the cost of an import, and nearly always nobody else asks for it. So what is in _module_locks
- * during an import on the fast path is a stand-in. importlib's entries are weak references, which
- * it calls to get the lock; the stand-in is called likewise, and only then makes the lock, by
- * importlib's own code, as one that the importing thread has taken. From there on everything is
- * importlib's: waiting, waking up, and finding deadlocks by who owns what.
+ * importlib has a lock for every import: a _ModuleLock in its dict _module_locks, by the name of
+ * the module. To make, take and release one is a third of the cost of an import, and other threads
+ * rarely ask for it. So during an import on the fast path _module_locks has a stand-in. importlib's
+ * entries are weak references, which it calls to get the lock. The stand-in is called likewise, and
+ * makes the lock only then, by importlib's own code, as one that the importing thread has taken.
+ * From there on waiting, waking up and the detection of deadlocks are importlib's.
  *
- * All this is about threads that take turns: it holds where there is a GIL, see
- * KILN_HAS_FAST_PATH. */
-#include "fast/fast.h"
+ * This relies on the GIL; see KILN_HAS_FAST_PATH. */
+#include "fast/state.h"
 
-/* Take LOCK, which nobody else knows yet, for the importing thread: this thread takes it, which sets
- * whatever there is to set, and names the other as its owner. */
+#include "core/python.h"
+
+/* Takes LOCK, which no other thread knows yet, for the importing thread: this thread takes it,
+ * which sets all its attributes, and makes the other its owner. */
 static int
 take_for_owner(struct kiln_module_lock *self, PyObject *lock)
 {
@@ -22,7 +22,7 @@ take_for_owner(struct kiln_module_lock *self, PyObject *lock)
         return -1;
     }
     Py_DECREF(result);
-    /* Threads may have taken turns in there: the import may be over. */
+    /* Other threads may have run meanwhile: the import may be over. */
     if (self->import == NULL) {
         result = PyObject_CallMethod(lock, "release", NULL);
         Py_XDECREF(result);
@@ -39,7 +39,8 @@ take_for_owner(struct kiln_module_lock *self, PyObject *lock)
     return 0;
 }
 
-/* importlib calls its entry of _module_locks, holding the import lock, for the lock or None. */
+/* importlib calls its entry of _module_locks with the import lock held. Returns the lock, or
+ * None. */
 static PyObject *
 lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
@@ -56,8 +57,8 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     Py_INCREF(object);
     Py_INCREF(fast);
     Py_INCREF(name);
-    /* It calls the stand-in again, is told that there is no lock, and puts a new one in its place. At
-     * no moment the name is without an entry, which would let another thread import it, too. */
+    /* _get_module_lock() calls the stand-in again, gets None, and replaces it by a new lock. The
+     * name always has an entry; without one another thread would import the module as well. */
     self->making = self->asked = true;
     PyObject *lock = PyObject_CallMethod(fast->bootstrap, "_get_module_lock", "O", name);
     self->making = false;
@@ -65,7 +66,7 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
         Py_CLEAR(lock);
     }
     if (lock == NULL && self->import != NULL) {
-        /* The next one may have more luck. */
+        /* Another call may succeed. */
         struct kiln_error error;
         kiln_error_save(&error);
         if (PyDict_SetItem(fast->locks, name, object) < 0) {
@@ -79,8 +80,8 @@ lock_call(PyObject *object, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwarg
     return lock;
 }
 
-/* Whether importlib knows threads by PyThread_get_thread_ident(), as we do. Libraries that have many
- * threads of their own in one of the system replace what it asks. */
+/* Returns whether importlib identifies threads by PyThread_get_thread_ident(), as we do. Libraries
+ * of green threads replace _thread.get_ident(). */
 static int
 knows_threads(struct kiln_fast *fast)
 {
@@ -89,8 +90,8 @@ knows_threads(struct kiln_fast *fast)
     return get_ident == fast->get_ident ? 1 : PyErr_Occurred() ? -1 : 0;
 }
 
-/* Whether an entry can be added. Who holds the import lock may be about to do that, having seen that
- * there is none. */
+/* Returns whether an entry can be added; -1 with an exception. A thread that holds the import lock
+ * may have seen that there is none, and be about to add one. */
 static int
 may_add(struct kiln_fast *fast)
 {
@@ -110,7 +111,7 @@ kiln_module_lock_is_free(struct kiln_fast *fast, PyObject *name)
     return present == 0 ? may_add(fast) : present < 0 ? -1 : 0;
 }
 
-/* A new one, not held. */
+/* Returns a lock that is not held, new or the spare one; NULL with an exception. */
 static struct kiln_module_lock *
 make(struct kiln_fast *fast, PyObject *name)
 {
@@ -132,7 +133,7 @@ make(struct kiln_fast *fast, PyObject *name)
     return lock;
 }
 
-/* Keep it for the next time, if nobody else has it. */
+/* Drops a reference to LOCK, or makes it the spare one if it was the last. */
 static void
 drop(struct kiln_fast *fast, struct kiln_module_lock *lock)
 {
@@ -169,15 +170,15 @@ kiln_module_lock_take(struct kiln_fast *fast, struct kiln_import *import)
     return 1;
 }
 
-/* Remove its entry. If somebody has asked for it, that may be importlib's, which it is to keep; or
- * he is about to, and will see that it is not held. */
+/* Removes the entry of LOCK. If a thread has asked for the lock, the entry may be importlib's, and
+ * stays; or that thread is about to replace it, and will see that LOCK is not held. */
 static void
 forget(struct kiln_fast *fast, struct kiln_module_lock *lock)
 {
     bool is_there =
         !lock->asked || PyDict_GetItemWithError(fast->locks, lock->name) == (PyObject *)lock;
     if (is_there && PyDict_DelItem(fast->locks, lock->name) < 0) {
-        PyErr_Clear(); /* others have emptied the dict */
+        PyErr_Clear(); /* the dict has been emptied */
     }
 }
 
@@ -208,7 +209,7 @@ kiln_module_lock_give(struct kiln_import *import)
     }
     drop(fast, lock);
     if (result < 0) {
-        kiln_error_drop(&error); /* as Python's `with` puts one exception in the place of another */
+        kiln_error_drop(&error); /* as the exception of an __exit__() replaces that of its block */
     }
     else {
         kiln_error_restore(&error);
@@ -216,7 +217,8 @@ kiln_module_lock_give(struct kiln_import *import)
     return result;
 }
 
-/* Whether OWNER, a lock's attribute or NULL with an exception, is this thread. */
+/* Returns whether OWNER, a lock's attribute or NULL with an exception, is this thread; -1 with an
+ * exception. */
 static int
 is_this_thread(PyObject *owner)
 {
@@ -269,7 +271,7 @@ static PyType_Slot lock_slots[] = {
     {Py_tp_new, KILN_SLOT_FUNCTION(kiln_refuse_new)},
     {Py_tp_dealloc, KILN_SLOT_FUNCTION(lock_dealloc)},
     {Py_tp_call, KILN_SLOT_FUNCTION(lock_call)},
-    {Py_tp_doc, "In the place of importlib's lock of a module that is being imported."},
+    {Py_tp_doc, "Stands in for importlib's lock of a module that is being imported."},
     {0, NULL},
 };
 

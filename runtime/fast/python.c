@@ -1,17 +1,19 @@
-/* The part of the fast path that is Python, for two reasons.
+/* The part of the fast path that is written in Python, for two reasons.
  *
- * Frames. What a module's code sees above it when it is imported are frames of importlib: warnings
- * count them for their stacklevel and are issued in their name, and tracebacks leave them out,
- * which goes by the names of file and function. So there are functions of such names here, of
- * which the innermost calls kiln_fast_continue().
+ * Frames. The frames above a module's code during its import are importlib's: warnings count them
+ * for their stacklevel and are issued in their name, and tracebacks leave them out, by the names of
+ * file and function. So the functions here have those names; the innermost calls
+ * kiln_fast_continue().
  *
- * Speed. The spec of a module has as many attributes as ModuleSpec.__init__() sets, and setting
- * them by the C API takes as long as creating the module; Python's bytecode is several times
- * quicker. One spec is made by ModuleSpec and looked at; a function then gives others attributes
- * of the same names and values in the same order, but for the name and the place. */
-#include "fast/fast.h"
+ * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as
+ * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model:
+ * the function sets the same attributes to the same values in the same order, apart from name and
+ * place. */
+#include "fast/state.h"
 
-/* Append to *TEXT, a str or NULL with an exception, what FORMAT says. */
+#include "find/finder.h"
+
+/* Appends the formatted text to *TEXT, a str or NULL with an exception. */
 static void
 append(PyObject **text, const char *format, PyObject *a, PyObject *b)
 {
@@ -24,8 +26,8 @@ append(PyObject **text, const char *format, PyObject *a, PyObject *b)
     Py_DECREF(more);
 }
 
-/* The value of the attribute KEY of a spec, which was VALUE in a plain one, as an expression; NULL:
- * not one that we know. */
+/* Returns the expression for the attribute KEY of a spec, which is VALUE in the model; NULL if the
+ * attribute is not known. */
 static const char *
 get_expression(struct kiln_fast *fast, PyObject *key, PyObject *value)
 {
@@ -47,8 +49,8 @@ get_expression(struct kiln_fast *fast, PyObject *key, PyObject *value)
     return value == Py_None ? "None" : value == Py_False ? "False" : NULL;
 }
 
-/* Append statements that fill a spec as VALUES, the __dict__ of one, says. Whether that is what the
- * other functions expect; -1 with an exception. */
+/* Appends statements that fill a spec like VALUES, the __dict__ of the model. Returns whether the
+ * attributes are those that the fast path expects; -1 with an exception. */
 static int
 append_assignments(struct kiln_fast *fast, PyObject **source, PyObject *values)
 {
@@ -81,9 +83,9 @@ append_assignments(struct kiln_fast *fast, PyObject **source, PyObject *values)
     return *source == NULL ? -1 : 1;
 }
 
-/* The __dict__ of a new spec; NULL, maybe with an exception. */
+/* Returns the __dict__ of a new spec, the model; NULL with or without an exception. */
 static PyObject *
-get_plain_values(struct kiln_fast *fast)
+get_model(struct kiln_fast *fast)
 {
     PyObject *spec = PyObject_CallFunctionObjArgs(fast->spec_type, fast->empty, fast->loader, NULL);
     PyObject *values = spec == NULL ? NULL : PyObject_GetAttrString(spec, "__dict__");
@@ -102,11 +104,11 @@ get_plain_values(struct kiln_fast *fast)
     "  try: return _load_unlocked(lock)\n"                                                         \
     "  finally: spec._initializing = False\n"
 
-/* The source; NULL without an exception if importlib has specs of another kind. */
+/* Returns the source; NULL without an exception if this importlib has unknown specs. */
 static PyObject *
 make_source(struct kiln_fast *fast)
 {
-    PyObject *values = get_plain_values(fast);
+    PyObject *values = get_model(fast);
     if (values == NULL) {
         return NULL;
     }
@@ -125,7 +127,7 @@ make_source(struct kiln_fast *fast)
     return source;
 }
 
-/* Call the function make() of CODE. */
+/* Calls the function make() of CODE. */
 static PyObject *
 run(struct kiln_fast *fast, PyObject *code)
 {
@@ -166,7 +168,7 @@ kiln_fast_make_functions(struct kiln_fast *fast)
     return result;
 }
 
-/* As importlib does it: ask the finder. */
+/* Makes the spec as importlib does, by asking the finder. */
 static PyObject *
 load_by_finder(struct kiln_fast *fast, struct kiln_import *import)
 {

@@ -1,10 +1,12 @@
-/* The finder's discover(): the specs of the modules that it could find in a package, which CPython
- * 3.15 asks finders for, to say "Did you mean" of a module that is missing. */
-#include "core/runtime.h"
+/* The finder's discover(): the specs of the modules that it could find in a package. CPython 3.15
+ * calls it to suggest a name when a module is not found. */
+#include "find/finder.h"
 
 #include <string.h>
 
-/* Whether ENTRY is a module in the package PARENT (LEN bytes), or in none if LEN is 0. */
+#include "core/process.h"
+
+/* Returns whether ENTRY is a module of the package PARENT (LEN bytes); with LEN 0, of none. */
 static bool
 is_child(const struct kiln_table_entry *entry, const char *parent, size_t len)
 {
@@ -25,14 +27,14 @@ append_spec(PyObject *specs, PyObject *finder, const struct kiln_table_entry *en
     return result;
 }
 
-/* A list of the specs of what is in the package NAME, or at the top level, if it is None. */
+/* Returns a list of the specs of the modules in the package NAME; None is the top level. */
 static PyObject *
 list_specs(PyObject *finder, PyObject *name, PyObject *path)
 {
     Py_ssize_t len = 0;
     const char *parent = name == Py_None ? "" : PyUnicode_AsUTF8AndSize(name, &len);
     PyObject *specs = parent == NULL ? NULL : PyList_New(0);
-    for (size_t i = 0; specs != NULL && i < kiln_count_listed(); i++) {
+    for (size_t i = 0; specs != NULL && i < kiln_count_modules(); i++) {
         const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         if (is_child(entry, parent, (size_t)len) && append_spec(specs, finder, entry, path) < 0) {
             Py_CLEAR(specs);

@@ -1,23 +1,29 @@
-/* The finder of baked modules, in front of sys.meta_path: from a dotted name to a module spec.
+/* The finder of baked modules, first in sys.meta_path: from a dotted name to a module spec.
  *
- * It is asked about every import of the program, so a name that is not in the table costs one
- * lookup and nothing else. A spec says what it would say of the shared library: a module in a
- * package has the place that its file would have in that package, without a look whether one is
- * there, as code asks __file__ for the directory; a top-level module has no place; a package that
- * is an extension has the directories of its name on the search path. */
-#include "core/runtime.h"
+ * It is asked about every import of the program; a name that is not in the table costs one lookup.
+ * A spec has what that of a shared library would have. The place of a module in a package is where
+ * its file would be, whether or not there is one, as code uses __file__ for the directory. A
+ * top-level module has no place. A package that is an extension has the directories of its name on
+ * the search path. */
+#include "find/finder.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/process.h"
+#include "core/python.h"
+#include "find/lookup.h"
+#include "home/executable.h"
+#include "skew/skew.h"
+
 struct finder {
     PyObject_HEAD
     PyObject *loader;
-    PyObject *module_spec; /* the type */
-    PyObject *suffix;      /* of extensions: ".cpython-311-x86_64-linux-gnu.so" */
+    PyObject *module_spec; /* importlib's type */
+    PyObject *suffix;      /* of shared libraries: ".cpython-311-x86_64-linux-gnu.so" */
 };
 
-/* What follows the last dot of NAME. */
+/* Returns what follows the last dot of NAME. */
 static PyObject *
 get_last_component(PyObject *name)
 {
@@ -26,8 +32,8 @@ get_last_component(PyObject *name)
     return dot == -2 ? NULL : PyUnicode_Substring(name, dot + 1, len);
 }
 
-/* The directory BASE/COMPONENT; NULL, without an exception, if there is none. "" is the working
- * directory. */
+/* Returns the path of the directory BASE/COMPONENT; NULL without an exception if there is none. The
+ * BASE "" is the working directory. */
 static PyObject *
 find_directory(PyObject *base, PyObject *component)
 {
@@ -48,13 +54,13 @@ find_directory(PyObject *base, PyObject *component)
     struct stat status;
     if (bytes == NULL || stat(PyBytes_AS_STRING(bytes), &status) != 0 || !S_ISDIR(status.st_mode)) {
         Py_CLEAR(path);
-        PyErr_Clear(); /* the working directory is gone, or no file can have such a name */
+        PyErr_Clear(); /* there is no working directory, or the name cannot be encoded */
     }
     Py_XDECREF(bytes);
     return path;
 }
 
-/* A list of the directories named COMPONENT on SEARCH_PATH. */
+/* Returns a list of the directories COMPONENT on SEARCH_PATH. */
 static PyObject *
 find_directories(PyObject *search_path, PyObject *component)
 {
@@ -76,26 +82,7 @@ find_directories(PyObject *search_path, PyObject *component)
     return found;
 }
 
-PyObject *
-kiln_get_first_string(PyObject *items)
-{
-    if (PyList_CheckExact(items)) {
-        PyObject *item = kiln_get_item(items, 0);
-        if (item != NULL && !PyUnicode_Check(item)) {
-            Py_CLEAR(item);
-        }
-        return item;
-    }
-    PyObject *iterator = PyObject_GetIter(items);
-    PyObject *first = iterator == NULL ? NULL : PyIter_Next(iterator);
-    Py_XDECREF(iterator);
-    if (first != NULL && !PyUnicode_Check(first)) {
-        Py_CLEAR(first);
-    }
-    return first;
-}
-
-/* DIRECTORY/BASE and the suffix of extensions. BASE is what follows the place START in NAME. */
+/* Returns DIRECTORY/BASE with the suffix of shared libraries. BASE is NAME from START on. */
 static PyObject *
 join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t start)
 {
@@ -196,7 +183,7 @@ make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
     return spec;
 }
 
-/* Of _kiln, for whoever has removed it from sys.modules, and of kiln. */
+/* Returns the spec of kiln, or of _kiln if that was removed from sys.modules. */
 static PyObject *
 make_own_spec(struct finder *self, PyObject *name)
 {
@@ -209,8 +196,8 @@ make_own_spec(struct finder *self, PyObject *name)
     return spec;
 }
 
-/* The spec of MODULE, which is being reloaded, if its loader is ours: what has made it may be known
- * no more, and is not needed. NULL, without an exception, if it is not. */
+/* Returns the spec of MODULE, which is being reloaded, if its loader is ours: what made the module
+ * may not be known any more, and is not needed. Otherwise NULL without an exception. */
 static PyObject *
 get_reloaded_spec(struct finder *self, PyObject *name, PyObject *module)
 {
@@ -243,8 +230,9 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     }
     if (found == 1) {
         PyObject *file = NULL;
-        int fits =
-            target.listed ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file) : 1;
+        int fits = target.in_table
+                       ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file)
+                       : 1;
         return fits > 0 ? make_spec(self, target.flags, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
@@ -269,8 +257,8 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     Py_RETURN_NONE;
 }
 
-/* find_spec(fullname, path=None, target=None): without Argument Clinic, as it is called so often.
- */
+/* find_spec(fullname, path=None, target=None). Takes its arguments by vectorcall, as it is called
+ * for every import. */
 static PyObject *
 finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *keywords)
 {
@@ -389,23 +377,14 @@ static PyType_Slot finder_slots[] = {
     {0, NULL},
 };
 
-#define FINDER_NAME "_kiln.Finder"
-
 static PyType_Spec finder_spec = {
-    .name = FINDER_NAME,
+    .name = KILN_FINDER_TYPE_NAME,
     .basicsize = sizeof(struct finder),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = finder_slots,
 };
 
-/* Each _kiln module has a type of its own, so it is told by the name. */
-bool
-kiln_finder_check(PyObject *object)
-{
-    return strcmp(Py_TYPE(object)->tp_name, FINDER_NAME) == 0;
-}
-
-/* The first suffix of file names that importlib takes for an extension. */
+/* Returns the first of the suffixes by which importlib knows shared libraries. */
 static PyObject *
 get_suffix(PyObject *bootstrap)
 {

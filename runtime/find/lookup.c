@@ -1,47 +1,50 @@
-/* From a dotted name to what makes the module: finder and loader ask here, and nowhere else.
+/* From a dotted name to what makes the module, for the finder and the loader.
  *
- * Four places are asked in turn: what Kiln_ImportByInitFunc() is importing in this thread, the
+ * Four sources are asked in this order: the override of this thread (Kiln_ImportByInitFunc()), the
  * callback of Kiln_SetLookup(), the table, and the symbols of Kiln_LookupSymbols(). CPython's
- * inittab comes behind all of them, as its importer stands behind our finder. */
-#include "core/runtime.h"
+ * inittab comes last, as its finder is behind ours. */
+#include "find/lookup.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-int (*kiln_find_symbol)(const char *name, size_t len, struct kiln_target *target);
+#include "core/process.h"
+#include "core/python.h"
 
-/* --- One name in one thread ------------------------------------------------------------------- */
+/* --- Overrides -------------------------------------------------------------------------------- */
 
-static _Thread_local struct kiln_given *current_given;
+static _Thread_local struct kiln_override *current_override;
 
 void
-kiln_given_begin(struct kiln_given *given)
+kiln_override_begin(struct kiln_override *override)
 {
-    given->outer = current_given;
-    current_given = given;
+    override->outer = current_override;
+    current_override = override;
 }
 
 void
-kiln_given_end(struct kiln_given *given)
+kiln_override_end(struct kiln_override *override)
 {
-    current_given = given->outer;
+    current_override = override->outer;
 }
 
-static const struct kiln_given *
-find_given(const char *name, size_t len)
+static const struct kiln_override *
+find_override(const char *name, size_t len)
 {
-    const struct kiln_given *given = current_given;
-    while (given != NULL && (strlen(given->name) != len || memcmp(given->name, name, len) != 0)) {
-        given = given->outer;
+    const struct kiln_override *override = current_override;
+    while (override != NULL &&
+           (strlen(override->name) != len || memcmp(override->name, name, len) != 0))
+    {
+        override = override->outer;
     }
-    return given;
+    return override;
 }
 
 /* --- The callback ----------------------------------------------------------------------------- */
 
-/* A callback and its argument change together, while threads that do not wait for one another ask:
- * so each pair that was ever set is kept, and one pointer tells which is in use. */
+/* A callback and its argument change together, while threads use them without a lock: each pair
+ * that was ever set is kept, and one pointer says which is in use. */
 struct callback {
     Kiln_LookupFunction function;
     void *arg;
@@ -70,18 +73,11 @@ get_callback(Kiln_LookupFunction function, void *arg)
 }
 
 int
-Kiln_SetLookup(Kiln_LookupFunction callback, void *arg)
+kiln_callback_set(Kiln_LookupFunction callback, void *arg)
 {
-    const struct callback *chosen = NULL;
-    if (callback != NULL) {
-        int result = kiln_install_importer();
-        if (result < 0) {
-            return result;
-        }
-        chosen = get_callback(callback, arg);
-        if (chosen == NULL) {
-            return KILN_INSTALL_MEMORY;
-        }
+    const struct callback *chosen = callback == NULL ? NULL : get_callback(callback, arg);
+    if (callback != NULL && chosen == NULL) {
+        return KILN_INSTALL_MEMORY;
     }
     atomic_store(&current_callback, chosen);
     return KILN_INSTALL_OK;
@@ -110,27 +106,13 @@ ask_callback(const struct callback *callback, const char *name, struct kiln_targ
     return 1;
 }
 
-/* --- All of them ------------------------------------------------------------------------------ */
+/* --- All sources ------------------------------------------------------------------------------ */
 
-/* Callback and symbols know names that end in NUL, and so none with a NUL in it. */
+/* The callback takes a C string, so it is not asked for a name with a NUL in it. */
 static bool
 is_c_string(const char *name, size_t len)
 {
     return len > 0 && strlen(name) == len;
-}
-
-/* NAME in UTF-8; NULL if it has a lone surrogate, as no module has such a name. */
-static const char *
-get_utf8(PyObject *name, size_t *len)
-{
-    Py_ssize_t size;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &size);
-    if (utf8 == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    *len = (size_t)size;
-    return utf8;
 }
 
 static bool
@@ -143,8 +125,7 @@ find_in_table(const char *name, size_t len, struct kiln_target *target)
     }
     *target = (struct kiln_target){.function = kiln_table_get_function(entry),
                                    .flags = kiln_table_get_flags(entry),
-                                   .listed = true,
-                                   .index = (size_t)(entry - kiln_table_get_entry(table, 0))};
+                                   .in_table = true};
     return true;
 }
 
@@ -152,13 +133,13 @@ int
 kiln_find_target(PyObject *name, struct kiln_target *target)
 {
     size_t len = 0;
-    const char *utf8 = get_utf8(name, &len);
+    const char *utf8 = kiln_get_utf8(name, &len);
     if (utf8 == NULL) {
         return 0;
     }
-    const struct kiln_given *given = find_given(utf8, len);
-    if (given != NULL) {
-        *target = given->target;
+    const struct kiln_override *override = find_override(utf8, len);
+    if (override != NULL) {
+        *target = override->target;
         return 1;
     }
     const struct callback *callback = atomic_load(&current_callback);
@@ -167,21 +148,20 @@ kiln_find_target(PyObject *name, struct kiln_target *target)
     if (found != 0 || find_in_table(utf8, len, target)) {
         return found != 0 ? found : 1;
     }
-    return kiln_find_symbol != NULL && is_c_string(utf8, len) ? kiln_find_symbol(utf8, len, target)
-                                                              : 0;
+    return kiln_symbols_find(utf8, len, target);
 }
 
 bool
 kiln_find_in_table(PyObject *name, struct kiln_target *target)
 {
     size_t len = 0;
-    const char *utf8 = get_utf8(name, &len);
+    const char *utf8 = kiln_get_utf8(name, &len);
     return utf8 != NULL && find_in_table(utf8, len, target);
 }
 
 bool
-kiln_find_listed(PyObject *name, struct kiln_target *target)
+kiln_find_visible(PyObject *name, struct kiln_target *target)
 {
-    return current_given == NULL && atomic_load(&current_callback) == NULL &&
+    return current_override == NULL && atomic_load(&current_callback) == NULL &&
            kiln_find_in_table(name, target);
 }

@@ -1,17 +1,20 @@
-/* What makes pkgutil.iter_modules() and walk_packages(), and so pydoc and the like, list baked
- * modules: pkgutil does not ask the finders of sys.meta_path about the members of a package, but
- * the generic function pkgutil.iter_importer_modules() about each directory of its __path__.
+/* Makes pkgutil.iter_modules() and walk_packages(), and so pydoc and others, list baked modules.
  *
- * So when pkgutil is imported, and not before, that function gets an implementation for the
- * finders of directories and zip files which adds the baked members to what it has found. They are
- * listed where a spec says that they are: in the first directory of the __path__ of their parent.
- * To be there at the right time, the finder answers for `pkgutil` with the spec that the finders
- * after it have, whose loader executes the module by load_pkgutil() this one time. */
-#include "core/runtime.h"
+ * For the members of a package pkgutil does not ask the finders of sys.meta_path. It calls the
+ * generic function pkgutil.iter_importer_modules() for each directory of the package's __path__.
+ * When pkgutil is imported, that function gets implementations for the finders of directories and
+ * of zip files that add the baked members to the result. They are listed where their specs place
+ * them: in the first directory of the __path__ of their parent. To be called at that time, our
+ * finder returns for `pkgutil` the spec that the finders behind it have, with load_pkgutil() as its
+ * loader's exec_module() for one call. */
+#include "find/finder.h"
 
 #include <string.h>
 
-/* --- What there is ------------------------------------------------------------------------------
+#include "core/process.h"
+#include "core/python.h"
+
+/* --- The baked modules of a directory ------------------------------------------------------------
  */
 
 static PyObject *
@@ -22,12 +25,12 @@ get_first_location(PyObject *parent)
     PyObject *first = path == NULL ? NULL : kiln_get_first_string(path);
     Py_XDECREF(path);
     Py_XDECREF(module);
-    PyErr_Clear(); /* what cannot be iterated over has no first item */
+    PyErr_Clear(); /* the module is no package, or its __path__ cannot be iterated over */
     return first;
 }
 
-/* Whether the modules in the package PARENT are said to be in DIRECTORY. KNOWN has the answers so
- * far. -1 with an exception. */
+/* Returns whether the modules of the package PARENT have their place in DIRECTORY; -1 with an
+ * exception. KNOWN caches the results. */
 static int
 is_placed_in(PyObject *parent, PyObject *directory, PyObject *known)
 {
@@ -44,8 +47,8 @@ is_placed_in(PyObject *parent, PyObject *directory, PyObject *known)
     return placed;
 }
 
-/* As is_placed_in() for one module, of which PARENT, up to its last dot, is the package. A module
- * without one is in no directory: NULL. */
+/* The same for one module, whose package is PARENT (LEN bytes). A module without a package has its
+ * place in no directory: NULL. */
 static int
 is_wanted(const char *parent, Py_ssize_t len, PyObject *directory, PyObject *known)
 {
@@ -70,15 +73,14 @@ add_name(PyObject *found, PyObject *prefix, const char *name, size_t len, unsign
     return result;
 }
 
-/* Add to FOUND, a dict, PREFIX and the last component of the name of each baked module whose place
- * is DIRECTORY; with NULL, of those that are in no package. The values say whether it is a package.
- */
+/* Adds to FOUND, a dict, PREFIX and the last component of the name of each baked module whose place
+ * is in DIRECTORY, or, with NULL, that is in no package. The values say whether it is a package. */
 static int
 add_baked(PyObject *found, PyObject *prefix, PyObject *directory)
 {
     PyObject *known = PyDict_New();
     int result = known == NULL ? -1 : 0;
-    for (size_t i = 0; result == 0 && i < kiln_count_listed(); i++) {
+    for (size_t i = 0; result == 0 && i < kiln_count_modules(); i++) {
         const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         const char *name = kiln_table_get_name(entry);
         size_t len = kiln_table_get_name_len(entry);
@@ -94,7 +96,7 @@ add_baked(PyObject *found, PyObject *prefix, PyObject *directory)
     return result;
 }
 
-/* An iterator over the items of FOUND, by name. */
+/* Returns an iterator over the items of FOUND, by name. */
 static PyObject *
 iterate_sorted(PyObject *found)
 {
@@ -117,7 +119,7 @@ kiln_iter_top_level(PyObject *prefix)
 /* --- pkgutil.iter_importer_modules() ------------------------------------------------------------
  */
 
-/* The directory that IMPORTER, a FileFinder or a zipimporter, looks into. */
+/* Returns the directory of IMPORTER, a FileFinder or a zipimporter. */
 static PyObject *
 get_directory(PyObject *importer)
 {
@@ -128,7 +130,7 @@ get_directory(PyObject *importer)
         PyObject *inside = archive == NULL ? NULL : PyObject_GetAttrString(importer, "prefix");
         Py_ssize_t len = inside == NULL ? -1 : PyUnicode_GetLength(inside);
         PyObject *path = len < 0 ? NULL : PyUnicode_FromFormat("%U/%U", archive, inside);
-        /* The prefix ends in a slash, if it is not empty. */
+        /* The prefix is empty or ends in a slash. */
         directory =
             path == NULL ? NULL : PyUnicode_Substring(path, 0, PyUnicode_GET_LENGTH(path) - 1);
         Py_XDECREF(path);
@@ -142,7 +144,7 @@ get_directory(PyObject *importer)
     return directory;
 }
 
-/* The modules that pkgutil has found, with those in FOUND. */
+/* Returns an iterator over LISTED, what pkgutil has found, and FOUND, by name. */
 static PyObject *
 merge(PyObject *listed, PyObject *found)
 {
@@ -192,7 +194,7 @@ static PyMethodDef iter_method = {
     PyDoc_STR("iter_importer_modules($self, importer, prefix='')\n--\n\n"
               "The modules that a finder has for pkgutil, and the baked ones that belong there.")};
 
-/* Replace what GENERIC does for the type NAME of MODULE. */
+/* Replaces GENERIC's implementation for the type NAME of MODULE. */
 static int
 extend_type(PyObject *generic, const char *module_name, const char *name)
 {
@@ -210,7 +212,7 @@ extend_type(PyObject *generic, const char *module_name, const char *name)
     return result == NULL ? -1 : 0;
 }
 
-/* --- Being there when pkgutil is imported -------------------------------------------------------
+/* --- When pkgutil is imported --------------------------------------------------------------------
  */
 
 static void
@@ -220,12 +222,12 @@ extend_pkgutil(PyObject *pkgutil)
     if (generic == NULL || extend_type(generic, "importlib.machinery", "FileFinder") < 0 ||
         extend_type(generic, "zipimport", "zipimporter") < 0)
     {
-        PyErr_WriteUnraisable(pkgutil); /* it works all the same */
+        PyErr_WriteUnraisable(pkgutil); /* pkgutil works without baked modules */
     }
     Py_XDECREF(generic);
 }
 
-/* LOADER.exec_module(pkgutil), once. */
+/* LOADER.exec_module(pkgutil), for one call. */
 static PyObject *
 load_pkgutil(PyObject *loader, PyObject *module)
 {
@@ -241,7 +243,8 @@ load_pkgutil(PyObject *loader, PyObject *module)
 
 static PyMethodDef load_method = {"exec_module", load_pkgutil, METH_O, NULL};
 
-/* A loader that is a type, or has no attributes of its own, is left as it is. */
+/* Makes load_pkgutil() the exec_module() of SPEC's loader, unless that is a type or takes no
+ * attributes. */
 static int
 watch_loader(PyObject *spec)
 {
@@ -256,40 +259,14 @@ watch_loader(PyObject *spec)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* What the finders after FINDER have for the name; None if one is not to be asked in this way. */
-static PyObject *
-ask_finders_after(PyObject *finder, PyObject *finders, PyObject *name, PyObject *path)
-{
-    bool after = false;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(finders); i++) {
-        PyObject *other = PyList_GET_ITEM(finders, i);
-        if (!after) {
-            after = other == finder;
-            continue;
-        }
-        if (!PyObject_HasAttrString(other, "find_spec")) {
-            break;
-        }
-        Py_INCREF(other);
-        PyObject *spec = PyObject_CallMethod(other, "find_spec", "OO", name, path);
-        Py_DECREF(other);
-        if (spec != Py_None) {
-            return spec;
-        }
-        Py_DECREF(spec);
-    }
-    Py_RETURN_NONE;
-}
-
 PyObject *
 kiln_find_pkgutil(PyObject *finder, PyObject *name, PyObject *path)
 {
-    PyObject *meta_path = kiln_get_sys("meta_path");
-    PyObject *finders = meta_path == NULL ? PyList_New(0) : PySequence_List(meta_path);
-    Py_XDECREF(meta_path);
-    PyObject *spec = finders == NULL ? NULL : ask_finders_after(finder, finders, name, path);
-    Py_XDECREF(finders);
-    if (spec != NULL && spec != Py_None && watch_loader(spec) < 0) {
+    PyObject *spec = kiln_find_behind(finder, name, path);
+    if (spec == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    if (spec != NULL && watch_loader(spec) < 0) {
         Py_CLEAR(spec);
     }
     return spec;

@@ -1,14 +1,20 @@
-/* Which python to start as, and what sys.executable is.
+/* Which python the program starts as, and the value of sys.executable.
  *
- * CPython finds its library, and a virtual environment, by the path of its executable. An
- * executable made by `kiln link` lies anywhere, so it is started under the name of the python that
- * it was linked for (kiln_python), which gives it that python's paths, computed by CPython's own
- * code; afterwards sys.executable is set to the truth. Unless the executable itself is run from the
- * bin directory of a virtual environment: then CPython is told of the python that has the library,
- * and `site`, which knows virtual environments by sys.executable, of the truth.
+ * CPython derives the paths of its library and of a virtual environment from the path of its
+ * executable. An executable made by `kiln link` can be anywhere, so it starts under the name of the
+ * python that it was linked for (kiln_python): CPython's own code then computes that python's
+ * paths. Afterwards sys.executable is set to the executable itself. If the executable is run from
+ * the bin directory of a virtual environment, CPython still gets the name of the python that has
+ * the library, while `site`, which finds virtual environments by sys.executable, gets the
+ * executable.
  *
- * Only sys.executable and sys._base_executable change; Py_GetProgramFullPath() stays. */
-#include "core/runtime.h"
+ * Only sys.executable and sys._base_executable change, and in some versions sys.prefix;
+ * Py_GetProgramFullPath() does not. */
+#include "home/executable.h"
+
+#include "core/process.h"
+#include "core/python.h"
+#include "home/venv.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -18,7 +24,7 @@
 
 #include "kiln/internal/settings.h"
 
-/* Whether PATH is a program, and this one, if the system can tell. */
+/* Returns whether PATH is this program; or, without /proc, whether it is a program. */
 static bool
 is_self(const char *path)
 {
@@ -28,8 +34,8 @@ is_self(const char *path)
             (file.st_dev == self.st_dev && file.st_ino == self.st_ino));
 }
 
-/* Put DIR/NAME, absolute, into OUT if it is this program; DIR is LEN bytes, none: the working
- * directory. */
+/* Sets OUT to DIR/NAME, made absolute, and returns true if that is this program. DIR has LEN bytes;
+ * if LEN is 0 it is the working directory. */
 static bool
 try_directory(char out[PATH_MAX], const char *dir, size_t len, const char *name)
 {
@@ -59,11 +65,12 @@ search_path(char out[PATH_MAX], const char *name)
     return false;
 }
 
-/* Take "//", "/./" and "x/../" out of PATH, an absolute one, by its text alone. */
+/* Removes "//", "/./" and "x/../" from PATH, an absolute one, without looking at the file
+ * system. */
 static void
 normalize(char *path)
 {
-    char *end = path; /* of what has been kept */
+    char *end = path; /* of the part that has been kept */
     for (const char *at = path; *at != '\0';) {
         size_t len = strcspn(at + 1, "/"); /* of the component after a slash */
         if (len == 2 && at[1] == '.' && at[2] == '.') {
@@ -79,8 +86,8 @@ normalize(char *path)
     *end = '\0';
 }
 
-/* The path of this program, as a shell would have found it by argv[0], with links unresolved: a
- * link in a virtual environment has to be seen. */
+/* Sets OUT to the path of this program as a shell finds it by argv[0]. Links are not resolved, as a
+ * link can be in a virtual environment. */
 static bool
 find_self(char out[PATH_MAX], const char *argv0)
 {
@@ -97,7 +104,7 @@ find_self(char out[PATH_MAX], const char *argv0)
     return realpath("/proc/self/exe", out) != NULL;
 }
 
-/* Whether a ._pth file beside PROGRAM says what sys.path is. */
+/* Returns whether a file PROGRAM._pth defines sys.path. */
 static bool
 has_pth_file(const char *program)
 {
@@ -106,7 +113,7 @@ has_pth_file(const char *program)
     return KILN_HAS_PTH_FILES && access(path, R_OK) == 0;
 }
 
-/* Decode PATH for the process, once. */
+/* Decodes PATH to *KEPT, which stays for the life of the process. */
 static bool
 keep(wchar_t **kept, const char *path)
 {
@@ -122,7 +129,7 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
         return PyStatus_Ok();
     }
     if (has_pth_file(self) || (realpath(self, real) != NULL && has_pth_file(real))) {
-        return PyStatus_Ok(); /* CPython itself reads that, and asks for nothing else */
+        return PyStatus_Ok(); /* CPython reads that file, and nothing else */
     }
     strcpy(real, self);
     normalize(real);
@@ -131,8 +138,8 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
     }
     struct kiln_venv venv, other;
     bool in_venv = kiln_venv_find(&venv, self);
-    /* What is made from an environment is to be based on the program itself; one that PY may be in
-     * is of no concern then. */
+    /* In an environment, sys.base_prefix is that of the python behind kiln_python, even if that is
+     * in an environment itself. */
     if (!in_venv || realpath(kiln_python, start) == NULL) {
         snprintf(start, sizeof start, "%s", kiln_python);
     }
@@ -156,7 +163,7 @@ set_path(const char *name, const wchar_t *path)
     return result;
 }
 
-/* CPython has set both before, as it knows nothing of the environment. */
+/* CPython does not know of the environment, and has set both to those of its base. */
 static int
 set_prefix(void)
 {

@@ -1,6 +1,8 @@
-/* kiln_venv_find(): the virtual environment that an executable lies in, as CPython knows it: there
- * is a pyvenv.cfg in the directory above the executable's, or in that itself. */
-#include "core/runtime.h"
+/* The virtual environment that an executable is in, found as CPython finds it: by a pyvenv.cfg in
+ * the parent of the executable's directory, or in that directory. */
+#include "home/venv.h"
+
+#include "core/pycompat.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -9,7 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* TEXT without the white space around it; its end is cut off in place. */
+/* Returns TEXT without the white space around it, which is cut off in place. */
 static char *
 strip(char *text)
 {
@@ -24,20 +26,31 @@ strip(char *text)
     return text;
 }
 
-/* Copy the value of a line "KEY = VALUE" to OUT, if it is one, of KEY, and the first. */
+/* Copies VALUE to OUT, unless an earlier line has set it or it is too long. */
 static void
-take_value(char out[PATH_MAX], const char *key, char *line)
+set_once(char out[PATH_MAX], const char *value)
+{
+    if (out[0] == '\0' && strlen(value) < PATH_MAX) {
+        strcpy(out, value);
+    }
+}
+
+/* Reads LINE, which is "KEY = VALUE" or is ignored. Changes it. */
+static void
+read_line(struct kiln_venv *venv, char *line)
 {
     char *equals = strchr(line, '=');
-    if (equals == NULL || out[0] != '\0') {
+    if (equals == NULL) {
         return;
     }
     *equals = '\0';
-    const char *value = strip(equals + 1);
-    if (strcasecmp(strip(line), key) == 0 && strlen(value) < PATH_MAX) {
-        strcpy(out, value);
+    const char *key = strip(line), *value = strip(equals + 1);
+    if (strcasecmp(key, "home") == 0) {
+        set_once(venv->home, value);
     }
-    *equals = '=';
+    else if (strcasecmp(key, "executable") == 0) {
+        set_once(venv->base, value);
+    }
 }
 
 static bool
@@ -53,8 +66,7 @@ read_configuration(struct kiln_venv *venv)
     char *line = NULL;
     size_t size = 0;
     while (getline(&line, &size, file) > 0) {
-        take_value(venv->home, "home", line);
-        take_value(venv->base, "executable", line);
+        read_line(venv, line);
     }
     free(line);
     fclose(file);
@@ -68,8 +80,8 @@ is_file(const char *path)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/* What the environment was made of: where EXECUTABLE, a link, leads to. A copy is of what has its
- * name in `home`, or of what pyvenv.cfg says. */
+/* Sets venv->base: the target of EXECUTABLE, if that is a link. If it is a copy, the file of the
+ * same name in `home`, or the `executable` of pyvenv.cfg. */
 static void
 find_base(struct kiln_venv *venv, const char *executable)
 {
@@ -87,7 +99,7 @@ find_base(struct kiln_venv *venv, const char *executable)
     memmove(venv->base, base, strlen(base) + 1);
 }
 
-/* Cut the last component off PATH, if it has one. */
+/* Removes the last component of PATH, if it has one. */
 static void
 cut_last(char *path)
 {

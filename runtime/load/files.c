@@ -1,10 +1,10 @@
-/* What importlib's loaders of extension files can do besides loading: tell the file's name, read
- * data beside it, and give the resources of a package. For a baked module that is done by such a
- * loader, made for the file that its spec names: the extension need not be there, but the data of
- * its package is. */
-#include "core/runtime.h"
+/* The loader's methods for files: the file's name, data beside it, and the resources of a package.
+ * importlib's own loader of shared libraries does the work, for the file that the module's spec
+ * names: that need not exist, but the data of its package do. */
+#include "core/python.h"
+#include "load/loader.h"
 
-/* The place of the module NAME: a str; None if it has none. */
+/* Returns the place of the module NAME: a str, or None. */
 static PyObject *
 find_place(PyObject *name)
 {
@@ -29,7 +29,7 @@ find_place(PyObject *name)
     return place;
 }
 
-/* METHOD(ARG) of a loader for the extension NAME in the file PATH. */
+/* Calls METHOD(ARG) of a loader for the extension NAME in the file PATH. */
 static PyObject *
 ask_file_loader(PyObject *name, PyObject *path, const char *method, PyObject *arg)
 {
@@ -48,12 +48,8 @@ kiln_loader_get_filename(PyObject *Py_UNUSED(self), PyObject *name)
 {
     PyObject *place = find_place(name);
     if (place == Py_None) {
-        Py_CLEAR(place);
-        PyObject *message = PyUnicode_FromFormat("module %R has no file", name);
-        if (message != NULL) {
-            PyErr_SetImportError(message, name, NULL);
-            Py_DECREF(message);
-        }
+        Py_DECREF(place);
+        return kiln_fail_import(name, NULL, "module %R has no file");
     }
     return place;
 }

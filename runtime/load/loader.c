@@ -1,23 +1,19 @@
-/* The loader of baked modules: what is in their __loader__ and __spec__.loader. It creates a module
- * by the function that the table has for its name, and executes it as CPython executes one from a
- * shared library. One loader does for all modules of an interpreter, as it knows nothing of any. */
-#include "core/runtime.h"
+/* The loader of baked modules: their __loader__ and __spec__.loader. It creates a module by the
+ * function that is found for its name, and executes it as CPython executes one from a shared
+ * library. One loader serves all modules of an interpreter. */
+#include "load/loader.h"
+
+#include "core/python.h"
+#include "create/create.h"
+#include "find/lookup.h"
+
+#define NOT_BAKED "%R is not a baked module"
 
 struct loader {
     PyObject_HEAD
-    PyObject *create_builtin; /* _imp.create_builtin */
+    PyObject *create_builtin; /* CPython's own _imp.create_builtin */
+    PyModuleDef *importer_module, *public_module;
 };
-
-static PyObject *
-fail_not_baked(PyObject *name)
-{
-    PyObject *message = PyUnicode_FromFormat("%R is not a baked module", name);
-    if (message != NULL) {
-        PyErr_SetImportError(message, name, NULL);
-        Py_DECREF(message);
-    }
-    return NULL;
-}
 
 static PyObject *
 create_by_name(struct loader *self, PyObject *spec, PyObject *name)
@@ -28,20 +24,17 @@ create_by_name(struct loader *self, PyObject *spec, PyObject *name)
         return NULL;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
-        return PyModule_FromDefAndSpec(&kiln_module_def, spec);
+        return PyModule_FromDefAndSpec(self->importer_module, spec);
     }
     struct kiln_target target;
     int found = kiln_find_target(name, &target);
     if (found == 0 && PyUnicode_CompareWithASCIIString(name, KILN_PUBLIC_MODULE_NAME) == 0) {
-        return PyModule_FromDefAndSpec(&kiln_public_module_def, spec);
+        return PyModule_FromDefAndSpec(self->public_module, spec);
     }
     if (found <= 0) {
-        return found < 0 ? NULL : fail_not_baked(name);
+        return found < 0 ? NULL : kiln_fail_import(name, NULL, NOT_BAKED);
     }
-    if ((target.flags & KILN_MODULE_EXPORT) != 0) {
-        return kiln_create_module_from_export(spec, target.function);
-    }
-    return kiln_create_module(self->create_builtin, spec, (Kiln_InitFunction)target.function);
+    return kiln_create_target(self->create_builtin, spec, &target);
 }
 
 static PyObject *
@@ -56,8 +49,8 @@ loader_create_module(PyObject *self, PyObject *spec)
     return module == NULL ? kiln_fail_without_frames() : module;
 }
 
-/* As _imp.exec_dynamic(): an object that is no module, or one that has been executed already (a
- * reload), is left alone. */
+/* As _imp.exec_dynamic(): does nothing for an object that is not a module, or a module that has
+ * been executed already (a reload). */
 int
 kiln_loader_exec(PyObject *module)
 {
@@ -96,19 +89,19 @@ loader_is_package(PyObject *Py_UNUSED(self), PyObject *name)
     struct kiln_target target;
     int found = kiln_find_target(name, &target);
     if (found <= 0) {
-        return found < 0 ? NULL : fail_not_baked(name);
+        return found < 0 ? NULL : kiln_fail_import(name, NULL, NOT_BAKED);
     }
     return PyBool_FromLong((target.flags & KILN_MODULE_PACKAGE) != 0);
 }
 
-/* PEP 302: machine code has neither source nor a code object. */
+/* Machine code has neither source nor a code object (PEP 302). */
 static PyObject *
 loader_get_none(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(name))
 {
     Py_RETURN_NONE;
 }
 
-/* Seen in a module's repr when it has no __file__. */
+/* Appears in the repr of a module that has no __file__. */
 static PyObject *
 loader_repr(PyObject *Py_UNUSED(self))
 {
@@ -181,21 +174,17 @@ static PyType_Spec loader_spec = {
     .slots = loader_slots,
 };
 
-PyObject *
-kiln_refuse_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
-{
-    PyErr_Format(PyExc_TypeError, "cannot create '%.100s' instances", type->tp_name);
-    return NULL;
-}
-
 static PyObject *
-make_loader(PyObject *type, PyObject *bootstrap)
+make_loader(PyObject *type, PyObject *bootstrap, PyModuleDef *importer_module,
+            PyModuleDef *public_module)
 {
     struct loader *self = PyObject_GC_New(struct loader, (PyTypeObject *)type);
     if (self == NULL) {
         return NULL;
     }
-    self->create_builtin = kiln_get_create_builtin(bootstrap);
+    self->importer_module = importer_module;
+    self->public_module = public_module;
+    self->create_builtin = kiln_get_imp_function(bootstrap, "create_builtin");
     PyObject_GC_Track(self);
     if (self->create_builtin == NULL) {
         Py_DECREF(self);
@@ -205,13 +194,13 @@ make_loader(PyObject *type, PyObject *bootstrap)
 }
 
 PyObject *
-kiln_loader_new(PyObject *bootstrap)
+kiln_loader_new(PyObject *bootstrap, PyModuleDef *importer_module, PyModuleDef *public_module)
 {
     PyObject *type = PyType_FromSpec(&loader_spec);
     if (type == NULL) {
         return NULL;
     }
-    PyObject *self = make_loader(type, bootstrap);
+    PyObject *self = make_loader(type, bootstrap, importer_module, public_module);
     Py_DECREF(type);
     return self;
 }

@@ -1,20 +1,25 @@
 /* Tracebacks without importlib's frames.
  *
- * When an import fails, CPython drops the frames of importlib down to the last call of its function
- * _call_with_frames_removed(), through which its own loaders call what they load. Calling that from
- * C each time would cost as much as creating the module; so it is called when there is something to
- * drop. */
-#include "core/runtime.h"
+ * When an import fails, CPython removes the frames of importlib up to the last call of its function
+ * _call_with_frames_removed(), through which its own loaders call what they load. To call that from
+ * C each time would cost as much as creating the module, so it is called only to raise an
+ * exception. */
+#include "core/python.h"
+#include "load/loader.h"
 
-/* Raise the exception in HOLDER, a list, and leave it empty: the frame that this is called from is
- * in the exception's traceback and has the list. */
+/* Raises the exception in HOLDER, a list, and empties the list: the frame that this is called from
+ * is in the exception's traceback, and refers to the list. Python code can get at this function,
+ * and call it again, and at the list. */
 static PyObject *
 raise_held(PyObject *holder, PyObject *Py_UNUSED(args))
 {
-    PyObject *error = PyList_GET_ITEM(holder, 0);
-    Py_INCREF(error);
-    Py_INCREF(Py_None);
-    if (PyList_SetItem(holder, 0, Py_None) < 0) {
+    PyObject *error = kiln_get_item(holder, 0);
+    if (error == NULL || !PyExceptionInstance_Check(error)) {
+        Py_XDECREF(error);
+        PyErr_SetString(PyExc_RuntimeError, "the exception has been raised already");
+        return NULL;
+    }
+    if (PyList_SetSlice(holder, 0, PyList_GET_SIZE(holder), NULL) < 0) {
         Py_DECREF(error);
         return NULL;
     }
@@ -25,7 +30,7 @@ raise_held(PyObject *holder, PyObject *Py_UNUSED(args))
 
 static PyMethodDef raise_method = {"raise_held", raise_held, METH_NOARGS, NULL};
 
-/* A function that raises ERROR, once. */
+/* Returns a function that raises ERROR when it is first called. */
 static PyObject *
 make_raiser(PyObject *error)
 {
@@ -62,7 +67,7 @@ kiln_fail_without_frames(void)
         Py_XDECREF(traceback);
     }
     else {
-        PyErr_Restore(type, error, traceback); /* with its frames, then */
+        PyErr_Restore(type, error, traceback); /* with the frames */
     }
     return NULL;
 }

@@ -1,23 +1,17 @@
 /* kiln_dladdr(): which module an address is in.
  *
- * Some extensions ask dladdr() whether their caller is Python, themselves, or somebody else, and
- * trust the answer with their data. As a shared library, each has an address range and a file name;
- * in one executable they would all be the executable. `kiln link` writes down where each module's
- * code is (settings.h) if any of them asks. */
+ * Some extensions use dladdr() to tell whether their caller is Python, themselves or another
+ * library, and trust the result with their data. Each shared library has an address range and a
+ * file name; in one executable all of them would be the executable. If any module calls dladdr(),
+ * `kiln link` writes a list of the modules' address ranges (kiln/internal/settings.h). */
 #include "machine/dladdr.h"
 
 #include <stddef.h>
 
 #include "kiln/internal/settings.h"
 
-/* With -Wl,--wrap=dladdr, glibc's own is here. */
+/* With -Wl,--wrap=dladdr this is glibc's own function. Otherwise it is NULL. */
 int __real_dladdr(const void *address, Dl_info *info) __attribute__((weak));
-
-static uintptr_t
-resolve(const int32_t *field)
-{
-    return (uintptr_t)field + (uintptr_t)(intptr_t)*field;
-}
 
 static const struct kiln_text *
 find_text(uintptr_t address)
@@ -27,7 +21,8 @@ find_text(uintptr_t address)
     }
     for (uint32_t i = 0; i < kiln_texts.count; i++) {
         const struct kiln_text *text = &kiln_texts.items[i];
-        if (resolve(&text->start) <= address && address < resolve(&text->end)) {
+        if (kiln_distance_resolve(&text->start) <= address &&
+            address < kiln_distance_resolve(&text->end)) {
             return text;
         }
     }
@@ -42,8 +37,18 @@ kiln_dladdr(const void *address, Dl_info *info)
         return __real_dladdr != NULL ? __real_dladdr(address, info) : dladdr(address, info);
     }
     *info = (Dl_info){
-        .dli_fname = (const char *)resolve(&text->name),
-        .dli_fbase = (void *)resolve(&text->start),
+        .dli_fname = (const char *)kiln_distance_resolve(&text->name),
+        .dli_fbase = (void *)kiln_distance_resolve(&text->start),
     };
     return 1;
+}
+
+/* For programs linked with -Wl,--wrap=dladdr, because their objects did not go through `kiln
+ * isolate`. */
+int __wrap_dladdr(const void *address, Dl_info *info);
+
+int
+__wrap_dladdr(const void *address, Dl_info *info)
+{
+    return kiln_dladdr(address, info);
 }

@@ -1,28 +1,30 @@
-/* Which version of a distribution is installed in a directory, as its metadata there say: the
- * directory NAME-VERSION.dist-info that pip and others leave, or the NAME-VERSION.egg-info (a
- * directory or a file; NAME.egg-info in a source tree) of setuptools. For skew.c. */
-#include "skew/skew.h"
+/* The version of a distribution that is installed in a directory, from its metadata there: the
+ * directory NAME-VERSION.dist-info of pip and other installers, or the NAME-VERSION.egg-info (a
+ * directory or a file; NAME.egg-info in a source tree) of setuptools. */
+#include "skew/dist_info.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
+struct kiln_verdict kiln_verdict_fits, kiln_verdict_absent;
+
 bool
-kiln_installed_is(const char *prefix, const struct kiln_distribution *distribution)
+kiln_dist_info_exists(const char *prefix, const struct kiln_distribution *distribution)
 {
     char path[PATH_MAX];
     struct stat status;
     int len = snprintf(path, sizeof path, "%s%s", prefix,
-                       kiln_distribution_get_string(&distribution->directory));
+                       kiln_distance_get_string(&distribution->directory));
     return len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0;
 }
 
-/* The next character of a name as PEP 503 compares them: in lower case, one '-' for every run of
- * '-', '_' and '.'. -1 at the end. */
+/* Returns the next character of a name as PEP 503 normalises it: in lower case, one '-' for each
+ * run of '-', '_' and '.'. -1 at the end. */
 static int
 take_character(const char **name, const char *end)
 {
@@ -67,9 +69,9 @@ ends_with(const char *text, size_t len, const char *suffix)
     return len > suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
 }
 
-/* False if ENTRY is not the name of metadata. */
+/* Returns false if ENTRY is not the name of metadata. */
 static bool
-take_apart(const char *entry, struct parts *out)
+split(const char *entry, struct parts *out)
 {
     static const char dist_info[] = ".dist-info", egg_info[] = ".egg-info";
     size_t len = strlen(entry);
@@ -91,7 +93,8 @@ take_apart(const char *entry, struct parts *out)
     return true;
 }
 
-/* Read the version in the file PATH, headers as in mail, into OUT. */
+/* Sets OUT to the version in the file PATH, which has headers as in mail. Returns false if there is
+ * none. */
 static bool
 read_version(char out[NAME_MAX], const char *path)
 {
@@ -113,7 +116,7 @@ read_version(char out[NAME_MAX], const char *path)
     return found && *out != '\0';
 }
 
-/* The version that the metadata ENTRY below PREFIX tell, into OUT. */
+/* Sets OUT to the version of the metadata ENTRY below PREFIX. Returns false if there is none. */
 static bool
 get_version(char out[NAME_MAX], const char *prefix, const char *entry, const struct parts *parts)
 {
@@ -132,50 +135,50 @@ get_version(char out[NAME_MAX], const char *prefix, const char *entry, const str
     return false;
 }
 
-/* Whether VERSION, as a file name or as metadata have it, is the one that was baked. */
+/* Returns whether VERSION, from a file name or from metadata, is the one that was baked. */
 static bool
 is_same_version(const char *version, const struct kiln_distribution *distribution)
 {
     struct parts parts;
-    if (strcmp(version, kiln_distribution_get_string(&distribution->version)) == 0) {
+    if (strcmp(version, kiln_distance_get_string(&distribution->version)) == 0) {
         return true;
     }
-    return take_apart(kiln_distribution_get_string(&distribution->directory), &parts) &&
+    return split(kiln_distance_get_string(&distribution->directory), &parts) &&
            strlen(version) == parts.version_len &&
            memcmp(version, parts.version, parts.version_len) == 0;
 }
 
-/* Whether ENTRY below PREFIX is metadata of DISTRIBUTION; then VERSION is what they tell. */
+/* Returns whether ENTRY below PREFIX is metadata of DISTRIBUTION; then sets VERSION to theirs. */
 static bool
 is_metadata_of(char version[NAME_MAX], const char *prefix, const char *entry,
                const struct kiln_distribution *distribution)
 {
-    const char *directory = kiln_distribution_get_string(&distribution->directory);
+    const char *directory = kiln_distance_get_string(&distribution->directory);
     struct parts ours, theirs;
-    return take_apart(directory, &ours) && take_apart(entry, &theirs) &&
+    return split(directory, &ours) && split(entry, &theirs) &&
            is_same_name(directory, ours.name_len, entry, theirs.name_len) &&
            get_version(version, prefix, entry, &theirs);
 }
 
-struct kiln_answer *
-kiln_answer_new(const char *version, const char *prefix, const char *entry)
+struct kiln_verdict *
+kiln_verdict_new(const char *version, const char *prefix, const char *entry)
 {
     size_t version_size = strlen(version) + 1, path_size = strlen(prefix) + strlen(entry) + 1;
-    struct kiln_answer *answer = malloc(sizeof *answer + version_size + path_size);
-    if (answer != NULL) {
-        char *text = (char *)(answer + 1);
+    struct kiln_verdict *verdict = malloc(sizeof *verdict + version_size + path_size);
+    if (verdict != NULL) {
+        char *text = (char *)(verdict + 1);
         memcpy(text, version, version_size);
         snprintf(text + version_size, path_size, "%s%s", prefix, entry);
-        *answer = (struct kiln_answer){.version = text, .path = text + version_size};
+        *verdict = (struct kiln_verdict){.version = text, .path = text + version_size};
     }
-    return answer;
+    return verdict;
 }
 
 int
-kiln_installed_search(const char *prefix, const struct kiln_distribution *distribution,
-                      struct kiln_answer **other)
+kiln_dist_info_search(const char *prefix, const struct kiln_distribution *distribution,
+                      struct kiln_verdict **other)
 {
-    /* Of several others the last by name, so that it is the same one each time. */
+    /* Of several others, the last by name: the same one each time. */
     char version[NAME_MAX], best_version[NAME_MAX], best[NAME_MAX + 1] = "";
     *other = NULL;
     DIR *directory = opendir(*prefix == '\0' ? "." : prefix);
@@ -198,6 +201,6 @@ kiln_installed_search(const char *prefix, const struct kiln_distribution *distri
     if (same || *best == '\0') {
         return same;
     }
-    *other = kiln_answer_new(best_version, prefix, best);
+    *other = kiln_verdict_new(best_version, prefix, best);
     return *other == NULL ? -1 : 0;
 }

@@ -1,14 +1,15 @@
-/* Where the rest of a distribution would be, and which version of it is there: the part of skew.c
- * that goes along search paths. What Python itself would find is the measure, as the modules that
- * are not baked come from there. */
-#include "skew/skew.h"
+/* Where a distribution is installed, and in which version: the part of skew.c that searches paths.
+ * It finds what Python itself would find, as the modules that are not baked come from there. */
+#include "skew/look.h"
 
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-struct kiln_answer kiln_answer_fits, kiln_answer_absent;
+#include "core/python.h"
+#include "kiln/table.h"
 
-/* Whether the LEN bytes at DIRECTORY end in the components of the parent package. */
+/* Returns whether DIRECTORY (LEN bytes) ends in the components of the parent package. */
 static bool
 ends_in_parent(const struct kiln_asked *asked, const char *directory, size_t len)
 {
@@ -24,8 +25,8 @@ ends_in_parent(const struct kiln_asked *asked, const char *directory, size_t len
     return tail == directory || asked->parent_len == 0 || tail[-1] == '/';
 }
 
-/* The directory that ENTRY of the search path belongs to, with a slash at its end, or "" for the
- * working directory: less the components of the parent package. False if it has others, as in
+/* Sets OUT to ENTRY of the search path without the components of the parent package, with a slash
+ * at its end; or to "", the working directory. Returns false if ENTRY has other components, as in
  * editable installs. */
 static bool
 get_prefix(const struct kiln_asked *asked, PyObject *entry, char out[PATH_MAX])
@@ -50,7 +51,7 @@ get_prefix(const struct kiln_asked *asked, PyObject *entry, char out[PATH_MAX])
     return result;
 }
 
-/* Whether there is a file below PREFIX that Python would take for the module. */
+/* Returns whether there is a file below PREFIX from which Python would load the module. */
 static bool
 has_file(const struct kiln_asked *asked, const char *prefix, PyObject *suffixes)
 {
@@ -77,18 +78,18 @@ has_file(const struct kiln_asked *asked, const char *prefix, PyObject *suffixes)
     return false;
 }
 
-/* One look: where, and what need not be looked at. */
+/* One search: where to look, and what to skip. */
 struct look {
     const struct kiln_asked *asked;
     PyObject *entries; /* of the search path, a tuple */
     Py_ssize_t count;
-    /* For top-level modules; "" and NULL: not known. */
-    char standard_library[PATH_MAX]; /* as a prefix */
-    PyObject *importer_cache;        /* sys.path_importer_cache, which is ours to give back */
+    /* Set for top-level modules; "" and NULL: not known. */
+    char standard_library[PATH_MAX]; /* a prefix */
+    PyObject *importer_cache;        /* sys.path_importer_cache, a strong reference */
 };
 
-/* Modules of the standard library are never baked, and it has no metadata of others. Python has
- * found out already which entries do not exist. */
+/* The standard library's directory has no metadata of distributions. Python knows already which
+ * entries do not exist. */
 static void
 find_what_to_skip(struct look *look)
 {
@@ -110,7 +111,7 @@ find_what_to_skip(struct look *look)
     PyErr_Clear();
 }
 
-/* Whether Python has no finder for ENTRY, a str. */
+/* Returns whether Python has found that there is no finder for ENTRY, a str. */
 static bool
 has_no_finder(const struct look *look, PyObject *entry)
 {
@@ -128,7 +129,7 @@ is_standard_library(const struct look *look, const char *prefix)
            (prefix[len] == '\0' || strcmp(prefix + len, "lib-dynload/") == 0);
 }
 
-/* Whether entry INDEX can have the distribution; then PREFIX is where. */
+/* Returns whether entry INDEX can have the distribution; then sets PREFIX. */
 static bool
 get_place(const struct look *look, Py_ssize_t index, char prefix[PATH_MAX])
 {
@@ -137,8 +138,8 @@ get_place(const struct look *look, Py_ssize_t index, char prefix[PATH_MAX])
            !has_no_finder(look, entry);
 }
 
-/* The first entry below END with a file of the module; END if there is none, -1 with an exception.
- */
+/* Returns the index of the first entry below END with a file of the module; END if there is none;
+ * -1 with an exception. */
 static Py_ssize_t
 find_file(const struct look *look, Py_ssize_t end)
 {
@@ -158,87 +159,88 @@ find_file(const struct look *look, Py_ssize_t end)
     return index;
 }
 
-/* The first entry where the version that was baked is installed; the count if there is none. */
+/* Returns the index of the first entry where the version that was baked is installed; the count if
+ * there is none. */
 static Py_ssize_t
 find_version(const struct look *look)
 {
     char prefix[PATH_MAX];
     Py_ssize_t index = 0;
     while (index < look->count && !(get_place(look, index, prefix) &&
-                                    kiln_installed_is(prefix, look->asked->distribution)))
+                                    kiln_dist_info_exists(prefix, look->asked->distribution)))
     {
         index++;
     }
     return index;
 }
 
-/* What is installed in entry INDEX: an answer, or NULL, with an exception or, if nothing is,
- * without. */
-static struct kiln_answer *
+/* Returns the verdict on entry INDEX; NULL with an exception, or without one if nothing is
+ * installed there. */
+static struct kiln_verdict *
 search_entry(const struct look *look, Py_ssize_t index)
 {
     char prefix[PATH_MAX];
     if (!get_place(look, index, prefix)) {
         return NULL;
     }
-    struct kiln_answer *other;
+    struct kiln_verdict *other;
     int result;
     Py_BEGIN_ALLOW_THREADS
-    result = kiln_installed_search(prefix, look->asked->distribution, &other);
+    result = kiln_dist_info_search(prefix, look->asked->distribution, &other);
     Py_END_ALLOW_THREADS
     if (result < 0) {
         PyErr_NoMemory();
     }
-    return result > 0 ? &kiln_answer_fits : other;
+    return result > 0 ? &kiln_verdict_fits : other;
 }
 
-static struct kiln_answer *
+static struct kiln_verdict *
 make_unknown(void)
 {
-    struct kiln_answer *answer = kiln_answer_new("", "", "");
-    return answer == NULL ? (struct kiln_answer *)PyErr_NoMemory() : answer;
+    struct kiln_verdict *verdict = kiln_verdict_new("", "", "");
+    return verdict == NULL ? (struct kiln_verdict *)PyErr_NoMemory() : verdict;
 }
 
-/* The slow way: the version that was baked is not where the module has its FILE, the index of an
- * entry, or, if that is the count, nowhere. */
-static struct kiln_answer *
+/* The slow way. FILE is the index of the entry with a file of the module, which does not have the
+ * version that was baked; or the count if there is no such entry. */
+static struct kiln_verdict *
 search(const struct look *look, Py_ssize_t file)
 {
     bool anywhere = file == look->count;
     Py_ssize_t end = anywhere ? look->count : file + 1;
-    struct kiln_answer *answer = NULL;
-    for (Py_ssize_t i = anywhere ? 0 : file; i < end && answer == NULL; i++) {
-        answer = search_entry(look, i);
-        if (answer == NULL && PyErr_Occurred()) {
+    struct kiln_verdict *verdict = NULL;
+    for (Py_ssize_t i = anywhere ? 0 : file; i < end && verdict == NULL; i++) {
+        verdict = search_entry(look, i);
+        if (verdict == NULL && PyErr_Occurred()) {
             return NULL;
         }
     }
     /* No file of a top-level module, or a package without a directory: nothing is installed. */
     bool absent = look->asked->parent_len == 0 ? anywhere : look->count == 0;
-    return answer != NULL ? answer : absent ? &kiln_answer_absent : make_unknown();
+    return verdict != NULL ? verdict : absent ? &kiln_verdict_absent : make_unknown();
 }
 
-static struct kiln_answer *
+static struct kiln_verdict *
 run_look(struct look *look)
 {
     Py_ssize_t version = find_version(look);
     if (version == 0 && look->count > 0) {
-        return &kiln_answer_fits;
+        return &kiln_verdict_fits;
     }
-    /* A copy in an entry before it would be the one that Python takes. */
+    /* Python takes a copy in an entry before it, if there is one. */
     Py_ssize_t file = find_file(look, version);
     if (file == version) {
-        return version < look->count ? &kiln_answer_fits : search(look, look->count);
+        return version < look->count ? &kiln_verdict_fits : search(look, look->count);
     }
     return file < 0 ? NULL : search(look, file);
 }
 
-struct kiln_answer *
+struct kiln_verdict *
 kiln_skew_look(const struct kiln_asked *asked)
 {
     PyObject *path = asked->path == Py_None ? kiln_get_sys("path") : asked->path;
     struct look look = {.asked = asked};
-    /* A copy, as other threads may change it. */
+    /* A copy, as other threads may change the list. */
     look.entries = path == NULL ? PyTuple_New(0) : PySequence_Tuple(path);
     if (path != asked->path) {
         Py_XDECREF(path);
@@ -250,8 +252,8 @@ kiln_skew_look(const struct kiln_asked *asked)
     if (asked->parent_len == 0) {
         find_what_to_skip(&look);
     }
-    struct kiln_answer *answer = run_look(&look);
+    struct kiln_verdict *verdict = run_look(&look);
     Py_XDECREF(look.importer_cache);
     Py_DECREF(look.entries);
-    return answer;
+    return verdict;
 }

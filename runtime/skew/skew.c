@@ -1,24 +1,28 @@
-/* Version skew: the Python part of a package is read from sys.path, where another version may have
- * been installed since the executable was linked, and its machine code must not run with that. At
- * the first import of a module out of each distribution, the finder asks here.
+/* Version skew: the pure part of a package is read from sys.path, where another version may have
+ * been installed since the executable was linked. Machine code of one version must not run with
+ * Python code of another. The finder asks here at the first import of a module of each
+ * distribution.
  *
- * Usually one stat() tells that all is well: the metadata of the version that was baked (the
- * directory NAME-VERSION.dist-info) are in the directory that the parent package was found in, or,
- * for a top-level module, in one on sys.path. Otherwise directories are read, once. The answer
- * holds for the process, whatever path an interpreter has later, so that the modules of one
- * distribution are all baked ones or all from files:
+ * Usually one stat() is enough: the metadata of the version that was baked (the directory
+ * NAME-VERSION.dist-info) are in the directory in which the parent package was found, or, for a
+ * top-level module, in one on sys.path. Otherwise directories are read, once. The verdict holds for
+ * the process, whatever path an interpreter has later, so that the modules of one distribution are
+ * either all baked or all from files:
  *
  *     the version that was baked        baked
  *     another version                   files: what the finders behind ours find
  *     no metadata                       as the first module: its file if it has one, else baked
  *     no metadata, a top-level module   not installed, and nothing to mix with: baked
  *
- * The last is forgotten when a module inside of a package asks, as a package has been found then.
- * Two threads may look at the same time; the first to know decides. */
+ * The last verdict is dropped when a module in a package asks, as the package has been found then.
+ * Two threads may look at the same time; the verdict of the first counts. */
 #include "skew/skew.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/python.h"
+#include "skew/look.h"
 
 struct kiln_distribution *
 kiln_distribution_find(const char *name, size_t len)
@@ -33,14 +37,13 @@ kiln_distribution_find(const char *name, size_t len)
         const struct kiln_table_entry *entry = kiln_table_find(&kiln_distributions, name, end);
         if (entry != NULL && (end == len || (kiln_table_get_flags(entry) & KILN_PREFIX_EXACT) == 0))
         {
-            return (struct kiln_distribution *)((uintptr_t)&entry->function +
-                                                (uintptr_t)(intptr_t)entry->function);
+            return (struct kiln_distribution *)kiln_distance_resolve(&entry->function);
         }
     }
     return NULL;
 }
 
-/* Whether FRAME is one of importlib's. */
+/* Returns whether FRAME is one of importlib's. */
 static bool
 is_import_frame(PyObject *frame)
 {
@@ -55,7 +58,7 @@ is_import_frame(PyObject *frame)
     return result;
 }
 
-/* For a warning: how far up the stack the import is. */
+/* Returns the stack level of the import, for a warning. */
 static Py_ssize_t
 get_stack_level(void)
 {
@@ -73,13 +76,14 @@ get_stack_level(void)
     return level;
 }
 
-/* What is wrong, and then END. ANSWER is NULL if nothing tells the version. */
+/* Returns the message for VERDICT, with END at its end. VERDICT is NULL if the version is not
+ * known. */
 static PyObject *
-describe(const struct kiln_asked *asked, const struct kiln_answer *answer, const char *end)
+describe(const struct kiln_asked *asked, const struct kiln_verdict *verdict, const char *end)
 {
-    const char *name = kiln_distribution_get_string(&asked->distribution->name);
-    const char *version = kiln_distribution_get_string(&asked->distribution->version);
-    if (answer == NULL || *answer->version == '\0') {
+    const char *name = kiln_distance_get_string(&asked->distribution->name);
+    const char *version = kiln_distance_get_string(&asked->distribution->version);
+    if (verdict == NULL || *verdict->version == '\0') {
         return PyUnicode_FromFormat("%U: %s %s is linked into the program; which version is "
                                     "installed is not known, as there is no .dist-info of it "
                                     "beside the package%s",
@@ -87,13 +91,13 @@ describe(const struct kiln_asked *asked, const struct kiln_answer *answer, const
     }
     return PyUnicode_FromFormat("%U: %s %s is linked into the program, but version %s is installed "
                                 "(%s)%s",
-                                asked->name, name, version, answer->version, answer->path, end);
+                                asked->name, name, version, verdict->version, verdict->path, end);
 }
 
 static int
-warn(const struct kiln_asked *asked, const struct kiln_answer *answer, const char *end)
+warn(const struct kiln_asked *asked, const struct kiln_verdict *verdict, const char *end)
 {
-    PyObject *message = describe(asked, answer, end);
+    PyObject *message = describe(asked, verdict, end);
     const char *text = message == NULL ? NULL : PyUnicode_AsUTF8(message);
     int result = text == NULL ? -1 : PyErr_WarnEx(PyExc_ImportWarning, text, get_stack_level());
     Py_XDECREF(message);
@@ -101,14 +105,14 @@ warn(const struct kiln_asked *asked, const struct kiln_answer *answer, const cha
 }
 
 static void
-fail(const struct kiln_asked *asked, const struct kiln_answer *answer)
+fail(const struct kiln_asked *asked, const struct kiln_verdict *verdict)
 {
-    bool known = *answer->version != '\0';
-    PyObject *path = known ? PyUnicode_DecodeFSDefault(answer->path) : NULL;
+    bool known = *verdict->version != '\0';
+    PyObject *path = known ? PyUnicode_DecodeFSDefault(verdict->path) : NULL;
     PyObject *message =
         known && path == NULL
             ? NULL
-            : describe(asked, answer,
+            : describe(asked, verdict,
                        known ? ", without a file for this module; link the program again, or "
                                "install the version that is linked into it"
                              : "; other modules of it were loaded from files, and this one has "
@@ -120,20 +124,20 @@ fail(const struct kiln_asked *asked, const struct kiln_answer *answer)
     Py_XDECREF(path);
 }
 
-/* The spec of the module's file, with a warning the first time. */
+/* Returns the spec of the module's file. Warns the first time. */
 static PyObject *
-use_file(const struct kiln_asked *asked, struct kiln_answer *answer)
+use_file(const struct kiln_asked *asked, struct kiln_verdict *verdict)
 {
     PyObject *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
     if (spec == NULL) {
         if (!PyErr_Occurred()) {
-            fail(asked, answer);
+            fail(asked, verdict);
         }
         return NULL;
     }
-    if (!__atomic_exchange_n(&answer->warned, 1, __ATOMIC_RELAXED) &&
-        warn(asked, answer,
-             *answer->version == '\0'
+    if (!__atomic_exchange_n(&verdict->warned, 1, __ATOMIC_RELAXED) &&
+        warn(asked, verdict,
+             *verdict->version == '\0'
                  ? "; its modules are loaded from files"
                  : "; its modules are loaded from files; link the program again") < 0)
     {
@@ -143,25 +147,26 @@ use_file(const struct kiln_asked *asked, struct kiln_answer *answer)
 }
 
 static bool
-is_constant(const struct kiln_answer *answer)
+is_constant(const struct kiln_verdict *verdict)
 {
-    return answer == &kiln_answer_fits || answer == &kiln_answer_absent;
+    return verdict == &kiln_verdict_fits || verdict == &kiln_verdict_absent;
 }
 
-/* Make ANSWER that of the process in the place of OLD. False if another thread was faster. */
+/* Makes VERDICT that of the process, in place of OLD. Returns false if another thread was
+ * faster. */
 static bool
-set_answer(const struct kiln_asked *asked, struct kiln_answer *old, struct kiln_answer *answer)
+set_verdict(const struct kiln_asked *asked, struct kiln_verdict *old, struct kiln_verdict *verdict)
 {
     void *expected = old;
-    bool set = __atomic_compare_exchange_n(&asked->distribution->answer, &expected, answer, false,
+    bool set = __atomic_compare_exchange_n(&asked->distribution->verdict, &expected, verdict, false,
                                            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    if (!set && !is_constant(answer)) {
-        free(answer);
+    if (!set && !is_constant(verdict)) {
+        free(verdict);
     }
     return set;
 }
 
-/* Nothing tells the version: is there a file? 1, 0, or -1 with an exception. */
+/* Returns whether the finders behind ours find the module; -1 with an exception. */
 static int
 has_file(const struct kiln_asked *asked)
 {
@@ -171,31 +176,32 @@ has_file(const struct kiln_asked *asked)
     return result;
 }
 
-/* Find the answer and set it: 0; 1 if there is nothing to compare with; -1 with an exception. */
+/* Finds the verdict and sets it. Returns 0; 1 if there is nothing to compare with; -1 with an
+ * exception. */
 static int
-settle(const struct kiln_asked *asked, struct kiln_answer *old)
+settle(const struct kiln_asked *asked, struct kiln_verdict *old)
 {
     if (asked->parent_len > 0 && asked->path == Py_None) {
-        return 1; /* no import, but somebody who asks the finder itself */
+        return 1; /* not an import, but a direct call of the finder */
     }
-    struct kiln_answer *answer = kiln_skew_look(asked);
-    if (answer == NULL) {
+    struct kiln_verdict *verdict = kiln_skew_look(asked);
+    if (verdict == NULL) {
         return -1;
     }
-    if (asked->parent_len > 0 && answer == &kiln_answer_absent) {
+    if (asked->parent_len > 0 && verdict == &kiln_verdict_absent) {
         return 1;
     }
-    if (is_constant(answer) || *answer->version != '\0') {
-        set_answer(asked, old, answer);
+    if (is_constant(verdict) || *verdict->version != '\0') {
+        set_verdict(asked, old, verdict);
         return 0;
     }
     int file = has_file(asked);
     if (file > 0) {
-        set_answer(asked, old, answer);
+        set_verdict(asked, old, verdict);
         return 0;
     }
-    free(answer);
-    return file == 0 && set_answer(asked, old, &kiln_answer_fits)
+    free(verdict);
+    return file == 0 && set_verdict(asked, old, &kiln_verdict_fits)
                ? warn(asked, NULL, "; its modules are taken from the program")
                : file;
 }
@@ -219,15 +225,16 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
     asked.parent_len = dot == NULL ? 0 : (size_t)(dot - asked.text);
     int fits = 1;
     for (;;) {
-        struct kiln_answer *answer = __atomic_load_n(&asked.distribution->answer, __ATOMIC_ACQUIRE);
-        if (answer == &kiln_answer_fits || (answer == &kiln_answer_absent && dot == NULL)) {
+        struct kiln_verdict *verdict =
+            __atomic_load_n(&asked.distribution->verdict, __ATOMIC_ACQUIRE);
+        if (verdict == &kiln_verdict_fits || (verdict == &kiln_verdict_absent && dot == NULL)) {
             return fits;
         }
-        if (answer != NULL && answer != &kiln_answer_absent) {
-            *spec = use_file(&asked, answer);
+        if (verdict != NULL && verdict != &kiln_verdict_absent) {
+            *spec = use_file(&asked, verdict);
             return *spec == NULL ? -1 : 0;
         }
-        int result = settle(&asked, answer);
+        int result = settle(&asked, verdict);
         if (result != 0) {
             return result < 0 ? -1 : KILN_SKEW_LOOKED;
         }

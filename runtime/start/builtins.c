@@ -1,24 +1,21 @@
-/* What importlib asks about built-in modules, answered by the hash table of inittab.c.
+/* importlib's questions about built-in modules, answered by the hash table of builtin_table.c.
  *
- * BuiltinImporter asks _imp.is_builtin() and _imp.create_builtin(), which it looks up in the module
- * _imp at each call, and whether the name is in sys.builtin_module_names. In each interpreter, the
- * two functions are replaced in _imp by ours, each with the one it replaces as its `self`, and the
- * tuple by one of a type with a quick `in`. Whatever the hash table does not settle goes to CPython's
- * own functions. */
-#include "core/runtime.h"
-
-#include <string.h>
+ * BuiltinImporter calls _imp.is_builtin() and _imp.create_builtin(), which it looks up in the
+ * module _imp each time, and tests whether the name is in sys.builtin_module_names. In each
+ * interpreter both functions are replaced by ours, each with the one that it replaces as its
+ * `self`, and the tuple by one of a type with a fast `in`. CPython's own functions are called for
+ * all that the hash table does not decide. */
+#include "core/python.h"
+#include "create/create.h"
+#include "create/inittab.h"
+#include "start/start.h"
 
 static bool
 find(PyObject *name, struct kiln_builtin *found)
 {
-    Py_ssize_t len;
-    const char *utf8 = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, &len) : NULL;
-    if (utf8 == NULL) {
-        PyErr_Clear(); /* a lone surrogate */
-        return false;
-    }
-    return kiln_find_builtin(utf8, (size_t)len, found);
+    size_t len = 0;
+    const char *utf8 = PyUnicode_Check(name) ? kiln_get_utf8(name, &len) : NULL;
+    return utf8 != NULL && kiln_builtins_find(utf8, len, found);
 }
 
 static PyObject *
@@ -32,7 +29,7 @@ is_builtin(PyObject *original, PyObject *name)
     if (!found && KILN_COPIES_INITTAB && PyUnicode_Check(name) &&
         PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) != 0)
     {
-        return PyLong_FromLong(0); /* what was not there when Python started never will be */
+        return PyLong_FromLong(0); /* the inittab has not changed since Python started */
     }
     return PyObject_CallFunctionObjArgs(original, name, NULL);
 }
@@ -55,33 +52,11 @@ create_builtin(PyObject *original, PyObject *spec)
 static PyMethodDef is_builtin_def = {"is_builtin", is_builtin, METH_O, NULL};
 static PyMethodDef create_builtin_def = {"create_builtin", create_builtin, METH_O, NULL};
 
-/* IMP's own function in the place of which FUNCTION may be. */
-static PyObject *
-get_original(PyObject *imp, const char *name, PyCFunction function)
-{
-    PyObject *found = PyObject_GetAttrString(imp, name);
-    if (found != NULL && PyCFunction_Check(found) && PyCFunction_GetFunction(found) == function) {
-        PyObject *original = PyCFunction_GetSelf(found);
-        Py_XINCREF(original);
-        Py_DECREF(found);
-        return original;
-    }
-    return found;
-}
-
-PyObject *
-kiln_get_create_builtin(PyObject *bootstrap)
-{
-    PyObject *imp = PyObject_GetAttrString(bootstrap, "_imp");
-    PyObject *original = imp == NULL ? NULL : get_original(imp, "create_builtin", create_builtin);
-    Py_XDECREF(imp);
-    return original;
-}
-
+/* Replaces the function of _imp that has DEF's name. Returns 0, or -1 with an exception. */
 static int
-replace(PyObject *imp, PyMethodDef *def)
+replace(PyObject *bootstrap, PyObject *imp, PyMethodDef *def)
 {
-    PyObject *original = get_original(imp, def->ml_name, def->ml_meth);
+    PyObject *original = kiln_get_imp_function(bootstrap, def->ml_name);
     PyObject *replacement = original == NULL ? NULL : PyCFunction_New(def, original);
     int result = replacement == NULL ? -1 : PyObject_SetAttrString(imp, def->ml_name, replacement);
     Py_XDECREF(replacement);
@@ -102,7 +77,7 @@ names_contain(PyObject *names, PyObject *name)
     return PyTuple_Type.tp_as_sequence->sq_contains(names, name);
 }
 
-/* Pickles and copies are plain tuples: the type is nowhere to be imported from. */
+/* Pickles and copies are plain tuples, as the type cannot be imported. */
 static PyObject *
 reduce_names(PyObject *names, PyObject *Py_UNUSED(args))
 {
@@ -114,7 +89,7 @@ static PyMethodDef names_methods[] = {{"__reduce__", reduce_names, METH_NOARGS, 
 static PyType_Slot names_slots[] = {
     {Py_tp_methods, names_methods},
     {Py_sq_contains, KILN_SLOT_FUNCTION(names_contain)},
-    {Py_tp_doc, "A tuple of the names of built-in modules, in which they are quickly found."},
+    {Py_tp_doc, "A tuple of the names of built-in modules, with a fast `in`."},
     {0, NULL},
 };
 
@@ -124,12 +99,12 @@ static PyType_Spec names_spec = {
     .slots = names_slots,
 };
 
-/* A sorted list, as CPython has it. */
+/* Returns a sorted list, in the order of CPython's tuple. */
 static PyObject *
 list_names(void)
 {
     size_t count;
-    const struct kiln_builtin *builtins = kiln_get_builtins(&count);
+    const struct kiln_builtin *builtins = kiln_builtins_get(&count);
     PyObject *list = Py_BuildValue("[s]", KILN_MODULE_NAME);
     for (size_t i = 0; list != NULL && i < count; i++) {
         PyObject *name = PyUnicode_FromString(builtins[i].name);
@@ -160,15 +135,15 @@ make_names(void)
 int
 kiln_builtins_start(void)
 {
-    int result = kiln_inittab_refresh();
+    int result = kiln_builtins_refresh();
     if (result <= 0) {
         return result;
     }
     PyObject *bootstrap = kiln_get_bootstrap();
     PyObject *imp = bootstrap == NULL ? NULL : PyObject_GetAttrString(bootstrap, "_imp");
     PyObject *names = imp == NULL ? NULL : make_names();
-    result = names == NULL || replace(imp, &is_builtin_def) < 0 ||
-                     replace(imp, &create_builtin_def) < 0 ||
+    result = names == NULL || replace(bootstrap, imp, &is_builtin_def) < 0 ||
+                     replace(bootstrap, imp, &create_builtin_def) < 0 ||
                      PySys_SetObject("builtin_module_names", names) < 0
                  ? -1
                  : 0;

@@ -1,11 +1,12 @@
-/* Kiln_ImportByInitFunc(): an import of a module that is known by nothing but its init function.
+/* Kiln_ImportByInitFunc(): imports a module by its init function.
  *
- * It is an import like any other: for as long as it lasts, this thread's lookups find INITFUNC
- * under the name, and CPython does the rest. So locks, parents, sys.modules, the traces of a
- * failure, audit events and -X importtime are what they are for the statement `import`. */
-#include "core/runtime.h"
-
+ * While the import lasts, this thread's lookups find the init function under the name, and CPython
+ * does the rest. So locks, parents, sys.modules, tracebacks, audit events and -X importtime are
+ * those of an `import` statement. */
 #include <string.h>
+
+#include "find/lookup.h"
+#include "start/start.h"
 
 static bool
 has_empty_component(const char *name)
@@ -25,19 +26,19 @@ Kiln_ImportByInitFunc(const char *fullname, Kiln_InitFunction initfunc)
         PyErr_Format(PyExc_ValueError, "\"%.200s\" is not the name of a module", fullname);
         return NULL;
     }
-    if (kiln_module_ensure() < 0) {
+    if (kiln_importer_ensure() < 0) {
         return NULL;
     }
     PyObject *name = PyUnicode_FromString(fullname);
-    /* A list that is not empty asks for the module itself and not for its topmost package. */
+    /* With a list that is not empty the result is the module itself, not its topmost package. */
     PyObject *wanted = name == NULL ? NULL : Py_BuildValue("[s]", "__name__");
     PyObject *module = NULL;
     if (wanted != NULL) {
-        struct kiln_given given = {.name = fullname};
-        given.target.function = (kiln_table_function)initfunc;
-        kiln_given_begin(&given);
+        struct kiln_override override = {.name = fullname};
+        override.target.function = (kiln_table_function)initfunc;
+        kiln_override_begin(&override);
         module = PyImport_ImportModuleLevelObject(name, NULL, NULL, wanted, 0);
-        kiln_given_end(&given);
+        kiln_override_end(&override);
     }
     Py_XDECREF(wanted);
     Py_XDECREF(name);

@@ -1,6 +1,11 @@
-/* The module _kiln: it holds an interpreter's finder and loader. Whoever imports it has the finder
- * in front of sys.meta_path; normally install.c has seen to that before any other import. */
-#include "core/runtime.h"
+/* The module _kiln: it holds an interpreter's finder and loader. To import it puts the finder in
+ * front in sys.meta_path; normally install.c has done that before any other import. */
+#include "core/python.h"
+#include "create/create.h"
+#include "fast/fast.h"
+#include "find/finder.h"
+#include "load/loader.h"
+#include "start/start.h"
 
 #include "kiln/version.h"
 
@@ -8,31 +13,7 @@ struct state {
     PyObject *finder, *loader;
 };
 
-PyObject *
-kiln_get_bootstrap(void)
-{
-    PyObject *name = PyUnicode_FromString("_frozen_importlib");
-    PyObject *bootstrap = name == NULL ? NULL : PyImport_GetModule(name);
-    Py_XDECREF(name);
-    if (bootstrap == NULL && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_ImportError, "Kiln needs importlib, and it is not there yet");
-    }
-    return bootstrap;
-}
-
-bool
-kiln_is_flag_set(const char *name)
-{
-    PyObject *flags = kiln_get_sys("flags");
-    PyObject *flag = flags == NULL ? NULL : PyObject_GetAttrString(flags, name);
-    Py_XDECREF(flags);
-    bool result = flag != NULL && PyObject_IsTrue(flag) == 1;
-    Py_XDECREF(flag);
-    PyErr_Clear();
-    return result;
-}
-
-/* Add FINDER to sys.meta_path, unless it has one of ours. */
+/* Adds FINDER to sys.meta_path, unless that has one of ours. */
 static int
 add_finder(PyObject *finder)
 {
@@ -45,7 +26,7 @@ add_finder(PyObject *finder)
     PyObject *item;
     bool found = false;
     for (Py_ssize_t i = 0; !found && (item = kiln_get_item(finders, i)) != NULL; i++) {
-        found = kiln_finder_check(item);
+        found = kiln_is_finder(item);
         Py_DECREF(item);
     }
     int result = found ? 0 : PyList_Insert(finders, 0, finder);
@@ -59,8 +40,8 @@ add_object(PyObject *module, const char *name, PyObject *object)
     return object == NULL ? -1 : PyObject_SetAttrString(module, name, object);
 }
 
-/* Other interpreters and threads have the name of a module that one is creating in the inittab for a
- * moment, and find this one under it: for them there is no built-in module of that name. */
+/* While one thread creates a module through the trampoline, other threads and interpreters may find
+ * this one under its name in the inittab: for them there is no built-in module of that name. */
 static PyObject *
 module_create(PyObject *spec, PyModuleDef *Py_UNUSED(def))
 {
@@ -72,11 +53,7 @@ module_create(PyObject *spec, PyModuleDef *Py_UNUSED(def))
         module = PyModule_NewObject(name);
     }
     else if (name != NULL) {
-        PyObject *message = PyUnicode_FromFormat("no built-in module named %R", name);
-        if (message != NULL) {
-            PyErr_SetImportError(message, name, NULL);
-            Py_DECREF(message);
-        }
+        kiln_fail_import(name, NULL, "no built-in module named %R");
     }
     Py_XDECREF(name);
     return module;
@@ -86,13 +63,13 @@ static int
 module_exec(PyObject *module)
 {
     struct state *state = PyModule_GetState(module);
-    /* By the first interpreter, while there is no other. */
-    if (PyModuleDef_Init(&kiln_public_module_def) == NULL || kiln_admission_prepare() < 0) {
+    /* In the first interpreter, while there is no other. */
+    if (PyModuleDef_Init(&kiln_public_module) == NULL || kiln_admission_prepare() < 0) {
         return -1;
     }
     PyObject *bootstrap = kiln_get_bootstrap();
     if (bootstrap != NULL && state->loader == NULL) {
-        state->loader = kiln_loader_new(bootstrap);
+        state->loader = kiln_loader_new(bootstrap, &kiln_importer_module, &kiln_public_module);
     }
     if (state->loader != NULL && state->finder == NULL) {
         state->finder = kiln_finder_new(bootstrap, state->loader);
@@ -146,7 +123,7 @@ static PyModuleDef_Slot module_slots[] = {
     KILN_SLOT_INTERPRETERS KILN_SLOT_GIL{0, NULL},
 };
 
-struct PyModuleDef kiln_module_def = {
+struct PyModuleDef kiln_importer_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = KILN_MODULE_NAME,
     .m_doc = PyDoc_STR("The importer of the modules that are linked into the program."),
@@ -157,7 +134,8 @@ struct PyModuleDef kiln_module_def = {
     .m_free = module_free,
 };
 
-/* As importlib would, but without asking the inittab: another interpreter may be using the slot. */
+/* Makes _kiln as importlib would, but not from the inittab: another interpreter may be using the
+ * trampoline. */
 static PyObject *
 make_module(PyObject *bootstrap)
 {
@@ -165,9 +143,9 @@ make_module(PyObject *bootstrap)
     PyObject *origin = spec == NULL ? NULL : PyUnicode_FromString("built-in");
     PyObject *module = NULL;
     if (origin != NULL && PyObject_SetAttrString(spec, "origin", origin) == 0) {
-        module = PyModule_FromDefAndSpec(&kiln_module_def, spec);
+        module = PyModule_FromDefAndSpec(&kiln_importer_module, spec);
     }
-    if (module != NULL && PyModule_ExecDef(module, &kiln_module_def) < 0) {
+    if (module != NULL && PyModule_ExecDef(module, &kiln_importer_module) < 0) {
         Py_CLEAR(module);
     }
     if (module != NULL) {
@@ -186,7 +164,7 @@ make_module(PyObject *bootstrap)
 }
 
 int
-kiln_module_ensure(void)
+kiln_importer_ensure(void)
 {
     PyObject *modules = PyImport_GetModuleDict();
     if (PyMapping_HasKeyString(modules, KILN_MODULE_NAME)) {

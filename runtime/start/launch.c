@@ -1,9 +1,10 @@
 /* Kiln_Main(): a python with the modules of kiln_table. */
-#include "core/runtime.h"
-
 #include <stdio.h>
 
-/* As Py_BytesMain(), but for the paths. */
+#include "home/executable.h"
+#include "kiln/kiln.h"
+
+/* As Py_BytesMain(), apart from the paths. */
 static PyStatus
 initialize(int argc, char **argv)
 {
@@ -35,7 +36,7 @@ Kiln_Main(int argc, char **argv)
     if (PyStatus_Exception(status)) {
         Py_ExitStatusException(status);
     }
-    /* `site` may not have asked for sitecustomize. */
+    /* `site` may not have tried to import sitecustomize. */
     if (kiln_executable_set_late() < 0) {
         PyErr_WriteUnraisable(NULL);
     }

@@ -1,6 +1,6 @@
-/* The main() of executables made by `kiln link`: an object of its own in libkiln.a, which the
- * linker takes only if the program has no main() of its own. */
-#include "core/runtime.h"
+/* The main() of executables made by `kiln link`. It is in an object of its own in libkiln.a, which
+ * the linker takes only if the program has no main(). */
+#include "kiln/kiln.h"
 
 int
 main(int argc, char **argv)

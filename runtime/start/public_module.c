@@ -1,22 +1,26 @@
-/* The module kiln: for programs that want to know what is baked into them. It is separate from
- * _kiln, the importer, which every interpreter has and nobody need know; this one is imported, and
- * found behind everything else: a program's own package of that name stays its own. */
-#include "core/runtime.h"
-
+/* The module kiln: which modules are baked into the program. Unlike _kiln, the importer, which
+ * every interpreter has, it exists only once it is imported, and it is found last: a program can
+ * have a package of that name. */
 #include <string.h>
+
+#include "core/process.h"
+#include "core/python.h"
+#include "find/lookup.h"
 
 #include "kiln/internal/distributions.h"
 #include "kiln/version.h"
+#include "skew/skew.h"
+#include "start/start.h"
 
-/* What FIELD of a record leads to; None without a record. What is written in metadata need not be
- * UTF-8. */
+/* Returns the string of FIELD, a field of a distribution's record; None if it is NULL. Metadata
+ * need not be UTF-8. */
 static PyObject *
 make_string(const int32_t *field)
 {
     if (field == NULL) {
         Py_RETURN_NONE;
     }
-    const char *text = (const char *)field + *field;
+    const char *text = kiln_distance_get_string(field);
     return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
@@ -53,7 +57,7 @@ static PyObject *
 modules(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
 {
     PyObject *names = PyList_New(0);
-    for (size_t i = 0; names != NULL && i < kiln_count_listed(); i++) {
+    for (size_t i = 0; names != NULL && i < kiln_count_modules(); i++) {
         const struct kiln_table_entry *entry = kiln_table_get_entry(kiln_process.table, i);
         PyObject *name = PyUnicode_FromStringAndSize(kiln_table_get_name(entry),
                                                      (Py_ssize_t)kiln_table_get_name_len(entry));
@@ -92,7 +96,7 @@ static PyModuleDef_Slot slots[] = {
     KILN_SLOT_INTERPRETERS KILN_SLOT_GIL{0, NULL},
 };
 
-struct PyModuleDef kiln_public_module_def = {
+struct PyModuleDef kiln_public_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = KILN_PUBLIC_MODULE_NAME,
     .m_doc = PyDoc_STR("What is baked: the extension modules that are linked into this program.\n\n"

@@ -1,7 +1,6 @@
-/* Memory that lives as long as one run of a pass list: allocated piecemeal, freed at once.
+/* Memory that lives as long as one run of a command: allocated in pieces, freed at once.
  *
- * An allocation that the system refuses ends the process with a message: nothing in Kiln could go
- * on without it, and no output exists before it is complete. That is the only exit in the library.
+ * If the system refuses memory, the process ends with a message: no caller could continue without it.
  */
 #ifndef KILN_BASE_ARENA_H
 #define KILN_BASE_ARENA_H
@@ -18,7 +17,7 @@ struct kiln_arena {
 
 /* {0} is an empty arena. */
 void kiln_arena_release(struct kiln_arena *arena);
-/* Make all that OTHER holds part of ARENA; OTHER is empty afterwards. */
+/* Move all memory of OTHER to ARENA. OTHER is empty afterwards. */
 void kiln_arena_adopt(struct kiln_arena *arena, struct kiln_arena *other);
 
 /* SIZE zeroed bytes, aligned for any type. */
@@ -29,8 +28,8 @@ char *kiln_arena_printf(struct kiln_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 char *kiln_arena_vprintf(struct kiln_arena *arena, const char *format, va_list args);
 
-/* A copy of COUNT items of SIZE bytes in twice the room, for an array that grows: see
- * KILN_ARENA_PUSH. The old array stays in the arena. */
+/* Copy COUNT items of SIZE bytes to an array of twice the capacity. See KILN_ARENA_PUSH. The old array
+ * stays in the arena. */
 void *kiln_arena_grow(struct kiln_arena *arena, const void *items, size_t count, size_t size,
                       size_t *capacity);
 
@@ -52,9 +51,9 @@ struct kiln_strings {
 void kiln_strings_push(struct kiln_arena *arena, struct kiln_strings *list, const char *text);
 void kiln_strings_push_all(struct kiln_arena *arena, struct kiln_strings *list,
                            const struct kiln_strings *more);
-/* The same, unless an equal string is in the list already. */
+/* Push TEXT unless the list contains an equal string. */
 void kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char *text);
-/* The same for copies of the directories in DIRS, which colons separate; empty ones are none. */
+/* The same for copies of the directories in DIRS, which colons separate. Empty ones are skipped. */
 void kiln_strings_add_dirs(struct kiln_arena *arena, struct kiln_strings *list, const char *dirs);
 /* Whether LIST, which may be NULL, has a string equal to TEXT. */
 bool kiln_strings_contain(const struct kiln_strings *list, const char *text);

@@ -1,18 +1,18 @@
-/* The context: messages go to the tool's listener, errors are counted, and the temporary directory
- * is made late and removed in any case. */
+/* The context: passes messages to the tool's listener, counts errors, and makes the temporary
+ * directory when it is first needed. */
 #include "base/ctx.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/temporary.h"
 
 void
 kiln_ctx_release(struct kiln_ctx *ctx)
 {
     if (ctx->tmpdir != NULL) {
-        kiln_file_remove_tree(ctx->tmpdir);
+        kiln_temporary_remove(ctx->tmpdir);
         ctx->tmpdir = NULL;
     }
     kiln_arena_release(&ctx->arena);
@@ -82,7 +82,7 @@ kiln_ctx_get_tmpdir(struct kiln_ctx *ctx)
             parent = "/tmp";
         }
         char *path = kiln_arena_printf(&ctx->arena, "%s/kiln-XXXXXX", parent);
-        if (mkdtemp(path) == NULL) {
+        if (!kiln_temporary_make_dir(path)) {
             kiln_fail_errno(ctx, "%s: cannot make a temporary directory (set TMPDIR)", parent);
             return NULL;
         }

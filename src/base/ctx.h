@@ -11,10 +11,10 @@
 #include "base/arena.h"
 #include "base/span.h"
 
-/* Negative, and named for what was being done when it went wrong. */
+/* Negative, and named for what failed. */
 enum kiln_err {
     KILN_ERR_SYSTEM = -1, /* the operating system refused: open, read, write, spawn */
-    KILN_ERR_FORMAT = -2, /* bytes are not what their format demands: ELF, ar, .kiln, a table */
+    KILN_ERR_FORMAT = -2, /* bytes that violate their format: ELF, ar, .kiln, a table */
     KILN_ERR_INPUT = -3,  /* well-formed input that cannot be used: a duplicate, another machine */
     KILN_ERR_TOOL = -4,   /* a program that Kiln ran failed: compiler, linker, python, pip */
     KILN_ERR_USAGE = -5,  /* the command line */
@@ -23,8 +23,8 @@ enum kiln_err {
 enum kiln_severity {
     KILN_ERROR,
     KILN_WARNING,
-    KILN_NOTE,   /* said unless --quiet */
-    KILN_DETAIL, /* said with --verbose */
+    KILN_NOTE,   /* not shown with --quiet */
+    KILN_DETAIL, /* shown with --verbose */
 };
 
 struct kiln_ctx {
@@ -32,13 +32,14 @@ struct kiln_ctx {
     size_t errors;       /* messages of KILN_ERROR so far */
     const char *tmpdir;  /* see kiln_ctx_get_tmpdir() */
     bool verbose, quiet; /* --verbose, --quiet */
-    const char *subject; /* what all of it is about: stands in front of errors and warnings that do
-                          * not begin with it; NULL: nothing */
+    const char
+        *subject; /* put in front of errors and warnings that do not begin with it, unless NULL
+                          */
 
     /* Called with every message, one line or more, no newline at the end. NULL: drop them. */
     void (*say)(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text);
-    /* Called as work gets on: DONE of TOTAL things named WHAT; DETAIL is the one at hand, or NULL.
-     * DONE == TOTAL ends it. NULL: nobody watches. */
+    /* Called as work proceeds: DONE of TOTAL items of WHAT; DETAIL is the current one, or NULL.
+     * DONE == TOTAL ends it. NULL: no progress is shown. */
     void (*progress)(struct kiln_ctx *ctx, const char *what, size_t done, size_t total,
                      const char *detail);
 };
@@ -58,8 +59,8 @@ void kiln_say(struct kiln_ctx *ctx, enum kiln_severity severity, const char *for
 void kiln_progress(struct kiln_ctx *ctx, const char *what, size_t done, size_t total,
                    const char *detail);
 
-/* A private directory, made at the first call and removed with the context. NULL on failure, said.
- */
+/* Returns a private directory, made at the first call and removed with the context, or NULL after
+ * reporting the error. */
 const char *kiln_ctx_get_tmpdir(struct kiln_ctx *ctx);
 
 #endif

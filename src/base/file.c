@@ -1,10 +1,9 @@
-/* Files: see file.h. An output is created with O_EXCL beside its final name, so that the rename
- * cannot cross file systems and a reader sees the old file or the whole new one. */
+/* Files: inputs, outputs, paths. An output is created with O_EXCL beside its final name, so that the
+ * rename cannot cross file systems and a reader sees the old file or the whole new one. */
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +12,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/temporary.h"
+
 int
 kiln_file_map(struct kiln_ctx *ctx, const char *path, struct kiln_file *out)
 {
     *out = (struct kiln_file){.path = path};
     int result = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Opening a FIFO would wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         return kiln_fail_errno(ctx, "%s: cannot read", path);
     }
@@ -75,26 +77,47 @@ kiln_file_read(struct kiln_ctx *ctx, int fd, const char *name, struct kiln_span 
     }
 }
 
-/* Whether PATH is there and is no file that could be replaced: /dev/null, a pipe, a terminal. */
-static bool
-is_device(const char *path)
+bool
+kiln_file_is_regular(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool
+kiln_file_is_special(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+bool
+kiln_file_is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool
+kiln_file_is_same(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
 }
 
 int
 kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct kiln_output *out)
 {
     *out = (struct kiln_output){.path = kiln_arena_strdup(&ctx->arena, path), .fd = -1};
-    if (is_device(path)) {
+    if (kiln_file_is_special(path)) {
         out->fd = open(path, O_WRONLY | O_CLOEXEC);
         out->tmppath = out->path;
     }
     for (unsigned attempt = 0; out->tmppath != out->path && attempt < 100; attempt++) {
         out->tmppath =
             kiln_arena_printf(&ctx->arena, "%s.kiln-%ld-%u", path, (long)getpid(), attempt);
-        out->fd = open(out->tmppath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        out->fd = kiln_temporary_create(out->tmppath, mode);
         if (out->fd >= 0 || errno != EEXIST) {
             break;
         }
@@ -140,7 +163,7 @@ kiln_output_write_all(struct kiln_ctx *ctx, struct kiln_output *out, const struc
         if (written < 0) {
             return kiln_fail_errno(ctx, "%s: cannot write", out->path);
         }
-        /* It may have been a part only: a signal, a file system that is nearly full. */
+        /* writev() may write a part: a signal, a file system that is nearly full. */
         size_t passed = (size_t)written;
         for (size_t i = done; i < done + n; i++) {
             size_t gone = passed < parts[i].len ? passed : parts[i].len;
@@ -163,12 +186,16 @@ kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out)
     int fd = out->fd;
     out->fd = -1;
     bool closed = close(fd) == 0;
-    if (closed && (out->tmppath == out->path || rename(out->tmppath, out->path) == 0)) {
+    bool is_aside = out->tmppath != out->path;
+    if (closed && (!is_aside || rename(out->tmppath, out->path) == 0)) {
+        if (is_aside) {
+            kiln_temporary_keep(out->tmppath);
+        }
         return 0;
     }
     int result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
-    if (out->tmppath != out->path) {
-        unlink(out->tmppath);
+    if (is_aside) {
+        kiln_temporary_remove(out->tmppath);
     }
     return result;
 }
@@ -179,7 +206,7 @@ kiln_output_release(struct kiln_output *out)
     if (out->fd >= 0) {
         close(out->fd);
         if (out->tmppath != out->path) {
-            unlink(out->tmppath);
+            kiln_temporary_remove(out->tmppath);
         }
         out->fd = -1;
     }
@@ -238,20 +265,6 @@ kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path)
         }
     }
     return 0;
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    remove(path);
-    return 0;
-}
-
-void
-kiln_file_remove_tree(const char *path)
-{
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *

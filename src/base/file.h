@@ -1,4 +1,4 @@
-/* Files: inputs mapped read-only, outputs written aside and renamed. */
+/* Files: inputs mapped read-only, outputs written aside and renamed; questions about paths. */
 #ifndef KILN_BASE_FILE_H
 #define KILN_BASE_FILE_H
 
@@ -10,14 +10,15 @@ struct kiln_file {
     struct kiln_span bytes;
 };
 
+/* Map the regular file PATH. Anything else, a FIFO for one, is KILN_ERR_INPUT and does not block. */
 int kiln_file_map(struct kiln_ctx *ctx, const char *path, struct kiln_file *out);
 void kiln_file_release(struct kiln_file *file);
 
-/* All that FD has to give, a pipe or a file, in the context's arena; NAME is for messages. */
+/* Read FD, a pipe or a file, to its end, into the context's arena. NAME is for messages. */
 int kiln_file_read(struct kiln_ctx *ctx, int fd, const char *name, struct kiln_span *out);
 
-/* An output in the making: a temporary file beside PATH that becomes PATH at commit. A device or
- * pipe at PATH is written itself, and tmppath is path. */
+/* An unfinished output: a temporary file beside PATH that becomes PATH at commit. If PATH is a device
+ * or a pipe, it is written directly, and tmppath is path. */
 struct kiln_output {
     const char *path;    /* the final name, in the context's arena */
     const char *tmppath; /* the name until commit; a program may write it */
@@ -28,12 +29,12 @@ struct kiln_output {
 int
 kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct kiln_output *out);
 int kiln_output_write(struct kiln_ctx *ctx, struct kiln_output *out, struct kiln_span bytes);
-/* The same with several, one after the other. */
+/* The same for several spans, in order. */
 int kiln_output_write_all(struct kiln_ctx *ctx, struct kiln_output *out,
                           const struct kiln_span *parts, size_t count);
-/* Rename into place. On failure nothing is left behind. */
+/* Rename into place. Removes the temporary file on failure. */
 int kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out);
-/* Remove the temporary file unless committed; safe on {.fd = -1}. */
+/* Remove the temporary file unless it was committed. {.fd = -1} is allowed. */
 void kiln_output_release(struct kiln_output *out);
 
 /* Write PATH whole: init, write, commit. */
@@ -43,16 +44,24 @@ int kiln_file_write_all(struct kiln_ctx *ctx, const char *path, const struct kil
 int kiln_file_copy(struct kiln_ctx *ctx, const char *from, const char *to);
 /* Make PATH and the directories above it. */
 int kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path);
-/* Best effort. */
-void kiln_file_remove_tree(const char *path);
 
-/* `$XDG_CACHE_HOME/kiln` or `~/.cache/kiln`, made if missing; NULL on failure, said. */
+/* Links are followed; false if there is no such file. */
+bool kiln_file_is_regular(const char *path);
+bool kiln_file_is_directory(const char *path);
+/* A FIFO, a socket, or a device. */
+bool kiln_file_is_special(const char *path);
+/* Whether A and B name one existing file or directory. */
+bool kiln_file_is_same(const char *a, const char *b);
+
+/* Returns `$XDG_CACHE_HOME/kiln` or `~/.cache/kiln`, which is made if missing, or NULL after reporting
+ * the error. */
 const char *kiln_file_get_cache_dir(struct kiln_ctx *ctx);
-/* The absolute path of the running program, links resolved; NULL on failure, said. */
+/* Returns the absolute path of the running program, links resolved, or NULL after reporting the error.
+ */
 const char *kiln_file_get_program(struct kiln_ctx *ctx);
 /* The last component of PATH, borrowed. */
 const char *kiln_file_basename(const char *path);
-/* PATH without its last component, "." if it has one only. */
+/* PATH without its last component; "." if there is only one. */
 const char *kiln_file_dirname(struct kiln_ctx *ctx, const char *path);
 /* PATH made absolute against the working directory, links unresolved. */
 const char *kiln_file_absolute(struct kiln_ctx *ctx, const char *path);

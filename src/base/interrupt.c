@@ -1,48 +1,92 @@
-/* Being asked to end: the handler only notes the signal and hands it on to the child. What the run
- * has begun is taken back on the way that errors take, so there is one way to clean up.
+/* Ending by a signal: a thread waits for it, so that it is acted on wherever the other threads are: in
+ * a system call that blocks, or in a loop that nobody thought of.
  *
- * An interrupt from the terminal is not handed on: the child gets it from there. A process that
- * does not watch, such as one that has a parent to clean up after it, ignores interrupts while it
- * has a child, as system(3) does. */
+ * The run does not unwind. What must not stay behind is listed in base/temporary.h, and a child has
+ * ended before its files are removed. The last to know acts: the waiting thread, or the thread that
+ * reaps the last child.
+ *
+ * A terminal sends an interrupt to the children as well; one that another process sent to this one is
+ * handed on. A process that does not watch, such as one that has a parent to clean up after it,
+ * ignores interrupts while it has a child, as system(3) does. */
 #include "base/interrupt.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/temporary.h"
 
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
-#define SIGNAL_COUNT (sizeof SIGNALS / sizeof SIGNALS[0])
 
-static volatile sig_atomic_t caught;
-static volatile sig_atomic_t running; /* the child's process id, or 0 */
+static atomic_int caught;
 static bool watching;
+static sigset_t watched, mask_before; /* of kiln_interrupt_watch() */
+static void (*call_last)(void);
 
-static void
-take(int number)
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct kiln_child *children;
+static struct sigaction interrupt_action, quit_action; /* in place when there are no children */
+
+/* Requires the mutex, and never unlocks it. */
+static _Noreturn void
+end_process(void)
 {
-    caught = number;
-    if (running > 0 && number != SIGINT) {
-        kill((pid_t)running, number);
+    kiln_temporary_remove_all();
+    if (call_last != NULL) {
+        call_last();
     }
+    pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
+    raise(caught);
+    _exit(128 + caught);
 }
 
-/* Put NEW in the place of OLD where that is the action. */
-static void
-exchange(void (*old)(int), void (*new)(int))
+static void *
+wait_for_signal(void *arg)
 {
-    struct sigaction action = {.sa_handler = new, .sa_flags = SA_RESTART}, before;
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        if (sigaction(SIGNALS[i], NULL, &before) == 0 && before.sa_handler == old) {
-            sigaction(SIGNALS[i], &action, NULL);
+    (void)arg;
+    for (;;) {
+        siginfo_t info;
+        int number = sigwaitinfo(&watched, &info);
+        if (number < 0) {
+            continue;
         }
+        pthread_mutex_lock(&mutex);
+        caught = number;
+        bool is_terminal = number == SIGINT && info.si_code == SI_KERNEL;
+        for (const struct kiln_child *child = children; child != NULL && !is_terminal;
+             child = child->next) {
+            kill(child->pid, number);
+        }
+        if (children == NULL) {
+            end_process();
+        }
+        pthread_mutex_unlock(&mutex);
     }
+    return NULL;
 }
 
 void
-kiln_interrupt_watch(void)
+kiln_interrupt_watch(void (*last)(void))
 {
-    watching = true;
-    exchange(SIG_DFL, take);
+    pthread_t thread;
+    call_last = last;
+    sigemptyset(&watched);
+    for (size_t i = 0; i < sizeof SIGNALS / sizeof SIGNALS[0]; i++) {
+        struct sigaction action;
+        if (sigaction(SIGNALS[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+            sigaddset(&watched, SIGNALS[i]);
+        }
+    }
+    pthread_sigmask(SIG_BLOCK, &watched, &mask_before); /* and so in every thread made later */
+    watching = pthread_create(&thread, NULL, wait_for_signal, NULL) == 0;
+    if (!watching) {
+        pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+    }
 }
 
 int
@@ -51,49 +95,108 @@ kiln_interrupt_get(void)
     return caught;
 }
 
-void
-kiln_interrupt_raise(void)
+/* Another thread ends the process. Requires the mutex. */
+static void
+block_if_caught(void)
 {
     if (caught != 0) {
-        exchange(take, SIG_DFL);
-        raise(caught);
+        pthread_mutex_unlock(&mutex);
+        for (;;) {
+            pause();
+        }
     }
 }
 
 void
-kiln_interrupt_begin(struct kiln_interrupt_saved *saved)
+kiln_interrupt_wait(void)
 {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigset_t held;
-    sigemptyset(&held);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-        sigaddset(&held, SIGNALS[i]);
+    pthread_mutex_lock(&mutex);
+    block_if_caught();
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The child's signals are what this process's were. */
+static void
+set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t defaults;
+    short flags = POSIX_SPAWN_SETSIGDEF;
+    sigemptyset(&defaults);
+    if (interrupt_action.sa_handler == SIG_DFL) {
+        sigaddset(&defaults, SIGINT);
     }
-    sigprocmask(SIG_BLOCK, &held, &saved->mask);
-    sigaction(SIGINT, watching ? NULL : &ignore, &saved->interrupt);
-    sigaction(SIGQUIT, &ignore, &saved->quit);
+    if (quit_action.sa_handler == SIG_DFL) {
+        sigaddset(&defaults, SIGQUIT);
+    }
+    posix_spawnattr_setsigdefault(attributes, &defaults);
+    if (watching) {
+        posix_spawnattr_setsigmask(attributes, &mask_before);
+        flags |= POSIX_SPAWN_SETSIGMASK;
+    }
+    posix_spawnattr_setflags(attributes, flags);
 }
 
-void
-kiln_interrupt_in_child(const struct kiln_interrupt_saved *saved)
+/* Restore the actions after the last child. */
+static void
+restore_signals(void)
 {
-    sigaction(SIGINT, &saved->interrupt, NULL);
-    sigaction(SIGQUIT, &saved->quit, NULL);
-    exchange(take, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &saved->mask, NULL);
+    if (children == NULL) {
+        sigaction(SIGINT, &interrupt_action, NULL);
+        sigaction(SIGQUIT, &quit_action, NULL);
+    }
 }
 
-void
-kiln_interrupt_in_parent(const struct kiln_interrupt_saved *saved, pid_t child)
+int
+kiln_interrupt_spawn(struct kiln_child *child, const posix_spawn_file_actions_t *actions,
+                     char **argv, char **env)
 {
-    running = child > 0 ? child : 0;
-    sigprocmask(SIG_SETMASK, &saved->mask, NULL);
+    posix_spawnattr_t attributes;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0) {
+        return error;
+    }
+    pthread_mutex_lock(&mutex);
+    block_if_caught();
+    if (children == NULL) {
+        struct sigaction ignore = {.sa_handler = SIG_IGN};
+        sigaction(SIGINT, watching ? NULL : &ignore, &interrupt_action);
+        sigaction(SIGQUIT, &ignore, &quit_action);
+    }
+    set_signals(&attributes);
+    error = posix_spawnp(&child->pid, argv[0], actions, &attributes, argv, env);
+    if (error == 0) {
+        child->next = children;
+        children = child;
+    }
+    else {
+        restore_signals();
+    }
+    pthread_mutex_unlock(&mutex);
+    posix_spawnattr_destroy(&attributes);
+    return error;
 }
 
-void
-kiln_interrupt_end(const struct kiln_interrupt_saved *saved)
+int
+kiln_interrupt_reap(struct kiln_child *child)
 {
-    running = 0;
-    sigaction(SIGINT, &saved->interrupt, NULL);
-    sigaction(SIGQUIT, &saved->quit, NULL);
+    int status = 0;
+    siginfo_t info;
+    /* Its process id stays its own until the mutex is held, for wait_for_signal(). */
+    while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    pthread_mutex_lock(&mutex);
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    struct kiln_child **at = &children;
+    while (*at != child) {
+        at = &(*at)->next;
+    }
+    *at = child->next;
+    restore_signals();
+    if (caught != 0 && children == NULL) {
+        end_process();
+    }
+    block_if_caught();
+    pthread_mutex_unlock(&mutex);
+    return status;
 }

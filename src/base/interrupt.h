@@ -1,35 +1,32 @@
-/* Signals that ask a run to end (an interrupt from the terminal, a termination, a hang-up) while
- * a program that it started is at work, and there is something to clean up. */
+/* Signals that ask a run to end: an interrupt from the terminal, a termination, a hang-up. */
 #ifndef KILN_BASE_INTERRUPT_H
 #define KILN_BASE_INTERRUPT_H
 
-#include <signal.h>
+#include <spawn.h>
 #include <sys/types.h>
 
-/* From now on such a signal ends the child at hand, makes kiln_process_run() fail, and so unwinds
- * the run, which cleans up. A signal that is ignored stays so. */
-void kiln_interrupt_watch(void);
+/* From now on such a signal is handed on to the running children; once these have ended, the
+ * temporary files are removed and the process ends by the signal, whatever its threads are doing.
+ * LAST, unless NULL, is called just before. A signal that is ignored stays so. */
+void kiln_interrupt_watch(void (*last)(void));
 
-/* The signal that has come; 0: none. */
+/* The signal that has come; 0 if none has. */
 int kiln_interrupt_get(void);
 
-/* End the process by the signal that has come, as if it had not been caught. Returns if none has.
- */
-void kiln_interrupt_raise(void);
+/* Does not return if a signal has come. Call it before the process ends in another way. */
+void kiln_interrupt_wait(void);
 
-/* The rest is for process.c: what is changed for the time of a child. */
-struct kiln_interrupt_saved {
-    sigset_t mask;
-    struct sigaction interrupt, quit;
+/* A program that process.c runs. */
+struct kiln_child {
+    pid_t pid;
+    struct kiln_child *next;
 };
 
-/* Before fork(). No signal comes until in_child or in_parent, so that none gets lost. */
-void kiln_interrupt_begin(struct kiln_interrupt_saved *saved);
-/* The child is to signals what this process was. */
-void kiln_interrupt_in_child(const struct kiln_interrupt_saved *saved);
-/* CHILD gets the signals handed on; 0 or less: there is none. */
-void kiln_interrupt_in_parent(const struct kiln_interrupt_saved *saved, pid_t child);
-/* CHILD has been waited for. */
-void kiln_interrupt_end(const struct kiln_interrupt_saved *saved);
+/* posix_spawnp() for ARGV. Returns 0, or the error number. Until kiln_interrupt_reap() the child is
+ * handed signals, and this process ignores those that a terminal sends to both (system(3)). */
+int kiln_interrupt_spawn(struct kiln_child *child, const posix_spawn_file_actions_t *actions,
+                         char **argv, char **env);
+/* Wait for CHILD. Returns its status as waitpid() gives it. Does not return if a signal has come. */
+int kiln_interrupt_reap(struct kiln_child *child);
 
 #endif

@@ -6,9 +6,9 @@
 
 #include "base/arena.h"
 
-/* TEXT as a string. */
+/* Write TEXT as a string. */
 void kiln_json_string(FILE *stream, const char *text);
-/* LIST as an array of strings. */
+/* Write LIST as an array of strings. */
 void kiln_json_strings(FILE *stream, const struct kiln_strings *list);
 
 #endif

@@ -1,9 +1,9 @@
-/* Threads for the passes that do one thing many times.
+/* Threads for passes that do the same work on many items.
  *
- * Each thread has a context: an arena, which becomes part of the caller's in the end, and a list of
- * what was said, which is repeated in the order of the things. A counter hands these out. The
- * calling thread works, too, and shows the progress. A thread that the system does not give is done
- * without. */
+ * Each thread has a context of its own: an arena, which becomes part of the caller's at the end, and a
+ * list of messages, which are then reported in the order of the items. A counter hands out the items.
+ * The calling thread works as well, and shows the progress. If a thread cannot be created, the others
+ * do its work. */
 #include "base/parallel.h"
 
 #include <malloc.h>
@@ -14,7 +14,7 @@
 enum { MAX_WORKERS = 64 };
 
 struct message {
-    size_t index; /* of the thing at hand */
+    size_t index; /* of the item that it is about */
     enum kiln_severity severity;
     const char *text;
 };
@@ -34,13 +34,13 @@ struct worker {
     pthread_t thread;
     bool is_caller;
     size_t index;
-    int result; /* of the last thing that failed here, which is */
-    size_t failed;
+    int result;    /* of the last item that failed in this thread, */
+    size_t failed; /* which is this */
     struct {
-        struct message *items; /* in the order of the things, as these are handed out in order */
+        struct message *items; /* in the order of the items, as these are handed out in order */
         size_t count, capacity;
     } messages;
-    size_t said; /* messages that have been repeated */
+    size_t said; /* messages that have been reported */
 };
 
 static void
@@ -72,7 +72,7 @@ run_worker(void *arg)
     return NULL;
 }
 
-/* The worker whose next message is about the earliest thing; NULL if all has been said. */
+/* The worker whose next message is about the earliest item; NULL if all have been reported. */
 static struct worker *
 find_next(struct worker *workers, size_t count)
 {
@@ -89,7 +89,7 @@ find_next(struct worker *workers, size_t count)
     return best;
 }
 
-/* What the workers leave to the caller: messages, memory, and the result. */
+/* Give the workers' messages, memory and result to the caller. */
 static int
 merge(struct kiln_ctx *ctx, struct worker *workers, size_t count)
 {
@@ -108,11 +108,11 @@ merge(struct kiln_ctx *ctx, struct worker *workers, size_t count)
 }
 
 static size_t
-count_workers(size_t things)
+count_workers(size_t items)
 {
     cpu_set_t cpus;
     size_t count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (size_t)CPU_COUNT(&cpus) : 1;
-    count = count < things ? count : things;
+    count = count < items ? count : items;
     return count < 1 ? 1 : count < MAX_WORKERS ? count : MAX_WORKERS;
 }
 
@@ -129,7 +129,7 @@ kiln_parallel_run(struct kiln_ctx *ctx, const char *what, size_t count, kiln_par
         workers[i].ctx = (struct kiln_ctx){
             .say = remember, .verbose = ctx->verbose, .quiet = ctx->quiet, .tmpdir = ctx->tmpdir};
     }
-    /* What one thing has freed the next one takes, without a way through the kernel. */
+    /* Keep freed memory for the next item instead of returning it to the kernel. */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     kiln_progress(ctx, what, 0, count, NULL);
     while (started < wanted &&

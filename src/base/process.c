@@ -1,14 +1,14 @@
-/* Running other programs: fork and exec, with the streams through pipes that are drained by poll(),
- * so that a child which fills one of them never blocks on another. */
+/* Running other programs by posix_spawn().
+ *
+ * Input and captured output are files in memory (memfd_create(2)): neither side waits for the other,
+ * however much each writes, and a background process that keeps a stream open keeps nobody waiting. */
 #include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +17,6 @@
 #include "base/interrupt.h"
 
 extern char **environ;
-
-/* Bytes that arrive from a child, in malloc()ed memory until the stream ends. */
-struct buffer {
-    char *data;
-    size_t len, capacity;
-};
 
 static char **
 make_environment(struct kiln_ctx *ctx, const struct kiln_strings *changes)
@@ -47,177 +41,110 @@ make_environment(struct kiln_ctx *ctx, const struct kiln_strings *changes)
     return kiln_strings_argv(&ctx->arena, &env);
 }
 
-static void
-close_pipe(int fds[2])
+/* Set *FD to a file in memory that holds BYTES. Returns 0, or the error number. */
+static int
+make_stream(struct kiln_span bytes, int *fd)
 {
-    for (int i = 0; i < 2; i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-            fds[i] = -1;
+    *fd = memfd_create("kiln", MFD_CLOEXEC);
+    for (size_t done = 0; *fd >= 0 && done < bytes.len;) {
+        ssize_t n = pwrite(*fd, bytes.ptr + done, bytes.len - done, (off_t)done);
+        if (n < 0 && errno != EINTR) {
+            return errno;
         }
+        done += n > 0 ? (size_t)n : 0;
     }
+    return *fd < 0 ? errno : 0;
 }
 
-/* In the child: make FD the descriptor TARGET, or /dev/null if the stream is dropped. */
-static void
-redirect(int fd, bool drop, int target)
+/* Make FD the child's stream TARGET, or drop it, or let it be that of this process. */
+static int
+redirect(posix_spawn_file_actions_t *actions, int fd, bool drop, int target)
 {
     if (drop) {
-        fd = open("/dev/null", target == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+        return posix_spawn_file_actions_addopen(actions, target, "/dev/null",
+                                                target == STDIN_FILENO ? O_RDONLY : O_WRONLY, 0);
     }
-    if (fd >= 0) {
-        dup2(fd, target);
-    }
+    return fd < 0 ? 0 : posix_spawn_file_actions_adddup2(actions, fd, target);
 }
 
-static bool
-read_some(int fd, struct buffer *buffer)
+/* Make the files in memory that PROCESS needs, and the child's streams of them. Returns 0, or the
+ * error number. */
+static int
+set_streams(const struct kiln_process *process, posix_spawn_file_actions_t *actions, int fds[3])
 {
-    if (buffer->capacity - buffer->len < 4096) {
-        buffer->capacity = buffer->capacity * 2 + 65536;
-        buffer->data = realloc(buffer->data, buffer->capacity);
-        if (buffer->data == NULL) {
-            return false;
-        }
+    const struct kiln_span nothing = kiln_span_of(NULL, 0);
+    bool has_input = process->input.len > 0;
+    int error = has_input ? make_stream(process->input, &fds[0]) : 0;
+    if (error == 0 && process->out_mode == KILN_STREAM_CAPTURE) {
+        error = make_stream(nothing, &fds[1]);
     }
-    ssize_t n = read(fd, buffer->data + buffer->len, buffer->capacity - buffer->len);
-    if (n > 0) {
-        buffer->len += (size_t)n;
+    if (error == 0 && process->err_mode == KILN_STREAM_CAPTURE) {
+        error = make_stream(nothing, &fds[2]);
     }
-    return n > 0 || (n < 0 && errno == EINTR);
+    if (error == 0) {
+        error = redirect(actions, fds[0], !has_input && !process->inherit_input, STDIN_FILENO);
+    }
+    if (error == 0) {
+        error = redirect(actions, fds[1], process->out_mode == KILN_STREAM_DROP, STDOUT_FILENO);
+    }
+    if (error == 0) {
+        error = redirect(actions, fds[2], process->err_mode == KILN_STREAM_DROP, STDERR_FILENO);
+    }
+    if (error == 0 && process->cwd != NULL) {
+        error = posix_spawn_file_actions_addchdir_np(actions, process->cwd);
+    }
+    return error;
 }
 
-/* Feed INPUT to fds[0] and drain fds[1] and fds[2] until all are closed. */
-static void
-transfer(int fds[3], struct kiln_span input, struct buffer buffers[2])
+/* What the child wrote to the file in memory FD, with a NUL after it. */
+static struct kiln_span
+read_stream(struct kiln_ctx *ctx, int fd)
 {
-    size_t written = 0;
-    while (fds[0] >= 0 || fds[1] >= 0 || fds[2] >= 0) {
-        struct pollfd polls[3] = {{fds[0], POLLOUT, 0}, {fds[1], POLLIN, 0}, {fds[2], POLLIN, 0}};
-        if (poll(polls, 3, -1) < 0 && errno != EINTR) {
+    struct stat st;
+    size_t size = fd >= 0 && fstat(fd, &st) == 0 ? (size_t)st.st_size : 0, done = 0;
+    char *bytes = kiln_arena_alloc(&ctx->arena, size + 1);
+    while (done < size) {
+        ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
+        if (n == 0 || (n < 0 && errno != EINTR)) {
             break;
         }
-        if (polls[0].revents != 0) {
-            ssize_t n = write(fds[0], input.ptr + written, input.len - written);
-            written += n > 0 ? (size_t)n : 0;
-            if (written == input.len || (n < 0 && errno != EINTR)) {
-                close(fds[0]);
-                fds[0] = -1;
-            }
-        }
-        for (int i = 1; i < 3; i++) {
-            if (polls[i].revents != 0 && !read_some(fds[i], &buffers[i - 1])) {
-                close(fds[i]);
-                fds[i] = -1;
-            }
-        }
+        done += n > 0 ? (size_t)n : 0;
     }
-}
-
-static struct kiln_span
-take_buffer(struct kiln_ctx *ctx, struct buffer *buffer)
-{
-    struct kiln_span span = kiln_span_of(
-        kiln_arena_strndup(&ctx->arena, buffer->len > 0 ? buffer->data : "", buffer->len),
-        buffer->len);
-    free(buffer->data);
-    return span;
-}
-
-static int
-fail_interrupted(struct kiln_ctx *ctx, const char *program)
-{
-    return kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: stopped by signal %d", program,
-                     kiln_interrupt_get());
+    return kiln_span_of(bytes, done);
 }
 
 int
 kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process)
 {
-    if (kiln_interrupt_get() != 0) {
-        return fail_interrupted(ctx, process->argv.items[0]);
-    }
     char **argv = kiln_strings_argv(&ctx->arena, &process->argv);
     char **env = make_environment(ctx, &process->setenv);
-    int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, failed[2] = {-1, -1};
-    int result = 0;
-
-    if ((process->input.len > 0 && pipe2(in, O_CLOEXEC) < 0) ||
-        (process->out_mode == KILN_STREAM_CAPTURE && pipe2(out, O_CLOEXEC) < 0) ||
-        (process->err_mode == KILN_STREAM_CAPTURE && pipe2(err, O_CLOEXEC) < 0) ||
-        pipe2(failed, O_CLOEXEC) < 0)
-    {
-        result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
-        goto done;
-    }
-
-    /* What is buffered here must not be written a second time by the child. */
-    fflush(NULL);
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe_action;
-    sigaction(SIGPIPE, &ignore, &pipe_action);
-    struct kiln_interrupt_saved saved;
-    kiln_interrupt_begin(&saved);
-    pid_t pid = fork();
-    if (pid == 0) {
-        sigaction(SIGPIPE, &pipe_action, NULL);
-        kiln_interrupt_in_child(&saved);
-        redirect(in[0], process->input.len == 0 && !process->inherit_input, STDIN_FILENO);
-        redirect(out[1], process->out_mode == KILN_STREAM_DROP, STDOUT_FILENO);
-        redirect(err[1], process->err_mode == KILN_STREAM_DROP, STDERR_FILENO);
-        if (process->cwd == NULL || chdir(process->cwd) == 0) {
-            environ = env;
-            execvp(argv[0], argv);
+    struct kiln_child child;
+    posix_spawn_file_actions_t actions;
+    int fds[3] = {-1, -1, -1};
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error == 0) {
+        error = set_streams(process, &actions, fds);
+        if (error == 0) {
+            error = kiln_interrupt_spawn(&child, &actions, argv, env);
         }
-        int error = errno;
-        if (write(failed[1], &error, sizeof error) < 0) {
-            _exit(126);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    if (error == 0) {
+        int status = kiln_interrupt_reap(&child);
+        process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        process->out = read_stream(ctx, fds[1]);
+        process->err = read_stream(ctx, fds[2]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
         }
-        _exit(127);
     }
-    kiln_interrupt_in_parent(&saved, pid);
-    if (pid < 0) {
-        result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
-        goto restore;
-    }
-    close(failed[1]);
-    failed[1] = -1;
-
-    int ends[3] = {in[1], out[0], err[0]};
-    in[1] = out[0] = err[0] = -1;
-    close_pipe(in);
-    close_pipe(out);
-    close_pipe(err);
-
-    struct buffer buffers[2] = {{0}};
-    transfer(ends, process->input, buffers);
-    process->out = take_buffer(ctx, &buffers[0]);
-    process->err = take_buffer(ctx, &buffers[1]);
-
-    int status = 0, error = 0;
-    ssize_t told = read(failed[0], &error, sizeof error);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (told == (ssize_t)sizeof error) {
-        errno = error;
-        result = kiln_fail_errno(ctx, "cannot run %s", argv[0]);
-    }
-    process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    if (result == 0 && kiln_interrupt_get() != 0) {
-        result = fail_interrupted(ctx, argv[0]);
-    }
-
-restore:
-    kiln_interrupt_end(&saved);
-    sigaction(SIGPIPE, &pipe_action, NULL);
-done:
-    close_pipe(in);
-    close_pipe(out);
-    close_pipe(err);
-    close_pipe(failed);
-    return result;
+    errno = error;
+    return error == 0 ? 0 : kiln_fail_errno(ctx, "cannot run %s", argv[0]);
 }
 
-/* The last lines of a captured stream, as many as a person wants to see, on a line of their own. */
+/* The last 20 lines of a captured stream, as the end of a message. */
 static const char *
 last_lines(struct kiln_ctx *ctx, struct kiln_span text)
 {
@@ -245,24 +172,30 @@ kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const cha
     return result;
 }
 
-const char *
-kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip)
+struct kiln_strings
+kiln_process_get_path(struct kiln_ctx *ctx)
 {
-    if (strchr(name, '/') != NULL) {
-        return access(name, X_OK) == 0 ? kiln_file_absolute(ctx, name) : NULL;
-    }
+    struct kiln_strings dirs = {0};
     const char *path = getenv("PATH");
     path = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path;
     for (size_t len; *path != '\0'; path += len + (path[len] == ':')) {
         len = strcspn(path, ":");
-        const char *dir = len == 0 ? "." : kiln_arena_strndup(&ctx->arena, path, len);
-        char real[PATH_MAX];
-        if (skip != NULL && realpath(dir, real) != NULL && strcmp(real, skip) == 0) {
-            continue;
-        }
-        const char *file = kiln_arena_printf(&ctx->arena, "%s/%s", dir, name);
-        struct stat st;
-        if (stat(file, &st) == 0 && S_ISREG(st.st_mode) && access(file, X_OK) == 0) {
+        kiln_strings_push(&ctx->arena, &dirs,
+                          len == 0 ? "." : kiln_arena_strndup(&ctx->arena, path, len));
+    }
+    return dirs;
+}
+
+const char *
+kiln_process_find(struct kiln_ctx *ctx, const char *name)
+{
+    if (strchr(name, '/') != NULL) {
+        return access(name, X_OK) == 0 ? kiln_file_absolute(ctx, name) : NULL;
+    }
+    struct kiln_strings path = kiln_process_get_path(ctx);
+    for (size_t i = 0; i < path.count; i++) {
+        const char *file = kiln_arena_printf(&ctx->arena, "%s/%s", path.items[i], name);
+        if (kiln_file_is_regular(file) && access(file, X_OK) == 0) {
             return kiln_file_absolute(ctx, file);
         }
     }

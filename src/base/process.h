@@ -13,31 +13,32 @@ enum kiln_stream {
 
 struct kiln_process {
     /* Filled by the caller. */
-    struct kiln_strings argv;   /* argv[0] is looked up on PATH */
+    struct kiln_strings argv;   /* argv[0] is looked up on the PATH of this process */
     const char *cwd;            /* NULL: stay */
     struct kiln_strings setenv; /* "NAME=value" added to the environment, "NAME" removed from it */
     enum kiln_stream out_mode, err_mode;
-    struct kiln_span input; /* given to the child on standard input; empty: /dev/null, unless */
-    bool inherit_input;     /* the child reads ours */
-    /* Filled by kiln_process_run(), in the context's arena, each with a NUL after it. */
+    struct kiln_span input; /* on the child's standard input; if empty, that is /dev/null, */
+    bool inherit_input;     /* or that of this process */
+    /* Filled by kiln_process_run(), in the context's arena, each with a NUL byte after it. */
     struct kiln_span out, err;
     int status; /* exit status, or 128 + signal */
 };
 
-/* Run to the end. 0 if the program could be started, whatever its status; a program that cannot be
- * started is KILN_ERR_SYSTEM, said. */
+/* Run PROCESS to its end. Returns 0 if the program could be started, whatever its status, and
+ * KILN_ERR_SYSTEM after reporting the error if not. May be called by several threads. */
 int kiln_process_run(struct kiln_ctx *ctx, struct kiln_process *process);
 
-/* The same, and a status other than 0 is KILN_ERR_TOOL, said with the command's last lines of
- * captured standard error. WHAT names the step for the message: "cannot combine the objects". */
+/* The same, but a status other than 0 is KILN_ERR_TOOL, reported with the last lines of captured
+ * standard error. WHAT names the step for the message: "cannot combine the objects". */
 int kiln_process_check(struct kiln_ctx *ctx, struct kiln_process *process, const char *what);
 
-/* The last line of TEXT that is not empty, in the context's arena: what a tool that failed has to say
- * in the end. */
+/* The last line of TEXT that is not empty, in the context's arena: the error of a tool that failed. */
 const char *kiln_process_get_last_line(struct kiln_ctx *ctx, struct kiln_span text);
 
-/* The absolute path of NAME as execvp() would find it, directories whose real path is SKIP left out
- * (NULL: none); NULL, unsaid, if there is none. */
-const char *kiln_process_find(struct kiln_ctx *ctx, const char *name, const char *skip);
+/* The directories of PATH, in order; "." for an empty one. */
+struct kiln_strings kiln_process_get_path(struct kiln_ctx *ctx);
+/* Returns the absolute path of NAME as execvp() would find it, or NULL without an error if there is
+ * none. */
+const char *kiln_process_find(struct kiln_ctx *ctx, const char *name);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 
-/* libiberty gives up after as many. */
+/* The limit of libiberty. */
 enum { MAX_FILES = 2000 };
 
 void
@@ -87,7 +87,7 @@ expand(struct kiln_ctx *ctx, const struct kiln_strings *args, struct kiln_string
     enum { MAX_DEPTH = 100 };
     for (size_t i = 0; i < args->count; i++) {
         const char *arg = args->items[i];
-        if (arg[0] != '@' || access(arg + 1, R_OK) < 0) {
+        if (arg[0] != '@' || access(arg + 1, R_OK) < 0 || kiln_file_is_special(arg + 1)) {
             kiln_strings_push(&ctx->arena, out, arg);
             continue;
         }

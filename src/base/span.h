@@ -1,4 +1,4 @@
-/* A view of bytes that somebody else owns, and the only way Kiln reads bytes it does not trust.
+/* A view of borrowed bytes, and the only way in which Kiln reads untrusted bytes.
  *
  * Every accessor checks its offset and length against the span; none dereferences anything outside
  * it. Multi-byte integers are little-endian and need no alignment. */

@@ -1,14 +1,15 @@
 /* The compiler stand-in: the parts of kiln-cc and kiln-c++.
  *
- * A command line that does not make a shared object is handed to the real compiler at once, in this
- * very process. One that does runs as a child; when it has made an extension, the same link is
- * run a second time in a private directory to learn its exact inputs, and these, combined, go into
- * the `.kiln` section of the extension. See docs/kiln-cc.md. */
+ * Unless the command line makes a shared object, the process becomes the real compiler. Otherwise the
+ * real compiler runs as a child. If it has made an extension, the same link runs a second time, in a
+ * private directory, to find its exact inputs; these are combined and stored in the `.kiln` section
+ * of the extension. See docs/kiln-cc.md. */
 #ifndef KILN_CC_CC_H
 #define KILN_CC_CC_H
 
 #include "base/ctx.h"
 #include "base/response.h"
+#include "combine/combine.h"
 #include "fat/fat.h"
 
 /* -- The command line -- */
@@ -22,32 +23,32 @@ enum kiln_option_form {
     KILN_OPTION_EQUALS, /* after "=", or the next argument: --output=x, --output x */
 };
 
-/* What an option is to us. */
+/* What an option means to kiln-cc. */
 enum kiln_option_meaning {
-    KILN_MEANS_NOTHING,      /* known only so that its value is not taken for an input */
-    KILN_MEANS_DROP,         /* not in the traced link: it writes a file or prints */
+    KILN_MEANS_NOTHING,      /* known so that its value is not mistaken for an input */
+    KILN_MEANS_DROP,         /* left out of the traced link: it writes a file or prints */
     KILN_MEANS_OUTPUT,       /* -o */
     KILN_MEANS_SHARED,       /* -shared */
     KILN_MEANS_NO_LINK,      /* -c, -E, --version: no link happens */
     KILN_MEANS_LANGUAGE,     /* -x */
-    KILN_MEANS_REPEAT,       /* wanted by the final link too */
-    KILN_MEANS_COVERAGE,     /* the same, but in the traced link it must write no notes */
+    KILN_MEANS_REPEAT,       /* the final link repeats it */
+    KILN_MEANS_COVERAGE,     /* the same, but the traced link must write no notes */
     KILN_MEANS_PREPROCESSOR, /* -Wp,: may hold dependency options */
     KILN_MEANS_LIBRARY,      /* -l */
     KILN_MEANS_LIBRARY_DIR,  /* -L */
-    KILN_MEANS_COMBINE,      /* changes symbols: ld -r must have it as well; value after "=" */
+    KILN_MEANS_COMBINE,      /* changes symbols, so that ld -r needs it; value after "=" */
     KILN_MEANS_COMBINE_FLAG, /* the same, without a value */
-    KILN_MEANS_KEYWORD,      /* -z, of which muldefs concerns us */
-    KILN_MEANS_STRIP,        /* leaves out debug information */
+    KILN_MEANS_KEYWORD,      /* -z: muldefs and execstack matter */
+    KILN_MEANS_STRIP,        /* drops debug information */
     KILN_MEANS_STATIC,       /* -Bstatic: libraries from here on are archives */
     KILN_MEANS_DYNAMIC,
     KILN_MEANS_PUSH_STATE,
     KILN_MEANS_POP_STATE,
     KILN_MEANS_START_LIB, /* objects from here on are linked only if needed */
     KILN_MEANS_END_LIB,
-    KILN_MEANS_SCRIPT,      /* a linker script: cannot be repeated on one extension among others */
-    KILN_MEANS_ENTRY_POINT, /* -init, -fini: nor can these */
-    KILN_MEANS_BINARY,      /* --format=binary: nor can this */
+    KILN_MEANS_SCRIPT,      /* a linker script: an obstacle, as other extensions are in the link */
+    KILN_MEANS_ENTRY_POINT, /* -init, -fini: an obstacle */
+    KILN_MEANS_BINARY,      /* --format=binary: an obstacle */
 };
 
 struct kiln_option {
@@ -57,12 +58,12 @@ struct kiln_option {
     const char *alias; /* what KILN_MEANS_COMBINE calls it: "--undefined" for -u; NULL: its name */
 };
 
-/* The option that ARG is (the longest name that fits), or NULL. *value: what ARG itself holds of
- * its value; NULL if it holds none. Linker options may have one dash or two. */
+/* Returns the option of which ARG is an instance (the longest name that matches), or NULL. *VALUE is
+ * the value that ARG itself contains, or NULL. Linker options may have one dash or two. */
 const struct kiln_option *kiln_option_find_driver(const char *arg, const char **value);
 const struct kiln_option *kiln_option_find_linker(const char *arg, const char **value);
 
-/* What the final link may have to repeat, in the order of the command line. */
+/* What the final link may have to repeat. */
 enum kiln_repeat_kind { KILN_REPEAT_FLAG, KILN_REPEAT_DIR, KILN_REPEAT_LIBRARY, KILN_REPEAT_INPUT };
 struct kiln_repeat {
     enum kiln_repeat_kind kind;
@@ -72,20 +73,20 @@ struct kiln_repeat {
 };
 
 struct kiln_command_line {
-    bool makes_shared; /* the command links a shared object; without it, nothing below counts */
-    bool has_sources;  /* something is compiled on the way */
-    bool has_response; /* part of it came out of an @file */
+    bool makes_shared; /* the command links a shared object; if not, ignore all below */
+    bool has_sources;  /* it also compiles */
+    bool has_response; /* part of it came from an @file */
     const char *output;
-    const char *obstacle; /* why no relocatable can stand for this link; NULL: nothing is wrong */
-    struct kiln_strings trace;   /* arguments of the traced link, the program left out */
-    struct kiln_strings combine; /* what `ld -r` must be told: --wrap=, --defsym=, ... */
+    const char *obstacle;        /* why no relocatable can replace this link; NULL: nothing */
+    struct kiln_strings trace;   /* arguments of the traced link, without the program */
+    struct kiln_strings combine; /* arguments for `ld -r`: --wrap=, --defsym=, ... */
     struct kiln_repeat_list {
         struct kiln_repeat *items;
         size_t count, capacity;
     } repeats;
 };
 
-/* Read ARGS, the arguments after the program. */
+/* Parses ARGS, the arguments after the program. */
 void kiln_command_line_parse(struct kiln_ctx *ctx, const struct kiln_strings *args,
                              struct kiln_command_line *out);
 
@@ -94,50 +95,42 @@ void kiln_command_line_parse(struct kiln_ctx *ctx, const struct kiln_strings *ar
 struct kiln_compiler {
     struct kiln_strings words; /* an absolute path, then arguments, as in KILN_CC="ccache gcc" */
     const char *driver;        /* the compiler itself: the gcc of "ccache gcc"; absolute */
-    bool nested;               /* a kiln-cc further up has this link in hand */
+    bool nested;               /* a kiln-cc that runs this one records the link */
 };
 
-/* Choose what PROGRAM (argv[0]) stands for and mark the environment, so that a kiln-cc which this
- * compiler may run in turn neither does the work again nor comes back to it. KILN_ERR_INPUT, said,
- * if there is none. */
+/* Finds the compiler that PROGRAM (argv[0]) stands for, and marks the environment, so that a kiln-cc
+ * that this compiler runs neither repeats the work nor runs this compiler again. Returns
+ * KILN_ERR_INPUT, after reporting it, if there is none. */
 int kiln_compiler_find(struct kiln_ctx *ctx, const char *program, struct kiln_compiler *out);
 
 /* -- The traced link -- */
 
-/* One thing that was linked. */
-struct kiln_trace_item {
-    const char *path;   /* a file; with a member, the archive */
-    const char *member; /* NULL: the file as a whole */
-};
-
 struct kiln_trace {
-    struct kiln_trace_item *items; /* in the order of the link */
+    struct kiln_link_input *items; /* in the order of the link */
     size_t count, capacity;
-    bool is_mold; /* lists members that were not linked as well */
+    bool is_mold; /* it also lists members that were not linked */
 };
 
-/* Read TEXT, what a linker printed for --trace: GNU ld's `(lib.a)m.o`, others' `lib.a(m.o)`, mold's
- * `trace: `. What LTO made on the way is left out. A line that names no file is KILN_ERR_FORMAT. */
+/* Parses TEXT, which a linker printed for --trace: GNU ld's `(lib.a)m.o`, others' `lib.a(m.o)`, mold's
+ * `trace: `. Intermediate files of LTO are left out. A line that names no file is KILN_ERR_FORMAT. */
 int kiln_trace_parse(struct kiln_ctx *ctx, struct kiln_span text, struct kiln_trace *out);
-/* Run the link of LINE again with COMPILER, away from its output, and read the trace. An obstacle
- * that LINE has, and inputs that do not turn up in the trace, are errors. */
-int kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
-                   const struct kiln_command_line *line, struct kiln_trace *out);
+/* Runs the link of LINE again with COMPILER, away from its output, and parses the trace. An obstacle
+ * of LINE, or an input that the trace lacks, is an error. */
+int kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+                         const struct kiln_command_line *line, struct kiln_trace *out);
 
-/* Sort TRACE into what is combined (see struct kiln_combine), with its origins, and the shared
- * objects, each named once. Members of thin archives become files; members of one archive that share a name are copied
- * out, since a name does not tell them apart. */
-int
-kiln_trace_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace, struct kiln_strings *inputs,
-                struct kiln_strings *origins, struct kiln_strings *shared);
+/* Sorts TRACE into INPUTS, which are to be combined, and DSOS, the absolute paths of shared objects,
+ * each once. */
+int kiln_link_inputs_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace,
+                          struct kiln_link_inputs *inputs, struct kiln_strings *dsos);
 
 /* -- The extension -- */
 
-/* Fill FAT's inits and rpaths from the shared object at PATH. *found is false, and the result 0, if
- * PATH is no ELF shared object with an init symbol. */
+/* Fills FAT's inits and rpaths from the shared object at PATH. Sets *FOUND to false and returns 0 if
+ * PATH is not an ELF shared object with an init symbol. */
 int
 kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found);
-/* Fill FAT->args from LINE; FAT->shared is known by now. */
+/* Fills FAT->args from LINE. Requires FAT->dsos. */
 void
 kiln_record_args(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_fat *fat);
 
@@ -147,17 +140,17 @@ struct kiln_cc {
     struct kiln_ctx ctx; /* the first member: its listener fills `problems` */
     struct kiln_compiler compiler;
     struct kiln_command_line line;
-    struct kiln_strings problems; /* what went wrong, for a person */
+    struct kiln_strings problems; /* error messages, for people */
 };
 
-/* If the link of CC->line made an extension, give it its section. What goes wrong is written there,
- * as it must not fail the build. REASON: do not try at all, and write this (NULL: try). The result
- * says whether there is an extension whose section could not be written. */
+/* If the link of CC->line made an extension, writes its section. A failure to make the object is
+ * recorded there, since it must not fail the build. If REASON is not NULL, it is recorded without an
+ * attempt. Returns an error only if there is an extension whose section could not be written. */
 int kiln_fatten(struct kiln_cc *cc, const char *reason);
 
-/* Be the compiler, for CC = {0}. Returns the exit status, with text in CC->problems if it is
- * kiln-cc's own; not at all where the real compiler could take this process over; and dies of the
- * signal that the real compiler died of. */
+/* Runs as the compiler. Requires CC = {0}. Does not return if the process becomes the real compiler, or
+ * if the real compiler died of a signal, of which this process then dies, too. Otherwise returns the
+ * exit status; if it is kiln-cc's own, CC->problems has the messages. */
 int kiln_cc_main(struct kiln_cc *cc, int argc, char **argv);
 
 #endif

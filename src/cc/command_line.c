@@ -1,12 +1,13 @@
-/* The command line of a compiler driver: does it link a shared object, and if so, how is that link
- * repeated for its trace, and what of it must later links know.
+/* Parses the command line of a compiler driver: whether it links a shared object, and if so, how to
+ * repeat the link for its trace, and what later links must repeat.
  *
- * The arguments become two interleaved streams, the driver's own and what -Wl, and -Xlinker hand to
- * the linker: an option in one takes its value from the same one (`-Wl,-rpath -Wl,/x`). Both go to
- * the traced link in their order, less what would write or print. */
+ * The arguments become two interleaved streams, the driver's own and those that -Wl, and -Xlinker pass
+ * to the linker: an option takes its value from its own stream (`-Wl,-rpath -Wl,/x`). The traced link
+ * gets both in their order, without the options that write files or print. */
 #include "cc/cc.h"
 
 #include "base/file.h"
+#include "base/text.h"
 
 struct token {
     const char *text;
@@ -27,7 +28,7 @@ struct parser {
     bool has_language; /* under -x */
     bool is_static;    /* after -Bstatic */
     bool is_lazy;      /* between --start-lib and --end-lib */
-    unsigned pushed;   /* states of is_static below the present one, a bit each */
+    unsigned pushed;   /* earlier states of is_static, one bit each */
     struct kiln_strings stems;
 };
 
@@ -38,7 +39,7 @@ push_token(struct parser *parser, const char *text, bool is_linker)
     *token = (struct token){text, is_linker};
 }
 
-/* An argument of the linker; it reads response files of its own. */
+/* Pushes an argument of the linker, which expands response files itself. */
 static void
 push_linker_token(struct parser *parser, const char *text)
 {
@@ -65,10 +66,10 @@ split_args(struct parser *parser, const struct kiln_strings *args)
         if (is_next && i + 1 < args->count) {
             push_linker_token(parser, args->items[++i]);
         }
-        else if (strncmp(arg, "--for-linker=", 13) == 0) {
+        else if (kiln_starts_with(arg, "--for-linker=")) {
             push_linker_token(parser, arg + 13);
         }
-        else if (strncmp(arg, "-Wl,", 4) == 0) {
+        else if (kiln_starts_with(arg, "-Wl,")) {
             for (arg += 4; *arg != '\0'; arg += *arg == ',') {
                 size_t len = strcspn(arg, ",");
                 push_linker_token(parser, kiln_arena_strndup(arena, arg, len));
@@ -97,7 +98,7 @@ push_repeat(struct parser *parser, enum kiln_repeat_kind kind, const char *text)
     *repeat = (struct kiln_repeat){kind, text, parser->is_static, parser->is_lazy};
 }
 
-/* Whether the driver hands PATH to the linker as it is. What is in doubt counts as a source. */
+/* Returns whether the driver passes PATH to the linker as it is. If in doubt, it is a source. */
 static bool
 is_object_name(const char *path)
 {
@@ -117,7 +118,7 @@ is_object_name(const char *path)
 static void
 set_obstacle(struct parser *parser, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The first obstacle is the one to tell. */
+/* Only the first obstacle is reported. */
 static void
 set_obstacle(struct parser *parser, const char *format, ...)
 {
@@ -129,7 +130,7 @@ set_obstacle(struct parser *parser, const char *format, ...)
     va_end(args);
 }
 
-/* The object of a source is named after it, so two of one name cannot be told apart. */
+/* An object has its source's name, so that two sources of one name cannot be told apart. */
 static void
 note_source(struct parser *parser, const char *path)
 {
@@ -167,7 +168,7 @@ read_input(struct parser *parser, const char *text, bool is_linker)
     keep(parser, text, is_linker);
 }
 
-/* Take the dependency options out of -Wp,a,b: they name files to write. */
+/* Drops the dependency options from -Wp,a,b: they name files to write. */
 static void
 read_preprocessor(struct parser *parser, const char *text)
 {
@@ -199,14 +200,14 @@ read_state(struct parser *parser, enum kiln_option_meaning meaning)
     }
 }
 
-/* What OPTION, spelt TEXT with VALUE (NULL: none), does. True: the traced link has it as well. */
+/* Acts on OPTION, spelt TEXT, with VALUE (NULL: none). Returns whether the traced link gets it, too. */
 static bool
 read_option(struct parser *parser, const struct kiln_option *option, const char *text,
             const char *value)
 {
     struct kiln_command_line *line = parser->line;
     struct kiln_arena *arena = &parser->ctx->arena;
-    const char *given = value == NULL ? "" : value;
+    const char *argument = value == NULL ? "" : value;
 
     switch (option->meaning) {
     case KILN_MEANS_NOTHING:
@@ -214,7 +215,7 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
     case KILN_MEANS_DROP:
         return false;
     case KILN_MEANS_OUTPUT:
-        line->output = given;
+        line->output = argument;
         return false;
     case KILN_MEANS_SHARED:
         line->makes_shared = true;
@@ -223,7 +224,7 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
         parser->no_link = true;
         return true;
     case KILN_MEANS_LANGUAGE:
-        parser->has_language = strcmp(given, "none") != 0;
+        parser->has_language = strcmp(argument, "none") != 0;
         return true;
     case KILN_MEANS_REPEAT:
         push_repeat(parser, KILN_REPEAT_FLAG, text);
@@ -237,23 +238,23 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
         return false;
     case KILN_MEANS_LIBRARY:
         parser->has_inputs = true;
-        push_repeat(parser, KILN_REPEAT_LIBRARY, given);
+        push_repeat(parser, KILN_REPEAT_LIBRARY, argument);
         return true;
     case KILN_MEANS_LIBRARY_DIR:
-        push_repeat(parser, KILN_REPEAT_DIR, given);
+        push_repeat(parser, KILN_REPEAT_DIR, argument);
         return true;
     case KILN_MEANS_COMBINE:
         kiln_strings_push(arena, &line->combine,
-                          kiln_arena_printf(arena, "%s=%s", option->alias, given));
+                          kiln_arena_printf(arena, "%s=%s", option->alias, argument));
         return true;
     case KILN_MEANS_COMBINE_FLAG:
         kiln_strings_add(arena, &line->combine, option->alias);
         return true;
     case KILN_MEANS_KEYWORD:
-        if (strcmp(given, "muldefs") == 0) {
+        if (strcmp(argument, "muldefs") == 0) {
             kiln_strings_add(arena, &line->combine, "--allow-multiple-definition");
         }
-        else if (strcmp(given, "execstack") == 0) {
+        else if (strcmp(argument, "execstack") == 0) {
             set_obstacle(parser,
                          "the link asks for an executable stack (-z execstack), which would "
                          "make that of the whole program one: link without it");
@@ -275,26 +276,26 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
             parser,
             "the link has a layout of its own (%s %s), which cannot be kept in a link with "
             "other extensions: link without it",
-            option->name, given);
+            option->name, argument);
         return true;
     case KILN_MEANS_ENTRY_POINT:
         set_obstacle(parser,
                      "the link names a function to run at load time (%s %s): make it "
                      "__attribute__((constructor)) instead",
-                     option->name, given);
+                     option->name, argument);
         return true;
     case KILN_MEANS_BINARY:
         set_obstacle(parser,
                      "the link embeds files of another format (%s %s): make object files of them "
                      "first, with `ld -r -b binary`",
-                     option->name, given);
+                     option->name, argument);
         return true;
     }
     return true;
 }
 
-/* The index of the token after INDEX in the same stream, or 0. The driver's values stand next to
- * their options. */
+/* Returns the index of the token after INDEX in its stream, or 0. A value for the driver must follow its
+ * option immediately. */
 static size_t
 find_value(const struct tokens *tokens, size_t index)
 {
@@ -315,7 +316,7 @@ read_token(struct parser *parser, size_t index)
 {
     struct token token = parser->tokens.items[index];
     if (token.text == NULL) {
-        return; /* taken as a value */
+        return; /* the value of an option */
     }
     if (token.text[0] != '-' || token.text[1] == '\0') {
         read_input(parser, token.text, token.is_linker);

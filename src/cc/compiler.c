@@ -1,10 +1,10 @@
-/* Which real compiler kiln-cc stands for.
+/* Finds the real compiler that kiln-cc stands for.
  *
- * Called kiln-cc or kiln-c++, it is the one of $KILN_CC or $KILN_CXX; under any other name, by a
- * symbolic link, the next program of that name on PATH. KILN_CC_INSIDE, which only kiln-cc itself
- * sets, lists the compilers that are being run already: a kiln-cc below one of them (KILN_CC is a
- * script that runs `gcc`, or ccache looks for the next `gcc`) knows that the work is in hand, and
- * none is chosen twice, so that no two can call each other without end. */
+ * For kiln-cc and kiln-c++ it is $KILN_CC and $KILN_CXX; if kiln-cc is called by a symbolic link of
+ * another name, it is the next program of that name on PATH. KILN_CC_INSIDE, which only kiln-cc sets,
+ * lists the compilers that are running. A kiln-cc that one of them runs (KILN_CC is a script that runs
+ * `gcc`, or ccache finds the next `gcc`) leaves the work to the outer one, and no compiler is chosen
+ * twice, so that no two call each other forever. */
 #include "cc/cc.h"
 
 #include <stdlib.h>
@@ -24,7 +24,7 @@ is_self(const char *path)
 }
 
 static bool
-is_listed(const char *list, const char *path)
+is_running(const char *list, const char *path)
 {
     size_t len = strlen(path);
     for (const char *p = list; p != NULL && *p != '\0'; p = strchr(p, ':')) {
@@ -36,7 +36,7 @@ is_listed(const char *list, const char *path)
     return false;
 }
 
-/* Whether PATH can be run; *self if it is only kiln-cc again. */
+/* Returns whether PATH can be the compiler. Sets *SELF if it cannot because it is kiln-cc again. */
 static bool
 is_candidate(const char *path, bool *self)
 {
@@ -44,7 +44,7 @@ is_candidate(const char *path, bool *self)
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || access(path, X_OK) < 0) {
         return false;
     }
-    if (is_self(path) || is_listed(getenv(INSIDE), path)) {
+    if (is_self(path) || is_running(getenv(INSIDE), path)) {
         *self = true;
         return false;
     }
@@ -113,7 +113,7 @@ kiln_compiler_find(struct kiln_ctx *ctx, const char *program, struct kiln_compil
         chosen = standard;
     }
 
-    /* The whole text first: a path may have spaces. */
+    /* First the whole text: a path may have spaces. */
     bool self = false;
     const char *path = find_program(ctx, chosen, &self);
     if (path != NULL || variable == NULL) {

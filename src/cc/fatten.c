@@ -1,14 +1,12 @@
-/* From a finished link to a fat extension: the list of passes.
+/* The list of passes from a finished link to a fat extension.
  *
- * The record is filled as far as the passes get; if one of them fails, it goes into the section
- * with the reason in place of the relocatable. */
+ * If a pass fails, the section gets the record as far as it is filled, and the reason instead of the
+ * relocatable. */
 #include "cc/cc.h"
 
 #include <signal.h>
 
 #include "base/file.h"
-#include "combine/combine.h"
-#include "isolate/isolate.h"
 
 static int
 make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
@@ -17,19 +15,19 @@ make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
     struct kiln_trace trace;
     struct kiln_combine combine = {.flags = cc->line.combine, .cc = cc->compiler.driver};
 
-    /* What the same link opens, in its order. */
-    int result = kiln_trace_run(ctx, &cc->compiler, &cc->line, &trace);
+    /* What the link reads, in order. */
+    int result = kiln_traced_link_run(ctx, &cc->compiler, &cc->line, &trace);
     if (result < 0) {
         return result;
     }
-    /* Objects are combined; shared objects and some flags are for the final link to repeat. */
-    result = kiln_trace_sort(ctx, &trace, &combine.inputs, &combine.origins, &fat->shared);
+    /* Objects are combined. The final link repeats shared objects and some flags. */
+    result = kiln_link_inputs_sort(ctx, &trace, &combine.inputs, &fat->dsos);
     if (result < 0) {
         return result;
     }
     kiln_record_args(ctx, &cc->line, fat);
     combine.inits = fat->inits;
-    /* With the inputs beside it, a library among them can be taken out again. */
+    /* The inputs are kept, so that a library among them can be taken out later. */
     combine.archives = &fat->archives;
     combine.parts = &fat->parts;
     fat->combine = combine.flags;
@@ -47,7 +45,7 @@ join_problems(struct kiln_cc *cc)
     return *text == '\0' ? "the reason is not known" : text;
 }
 
-/* To be ended in the midst of it would leave a half-written file beside the output. */
+/* Signals are blocked: an interrupted write would leave a temporary file beside the output. */
 static int
 write_section(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object)
 {

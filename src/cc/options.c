@@ -1,8 +1,8 @@
-/* What gcc's, clang's and the linkers' options mean to kiln-cc: two tables and a look-up.
+/* What the options of gcc, clang and the linkers mean to kiln-cc: two tables and a lookup.
  *
- * An option is here if it changes what happens (no link, another output), if it writes a file that
- * the traced link must not write, if the final link must know it, or if it takes its value from the
- * next argument, which would be mistaken for an input. All others are passed on unseen. */
+ * An option is listed if it changes what happens (no link, another output), if it writes a file that
+ * the traced link must not write, if the final link must repeat it, or if its value is the next
+ * argument, which would be mistaken for an input. All others are passed on. */
 #include "cc/cc.h"
 
 #define EXACT  KILN_OPTION_EXACT
@@ -12,7 +12,7 @@
 #define EQUALS KILN_OPTION_EQUALS
 
 static const struct kiln_option driver_options[] = {
-    /* What happens at all. */
+    /* What the command does. */
     {"-shared", EXACT, KILN_MEANS_SHARED, NULL},
     {"--shared", EXACT, KILN_MEANS_SHARED, NULL},
     {"-c", EXACT, KILN_MEANS_NO_LINK, NULL},
@@ -47,7 +47,7 @@ static const struct kiln_option driver_options[] = {
     {"-x", JOINED, KILN_MEANS_LANGUAGE, NULL},
     {"--language", EQUALS, KILN_MEANS_LANGUAGE, NULL},
 
-    /* Libraries, and what else the final link may need. */
+    /* Libraries, and what else the final link may repeat. */
     {"-l", JOINED, KILN_MEANS_LIBRARY, NULL},
     {"-L", JOINED, KILN_MEANS_LIBRARY_DIR, NULL},
     {"--library-directory", EQUALS, KILN_MEANS_LIBRARY_DIR, NULL},
@@ -79,7 +79,7 @@ static const struct kiln_option driver_options[] = {
     {"-T", JOINED, KILN_MEANS_SCRIPT, NULL},
     {"-s", EXACT, KILN_MEANS_STRIP, NULL},
 
-    /* Files beside the output, and noise. */
+    /* Other outputs. */
     {"-MD", EXACT, KILN_MEANS_DROP, NULL},
     {"-MMD", EXACT, KILN_MEANS_DROP, NULL},
     {"--write-dependencies", EXACT, KILN_MEANS_DROP, NULL},
@@ -118,13 +118,13 @@ static const struct kiln_option driver_options[] = {
     {"-ftest-coverage", EXACT, KILN_MEANS_DROP, NULL},
     {"-fprofile-note=", PREFIX, KILN_MEANS_DROP, NULL},
     {"-fmodule-output", PREFIX, KILN_MEANS_DROP, NULL},
-    {"-gsplit-dwarf", PREFIX, KILN_MEANS_DROP, NULL}, /* a .dwo file would be lost: keep it in */
+    {"-gsplit-dwarf", PREFIX, KILN_MEANS_DROP, NULL}, /* a .dwo file would be lost */
     {"-aux-info", NEXT, KILN_MEANS_DROP, NULL},
     {"-serialize-diagnostics", NEXT, KILN_MEANS_DROP, NULL},
     {"--serialize-diagnostics", NEXT, KILN_MEANS_DROP, NULL},
     {"-gen-cdb-fragment-path", NEXT, KILN_MEANS_DROP, NULL},
 
-    /* Known for their values only. */
+    /* Listed for their values only. */
     {"-I", JOINED, KILN_MEANS_NOTHING, NULL},
     {"-D", JOINED, KILN_MEANS_NOTHING, NULL},
     {"-U", JOINED, KILN_MEANS_NOTHING, NULL},
@@ -171,7 +171,7 @@ static const struct kiln_option driver_options[] = {
     {"-wrapper", NEXT, KILN_MEANS_NOTHING, NULL},
 };
 
-/* All with one dash; kiln_option_find_linker() takes the second one off. */
+/* With one dash; kiln_option_find_linker() removes a second one. */
 static const struct kiln_option linker_options[] = {
     {"-shared", EXACT, KILN_MEANS_SHARED, NULL},
     {"-Bshareable", EXACT, KILN_MEANS_SHARED, NULL},
@@ -290,7 +290,7 @@ static const struct kiln_option linker_options[] = {
 #undef NEXT
 #undef EQUALS
 
-/* Whether ARG is OPTION; if so, *value is what it holds of its value. */
+/* Returns whether ARG is OPTION. If so, *VALUE is the value that it contains, or NULL. */
 static bool
 match(const struct kiln_option *option, size_t name_len, const char *arg, const char **value)
 {
@@ -343,7 +343,7 @@ kiln_option_find_driver(const char *arg, const char **value)
 const struct kiln_option *
 kiln_option_find_linker(const char *arg, const char **value)
 {
-    /* --lto-O2 is not -l: with two dashes, no option of one letter is meant. */
+    /* --lto-O2 is not -l: options of one letter have one dash. */
     size_t min_len = 0;
     if (arg[0] == '-' && arg[1] == '-' && arg[2] != '\0') {
         arg++;

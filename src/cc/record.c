@@ -1,39 +1,30 @@
-/* What a fat extension remembers of its link: what the result itself says (init symbols, rpath) and
- * what later links must repeat.
+/* Fills the record of a link: what its output tells (init symbols, rpath), and what later links must
+ * repeat.
  *
- * Libraries that were archives are in the relocatable already; those that were shared objects are
- * needed again. Which one `-lfoo` was is looked up as the linker does, in the -L directories, and
- * for the toolchain's own directories in the trace. */
+ * Libraries that were archives are in the relocatable; those that were shared objects are needed
+ * again. `-lfoo` is looked up as by the linker, in the -L directories; the toolchain's own directories
+ * are not known, so a library from there is looked for in the trace. */
 #include "cc/cc.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "elf/elf.h"
+#include "names/init_symbol.h"
 
 /* -- From the output -- */
-
-static int
-compare_strings(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static void
 read_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
 {
-    size_t table = kiln_elf_find_type(elf, SHT_DYNSYM);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
-    for (size_t i = 0; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
-            kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
-        }
+    const char *name;
+    for (size_t i = 0; (name = kiln_init_symbol_next(elf, SHT_DYNSYM, &i)) != NULL;) {
+        kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
     }
     if (out->count > 0) {
-        qsort(out->items, out->count, sizeof *out->items, compare_strings);
+        qsort(out->items, out->count, sizeof *out->items, kiln_compare_strings);
     }
 }
 
@@ -85,7 +76,7 @@ is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The file that the linker takes for LIBRARY from directory DIR, or NULL. */
+/* Returns the file that the linker takes for LIBRARY from directory DIR, or NULL. */
 static const char *
 find_in_dir(struct kiln_ctx *ctx, const char *dir, const struct kiln_repeat *library)
 {
@@ -103,16 +94,16 @@ find_in_dir(struct kiln_ctx *ctx, const char *dir, const struct kiln_repeat *lib
     return is_file(path) ? path : NULL;
 }
 
-/* Whether one of SHARED is LIBRARY: libm.so.6 for -lm. */
+/* Returns whether one of DSOS is LIBRARY: libm.so.6 for -lm. */
 static bool
-is_among(struct kiln_ctx *ctx, const struct kiln_strings *shared, const struct kiln_repeat *library)
+is_among(struct kiln_ctx *ctx, const struct kiln_strings *dsos, const struct kiln_repeat *library)
 {
     const char *stem = library->text[0] == ':'
                            ? library->text + 1
                            : kiln_arena_printf(&ctx->arena, "lib%s.so", library->text);
     size_t len = strlen(stem);
-    for (size_t i = 0; i < shared->count; i++) {
-        const char *name = kiln_file_basename(shared->items[i]);
+    for (size_t i = 0; i < dsos->count; i++) {
+        const char *name = kiln_file_basename(dsos->items[i]);
         if (strncmp(name, stem, len) == 0 && (name[len] == '\0' || name[len] == '.')) {
             return true;
         }
@@ -120,7 +111,7 @@ is_among(struct kiln_ctx *ctx, const struct kiln_strings *shared, const struct k
     return false;
 }
 
-/* Where libraries are looked for before the toolchain's own directories. */
+/* Lists the directories that are searched for libraries before the toolchain's own. */
 static void
 list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_strings *out)
 {
@@ -140,14 +131,14 @@ list_dirs(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kil
     }
 }
 
-/* python3.12, libpython3.12.so, :libpython3.so. An executable with the extension has a libpython of
- * its own, perhaps a static one. */
+/* python3.12, libpython3.12.so, :libpython3.so. The executable has its own libpython, perhaps a static
+ * one. */
 static bool
 is_libpython(const char *name)
 {
     name += *name == ':';
-    name += strncmp(name, "lib", 3) == 0 ? 3 : 0;
-    return strncmp(name, "python", 6) == 0 && name[6] >= '0' && name[6] <= '9';
+    name += kiln_starts_with(name, "lib") ? 3 : 0;
+    return kiln_starts_with(name, "python") && name[6] >= '0' && name[6] <= '9';
 }
 
 static void
@@ -163,18 +154,17 @@ push_library(struct kiln_ctx *ctx, const struct kiln_repeat *library,
     while (i < dirs->count && (path = find_in_dir(ctx, dirs->items[i], library)) == NULL) {
         i++;
     }
-    if (path == NULL ? !is_among(ctx, &fat->shared, library)
-                     : classify(ctx, path) == KILN_OBJECT_ARCHIVE)
-    {
+    if (path == NULL ? !is_among(ctx, &fat->dsos, library)
+                     : classify(ctx, path) == KILN_OBJECT_ARCHIVE) {
         return;
     }
-    if (path != NULL) { /* of LIBRARY_PATH, perhaps */
+    if (path != NULL) { /* the directory may be from LIBRARY_PATH */
         kiln_strings_add(arena, &fat->args, kiln_arena_printf(arena, "-L%s", dirs->items[i]));
     }
     kiln_strings_push(arena, &fat->args, kiln_arena_printf(arena, "-l%s", library->text));
 }
 
-/* gfortran adds its run-time library by itself; a C or C++ driver does not. */
+/* gfortran links its run-time library implicitly; a C or C++ driver does not. */
 static void
 push_fortran(struct kiln_ctx *ctx, struct kiln_fat *fat)
 {

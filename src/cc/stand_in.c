@@ -1,9 +1,9 @@
-/* Being the compiler: what whoever called us sees is the real one's doing, its streams, its exit
- * status, the signal it died of.
+/* Runs as the compiler: the caller sees the real compiler's streams, its exit status, and the signal
+ * that it died of.
  *
- * A link runs in a child, and what follows it in a second one: whatever happens there, a crash
- * included, the link has succeeded and the build goes on. This process waits, hands signals on and
- * removes the temporary directory. */
+ * A link runs in a child, and what follows it in another, so that nothing that happens there, not even
+ * a crash, fails a build whose link has succeeded. This process waits, forwards signals and removes
+ * the temporary directory. */
 #include "cc/cc.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How the signals were when we were called; the real compiler gets them so. */
+/* The signals as the caller left them, which is how the real compiler gets them. */
 struct signals {
     sigset_t watched, mask;
     struct sigaction child;
@@ -41,11 +41,11 @@ catch_signals(struct signals *signals)
         sigaddset(&signals->watched, numbers[i]);
     }
     sigprocmask(SIG_BLOCK, &signals->watched, &signals->mask);
-    /* If it is ignored, children vanish with their status. */
+    /* If it is ignored, children leave no status. */
     sigaction(SIGCHLD, &standard, &signals->child);
 }
 
-/* In a child: end when the parent does, and be to signals what the parent was. */
+/* In a child: ends with the parent, and restores the signals. */
 static void
 release_signals(const struct signals *signals, pid_t parent)
 {
@@ -56,8 +56,8 @@ release_signals(const struct signals *signals, pid_t parent)
     sigprocmask(SIG_SETMASK, &signals->mask, NULL);
 }
 
-/* The wait status of PID, once it has ended. Signals that arrive meanwhile go on to it, as INSTEAD
- * if that is not 0; *caught is the last one of them. */
+/* Waits for PID and returns its wait status. Forwards signals that arrive meanwhile, as INSTEAD if that
+ * is not 0; *CAUGHT is the last of them. */
 static int
 wait_for(pid_t pid, const struct signals *signals, int instead, int *caught)
 {
@@ -76,7 +76,7 @@ wait_for(pid_t pid, const struct signals *signals, int instead, int *caught)
 static void
 die_of(int number)
 {
-    struct rlimit no_core = {0, 0}; /* the child has written one */
+    struct rlimit no_core = {0, 0}; /* the child wrote one */
     setrlimit(RLIMIT_CORE, &no_core);
     signal(number, SIG_DFL);
     sigset_t set;
@@ -98,7 +98,7 @@ exec_compiler(struct kiln_cc *cc, const struct kiln_strings *args)
     return status;
 }
 
-/* In the second child: make the extension fat, in silence. */
+/* In the second child: makes the extension fat, without output. */
 static _Noreturn void
 fatten(struct kiln_cc *cc, const char *reason)
 {
@@ -110,7 +110,7 @@ fatten(struct kiln_cc *cc, const char *reason)
     _exit(0);
 }
 
-/* Run fatten() in a child; *caught as for wait_for(). */
+/* Runs fatten() in a child. *CAUGHT is as for wait_for(). */
 static int
 run_fatten(struct kiln_cc *cc, const struct signals *signals, const char *reason, int *caught)
 {
@@ -119,17 +119,17 @@ run_fatten(struct kiln_cc *cc, const struct signals *signals, const char *reason
         release_signals(signals, parent);
         fatten(cc, reason);
     }
-    /* Ended by SIGTERM whatever came: it ignores an interrupt while a program of its own runs. */
+    /* Always by SIGTERM: the child ignores an interrupt while a program of its own runs. */
     return pid < 0 ? 0 : wait_for(pid, signals, SIGTERM, caught);
 }
 
-/* After a link that succeeded. Nothing here may fail it. */
+/* Called after a link that succeeded, which nothing here may fail. */
 static void
 follow_link(struct kiln_cc *cc, const struct signals *signals)
 {
     int caught = 0;
-    kiln_ctx_get_tmpdir(&cc->ctx); /* here, so that it is removed whatever the child comes to */
-    cc->problems.count = 0;        /* the child runs into the same, and records it */
+    kiln_ctx_get_tmpdir(&cc->ctx); /* here, so that it is removed whatever happens to the child */
+    cc->problems.count = 0;        /* the child finds the same ones, and records them */
     int status = run_fatten(cc, signals, NULL, &caught);
     if (caught == 0 && (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)) {
         const char *reason =
@@ -145,7 +145,7 @@ follow_link(struct kiln_cc *cc, const struct signals *signals)
     }
 }
 
-/* Whether the file that had status BEFORE (BEFORE_RESULT of stat()) was written since. */
+/* Returns whether PATH has been written since stat() returned BEFORE_RESULT and BEFORE. */
 static bool
 is_written(const char *path, int before_result, const struct stat *before)
 {
@@ -165,7 +165,7 @@ run_link(struct kiln_cc *cc, const struct kiln_strings *args)
 
     catch_signals(&signals);
     pid_t parent = getpid(), pid = fork();
-    if (pid < 0) { /* then without the section */
+    if (pid < 0) { /* without the section */
         sigprocmask(SIG_SETMASK, &signals.mask, NULL);
         return exec_compiler(cc, args);
     }

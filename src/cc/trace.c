@@ -1,14 +1,15 @@
-/* Reading a linker's trace: which files and archive members it linked, in their order.
+/* Parses a linker's trace: which files and archive members it linked, in order.
  *
- * The formats, by linker: GNU ld prints `m.o`, `lib.a` for an archive it opened and `(lib.a)m.o`
- * for each member it took; gold and lld print `lib.a(m.o)`; mold prints `trace: lib.a(m.o)`, and
- * that for unused members too. GNU ld before 2.35 puts `-lfoo (libfoo.so)` for libraries. As names
- * may hold parentheses themselves, a split counts only if there is such a file. */
+ * GNU ld prints `m.o`, `lib.a` for an archive that it opened, and `(lib.a)m.o` for each member that it
+ * took; before 2.35, `-lfoo (libfoo.so)` for libraries. gold and lld print `lib.a(m.o)`. mold prints
+ * `trace: lib.a(m.o)`, for unused members too. Names may contain parentheses, so a line is split
+ * only where that yields the name of a file. */
 #include "cc/cc.h"
 
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 static bool
 is_file(const char *path)
@@ -20,8 +21,8 @@ is_file(const char *path)
 static void
 push(struct kiln_ctx *ctx, struct kiln_trace *trace, const char *path, const char *member)
 {
-    struct kiln_trace_item *item = KILN_ARENA_PUSH(&ctx->arena, trace);
-    *item = (struct kiln_trace_item){path, member};
+    struct kiln_link_input *item = KILN_ARENA_PUSH(&ctx->arena, trace);
+    *item = (struct kiln_link_input){path, member};
 }
 
 /* `(lib.a)m.o` */
@@ -51,7 +52,7 @@ read_member(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
         const char *inner =
             kiln_arena_strndup(&ctx->arena, open + 1, (size_t)(line + len - open) - 2);
         const char *outer = kiln_arena_strndup(&ctx->arena, line, (size_t)(open - line));
-        if (strncmp(line, "-l", 2) == 0 && is_file(inner)) {
+        if (kiln_starts_with(line, "-l") && is_file(inner)) {
             push(ctx, out, inner, NULL);
             return true;
         }
@@ -63,20 +64,20 @@ read_member(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
     return false;
 }
 
-/* The compilers' names for what LTO made on the way: the inputs it came from count. */
+/* Returns whether LINE has one of the compilers' names for an intermediate file of LTO. */
 static bool
 is_lto_output(const char *line)
 {
     const char *name = kiln_file_basename(line);
     return strstr(name, ".ltrans") != NULL || strstr(name, ".lto.") != NULL ||
-           strncmp(name, "lto-llvm-", 9) == 0;
+           kiln_starts_with(name, "lto-llvm-");
 }
 
 static int
 read_line(struct kiln_ctx *ctx, const char *line, struct kiln_trace *out)
 {
     static const char mold[] = "trace: ";
-    if (strncmp(line, mold, sizeof mold - 1) == 0 && !is_file(line)) {
+    if (kiln_starts_with(line, mold) && !is_file(line)) {
         line += sizeof mold - 1;
         out->is_mold = true;
     }

@@ -1,14 +1,15 @@
-/* The second link, run for its trace alone: the same driver and arguments, but everything that is
- * written goes to a private directory, nothing is printed, and the toolchain's own start files and
- * libraries are left out (-nostdlib), so that what the trace lists is the extension's.
+/* Runs a link again for its trace: the same driver and arguments, but all outputs go to a private
+ * directory, nothing is printed, and the toolchain's own start files and libraries are left out
+ * (-nostdlib), so that the trace lists only what belongs to the extension.
  *
- * Sources among the inputs are compiled again; -save-temps keeps their objects there. */
+ * Sources among the inputs are compiled again; -save-temps keeps their objects. */
 #include "cc/cc.h"
 
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/process.h"
+#include "base/text.h"
 
 static void
 push(struct kiln_ctx *ctx, struct kiln_strings *argv, const char *arg)
@@ -16,7 +17,7 @@ push(struct kiln_ctx *ctx, struct kiln_strings *argv, const char *arg)
     kiln_strings_push(&ctx->arena, argv, arg);
 }
 
-/* The arguments go into a file if the first link had them in one: they may be too many. */
+/* Pushes ARGS, in a file if the first link had one: they may be too many for an argv. */
 static int
 push_args(struct kiln_ctx *ctx, const char *tmpdir, bool as_file, const struct kiln_strings *args,
           struct kiln_strings *argv)
@@ -30,8 +31,8 @@ push_args(struct kiln_ctx *ctx, const char *tmpdir, bool as_file, const struct k
     return kiln_response_write(ctx, path, args);
 }
 
-/* Put the C library at the end of ARGS, behind a script that says nothing but where it begins; the
- * value is the path of the script. */
+/* Pushes the C library, after an empty linker script that marks its place in the trace. Returns the path
+ * of the script. */
 static const char *
 push_libc(struct kiln_ctx *ctx, const char *tmpdir, struct kiln_strings *args)
 {
@@ -43,7 +44,7 @@ push_libc(struct kiln_ctx *ctx, const char *tmpdir, struct kiln_strings *args)
     return kiln_file_write(ctx, mark, kiln_span_of_string("/* the end */\n")) < 0 ? NULL : mark;
 }
 
-/* Take the item MARK and all behind it off TRACE. */
+/* Removes MARK and everything after it from TRACE. */
 static int
 cut(struct kiln_ctx *ctx, struct kiln_trace *trace, const char *mark)
 {
@@ -56,7 +57,7 @@ cut(struct kiln_ctx *ctx, struct kiln_trace *trace, const char *mark)
     return kiln_fail(ctx, KILN_ERR_TOOL, "the linker's trace does not list %s", mark);
 }
 
-/* The link that is traced; with LIBC, against the C library as well. */
+/* Runs the traced link; with LIBC, against the C library as well. */
 static int
 run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     const struct kiln_command_line *line, const char *linker, bool libc, struct kiln_trace *out)
@@ -77,8 +78,8 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     push(ctx, &args, kiln_arena_printf(&ctx->arena, "%s/traced.so", tmpdir));
     push(ctx, &args, "-nostdlib");
     push(ctx, &args, "-Wl,--unresolved-symbols=ignore-all");
-    /* Objects with C++ destructors refer to this symbol of the start files; it is hidden, so that
-     * GNU ld does not leave it unresolved. Any address inside the output will do. */
+    /* Objects with C++ destructors refer to this symbol of the start files. It is hidden, so GNU ld
+     * would not leave it unresolved. Any address inside the output will do. */
     push(ctx, &args, "-Wl,--defsym=__dso_handle=_DYNAMIC");
     push(ctx, &args, "-Wl,--trace"); /* twice: GNU ld then lists archive members */
     push(ctx, &args, "-Wl,--trace");
@@ -90,7 +91,7 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     };
     kiln_strings_push_all(&ctx->arena, &process.argv, &compiler->words);
     int result = push_args(ctx, tmpdir, line->has_response, &args, &process.argv);
-    /* gcc writes dependencies where these say. */
+    /* gcc writes dependencies to the files that these name. */
     push(ctx, &process.setenv, "DEPENDENCIES_OUTPUT");
     push(ctx, &process.setenv, "SUNPRO_DEPENDENCIES");
     push(ctx, &process.setenv, kiln_arena_printf(&ctx->arena, "TMPDIR=%s", tmpdir));
@@ -103,8 +104,8 @@ run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     return result == 0 && mark != NULL ? cut(ctx, out, mark) : result;
 }
 
-/* GNU ld does not leave a reference to a version of a symbol unresolved (memcpy@GLIBC_2.2.5, by
- * .symver): if a link fails without the C library, it may be done with it. */
+/* GNU ld does not leave a reference to a version of a symbol (memcpy@GLIBC_2.2.5, by .symver)
+ * unresolved, so a link that fails without the C library is tried again with it. */
 static int
 run_either_way(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
                const struct kiln_command_line *line, struct kiln_trace *out)
@@ -116,7 +117,7 @@ run_either_way(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
         result = run(ctx, compiler, line, NULL, true, out);
     }
     ctx->say = say;
-    return result < 0 ? run(ctx, compiler, line, NULL, false, out) : result; /* to say why */
+    return result < 0 ? run(ctx, compiler, line, NULL, false, out) : result; /* for the message */
 }
 
 static bool
@@ -126,14 +127,14 @@ is_same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Whether TRACE has the file PATH; looked for from *cursor on, where it will be as a rule. */
+/* Returns whether TRACE has the file PATH. The search starts at *CURSOR, where it usually is. */
 static bool
 find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
 {
     for (int by_name = 1; by_name >= 0; by_name--) {
         for (size_t n = 0; n < trace->count; n++) {
             size_t i = (*cursor + n) % trace->count;
-            const struct kiln_trace_item *item = &trace->items[i];
+            const struct kiln_link_input *item = &trace->items[i];
             if (item->member == NULL &&
                 (by_name ? strcmp(item->path, path) == 0 : is_same_file(item->path, path)))
             {
@@ -145,17 +146,16 @@ find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
     return false;
 }
 
-/* The first object of the command line that TRACE does not have, or NULL. (gold does not list
- * objects that it hands to an LTO plugin.) */
+/* Returns the first object of the command line that TRACE lacks, or NULL. (gold does not list objects
+ * that it passes to an LTO plugin.) */
 static const char *
 find_missing(const struct kiln_command_line *line, const struct kiln_trace *trace)
 {
     size_t cursor = 0;
     for (size_t i = 0; i < line->repeats.count; i++) {
         const struct kiln_repeat *repeat = &line->repeats.items[i];
-        size_t len = strlen(repeat->text);
-        if (repeat->kind == KILN_REPEAT_INPUT && !repeat->is_lazy && len > 2 &&
-            strcmp(repeat->text + len - 2, ".o") == 0 && !find_file(trace, repeat->text, &cursor))
+        if (repeat->kind == KILN_REPEAT_INPUT && !repeat->is_lazy &&
+            kiln_ends_with(repeat->text, ".o") && !find_file(trace, repeat->text, &cursor))
         {
             return repeat->text;
         }
@@ -175,8 +175,8 @@ has_members(const struct kiln_trace *trace)
 }
 
 int
-kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
-               const struct kiln_command_line *line, struct kiln_trace *out)
+kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
+                     const struct kiln_command_line *line, struct kiln_trace *out)
 {
     if (line->obstacle != NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s", line->obstacle);
@@ -190,8 +190,8 @@ kiln_trace_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
         return 0;
     }
 
-    /* GNU ld, which has to combine the objects anyway, gives an exact trace. If it cannot do this
-     * link, mold's unused members do no harm; missing objects would. */
+    /* GNU ld, which must be there for combining, gives an exact trace. If it cannot do this link,
+     * mold's unused members are harmless; missing objects are not. */
     struct kiln_trace exact;
     void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
     ctx->say = NULL;

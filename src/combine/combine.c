@@ -1,38 +1,47 @@
-/* Combining: the inputs of one extension's link to one relocatable object.
+/* Combining: the inputs of one extension's link to one relocatable object, by `ld -r` with a script.
  *
- * The work is that of `ld -r` with a script. What holds of the result, and what kiln_isolate()
- * builds on: no section groups and no common symbols are left; no bytecode of a compiler is left;
- * constructors and destructors are in one section that no linker and no start-up code knows,
- * between kiln_ctors_start and kiln_dtors_end; all code is in `.text`, between kiln_text_start and
- * kiln_text_end; and for each init function there is one that runs the constructors first
- * (kiln_start_PyInit_x), if there are any. */
+ * The result has no section groups, common symbols or compiler's bytecode. Its constructors and
+ * destructors are in one section, KILN_CTORS_SECTION, that linkers and start-up code do not know. All
+ * code is in `.text`. If there are constructors or destructors, each init function has a companion,
+ * KILN_START_PREFIX and its name, that runs them first. kiln_isolate() relies on all of this. */
+#include "combine/combine.h"
+
 #include <stdlib.h>
 
 #include "base/process.h"
+#include "base/temporary.h"
 #include "base/response.h"
+#include "base/text.h"
 #include "combine/inputs.h"
+#include "combine/keep.h"
+#include "combine/lower.h"
+#include "combine/prepare.h"
+#include "combine/shim.h"
+#include "combine/whole.h"
+#include "names/combined.h"
+#include "names/init_symbol.h"
 
-/* Sections that are not named here keep their names. The order of constructors is that of a shared
- * object, by the script that ld has for those. `.gnu.linkonce` sections are groups of an older
- * kind: linkers drop all but the first of a name, across modules. Compilers disagree about the type
- * of `.eh_frame`, which would make two of it, while code is to have one. The addresses are given
- * since an output section of a relocatable object starts where the one before ends otherwise. */
+/* Sections that the script does not name keep their names. Constructors are in the order in which
+ * ld's script for shared objects puts them. `.gnu.linkonce` sections are an older kind of section
+ * groups: of each name, linkers keep only one, across modules. Compilers disagree about the type of
+ * `.eh_frame`, which would make two sections of it. Without the address 0, an output section of a
+ * relocatable object starts where the one before it ends. */
 static const char script[] =
     "SECTIONS {\n"
-    "  .data.rel.ro.kiln_ctors 0 : {\n"
-    "    kiln_ctors_start = .;\n"
+    "  " KILN_CTORS_SECTION " 0 : {\n"
+    "    " KILN_CTORS_START " = .;\n"
     "    KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*) SORT_BY_INIT_PRIORITY(.ctors.*)))\n"
     "    KEEP(*(.init_array .ctors))\n"
-    "    kiln_ctors_end = .;\n"
-    "    kiln_dtors_start = .;\n"
+    "    " KILN_CTORS_END " = .;\n"
+    "    " KILN_DTORS_START " = .;\n"
     "    KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*) SORT_BY_INIT_PRIORITY(.dtors.*)))\n"
     "    KEEP(*(.fini_array .dtors))\n"
-    "    kiln_dtors_end = .;\n"
+    "    " KILN_DTORS_END " = .;\n"
     "  }\n"
     "  .text 0 : {\n"
-    "    kiln_text_start = .;\n"
+    "    " KILN_TEXT_START " = .;\n"
     "    *(.text .text.* .gnu.linkonce.t.*)\n"
-    "    kiln_text_end = .;\n"
+    "    " KILN_TEXT_END " = .;\n"
     "  }\n"
     "  .eh_frame 0 : { *(.eh_frame) }\n"
     "  .rodata.linkonce 0 : { *(.gnu.linkonce.r.*) }\n"
@@ -51,7 +60,7 @@ push(struct kiln_ctx *ctx, struct kiln_process *process, const char *arg)
     kiln_strings_push(&ctx->arena, &process->argv, arg);
 }
 
-/* Which init symbols the result shall have. */
+/* Chooses the init symbols that the result is to have. */
 static int
 choose_inits(struct kiln_combining *run)
 {
@@ -60,10 +69,10 @@ choose_inits(struct kiln_combining *run)
         return kiln_fail(run->ctx, KILN_ERR_INPUT,
                          "%s: no init function (PyInit_...) among the objects; is the right one "
                          "among them?",
-                         run->in->inputs.count > 0 ? run->in->inputs.items[0] : "nothing to link");
+                         run->inputs.count > 0 ? run->inputs.items[0].name : "nothing to link");
     }
     for (size_t i = 0; i < run->inits.count; i++) {
-        if (!kiln_elf_is_init_symbol(run->inits.items[i])) {
+        if (!kiln_init_symbol_is_valid(run->inits.items[i])) {
             return kiln_fail(run->ctx, KILN_ERR_INPUT,
                              "%s: not the name of an init function (PyInit_..., PyModExport_...)",
                              run->inits.items[i]);
@@ -72,7 +81,7 @@ choose_inits(struct kiln_combining *run)
     return 0;
 }
 
-/* For ld, a file that holds the paths of all inputs: there may be more than an argv can. */
+/* Writes the paths of all inputs to a file for ld: there may be too many for an argv. */
 static int
 write_inputs(struct kiln_combining *run, const char *shim, const char *path)
 {
@@ -86,7 +95,7 @@ write_inputs(struct kiln_combining *run, const char *shim, const char *path)
     return kiln_response_write(run->ctx, path, &paths);
 }
 
-/* Check the members that ld says it took out of ARCHIVE: lines "(libx.a)m.o". */
+/* Checks the members that ld took out of ARCHIVE, as its trace says: lines "(libx.a)m.o". */
 static int
 check_archive(struct kiln_combining *run, const struct kiln_input *archive, const char *trace)
 {
@@ -97,9 +106,9 @@ check_archive(struct kiln_combining *run, const struct kiln_input *archive, cons
     size_t len = strlen(prefix);
     while (result == 0 && *trace != '\0') {
         size_t line = strcspn(trace, "\n");
-        if (line > len && strncmp(trace, prefix, len) == 0) {
+        if (line > len && kiln_starts_with(trace, prefix)) {
             const char *member = kiln_arena_strndup(&ctx->arena, trace + len, line - len);
-            result = kiln_inputs_check_member(ctx, file.bytes, archive->name, member);
+            result = kiln_whole_check_member(ctx, file.bytes, archive->name, member);
         }
         trace += line + (trace[line] == '\n');
     }
@@ -153,7 +162,7 @@ link_relocatable(struct kiln_combining *run, const char *shim, const char *out_p
     return result == 0 ? check_archives(run, (const char *)ld.out.ptr) : result;
 }
 
-/* The init symbols that were asked for must be in the result at PATH. */
+/* Checks that the result at PATH defines the chosen init symbols. */
 static int
 check_result(struct kiln_combining *run, const char *path)
 {
@@ -179,18 +188,36 @@ check_result(struct kiln_combining *run, const char *path)
     return result;
 }
 
+/* Checks and prepares every input; all problems are reported. */
+static int
+prepare_inputs(struct kiln_combining *run)
+{
+    struct kiln_strings offered = {0};
+    int result = 0;
+    for (size_t i = 0; i < run->inputs.count; i++) {
+        struct kiln_input *input = &run->inputs.items[i];
+        int failed = input->kind == KILN_OBJECT_ARCHIVE ? kiln_whole_prepare(run, input, &offered)
+                                                        : kiln_prepare_object(run, input);
+        result = failed < 0 ? failed : result;
+    }
+    if (run->found.count == 0) {
+        run->found = offered;
+    }
+    return result;
+}
+
 static int
 combine(struct kiln_combining *run, const char *out_path)
 {
     int result = kiln_inputs_resolve(run);
     if (result == 0) {
-        result = kiln_inputs_lower(run);
-    }
-    if (result == 0 && run->in->parts != NULL) {
-        result = kiln_inputs_keep(run);
+        result = kiln_lower_inputs(run);
     }
     if (result == 0) {
-        result = kiln_inputs_prepare(run);
+        result = kiln_keep_inputs(run);
+    }
+    if (result == 0) {
+        result = prepare_inputs(run);
     }
     if (result == 0) {
         result = choose_inits(run);
@@ -217,7 +244,7 @@ kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char *ou
         return KILN_ERR_SYSTEM;
     }
     char *tmpdir = kiln_arena_printf(&ctx->arena, "%s/combine-XXXXXX", parent);
-    if (mkdtemp(tmpdir) == NULL) {
+    if (!kiln_temporary_make_dir(tmpdir)) {
         return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", parent);
     }
     struct kiln_combining run = {.ctx = ctx, .in = in, .tmpdir = tmpdir};
@@ -230,6 +257,6 @@ kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char *ou
         result = kiln_output_commit(ctx, &out);
     }
     kiln_output_release(&out);
-    kiln_file_remove_tree(tmpdir);
+    kiln_temporary_remove(tmpdir);
     return result;
 }

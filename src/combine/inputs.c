@@ -1,12 +1,13 @@
-/* Resolving inputs: from what a link's trace names to files that ld can be given.
+/* Resolving inputs: from the files and members that a link took to the files that ld is given.
  *
- * A member of an archive is written out, so that exactly the members of the recorded link take part
- * and in their order. Where an archive has several members of one name and only some of them took
- * part, nobody can tell which; ld then gets the archive itself and takes what is needed. */
+ * A member of an archive is written out, so that exactly the members of the recorded link take part,
+ * in their order. If several members of an archive have one name and only some of them took part,
+ * nothing tells which; ld then gets the archive itself and takes what it needs. */
 #include "combine/inputs.h"
 
-#include <stdlib.h>
-#include <sys/stat.h>
+#include <unistd.h>
+
+#include "elf/ar.h"
 
 struct member {
     const char *name;
@@ -17,7 +18,7 @@ struct member {
 struct archive {
     const char *path;
     struct kiln_file file;
-    bool whole; /* is an input itself, by which all its members are dealt with */
+    bool whole; /* an input itself, which covers all its members */
     struct {
         struct member *items;
         size_t count, capacity;
@@ -34,61 +35,41 @@ struct resolving {
     struct archives archives;
 };
 
-const char *
-kiln_combining_make_path(struct kiln_combining *run, const char *suffix)
-{
-    return kiln_arena_printf(&run->ctx->arena, "%s/%zu%s", run->tmpdir, run->files++, suffix);
-}
-
-int
-kiln_combining_note_machine(struct kiln_combining *run, const struct kiln_machine *machine,
-                            const char *name)
-{
-    if (run->machine == NULL) {
-        run->machine = machine;
-        run->machine_input = name;
-    }
-    if (run->machine != machine) {
-        return kiln_fail(run->ctx, KILN_ERR_INPUT,
-                         "%s: made for the machine %s, but %s for %s: compile both for the same",
-                         name, machine->name, run->machine_input, run->machine->name);
-    }
-    return 0;
-}
-
 static void
-push(struct kiln_combining *run, const char *path, const char *name, enum kiln_object_kind kind)
+push(struct kiln_combining *run, const struct kiln_input *input)
 {
-    *KILN_ARENA_PUSH(&run->ctx->arena, &run->inputs) =
-        (struct kiln_input){.path = path, .name = name, .kind = kind, .origin = run->origin};
+    *KILN_ARENA_PUSH(&run->ctx->arena, &run->inputs) = *input;
+    if (input->archive_member.path != NULL) {
+        kiln_strings_add(&run->ctx->arena, &run->archives, input->archive_member.path);
+    }
 }
 
-/* Take BYTES, the contents of PATH, as an input, unless they cannot be one. */
+/* Takes INPUT, of which BYTES are the contents, unless its kind cannot be combined. */
 static int
-push_checked(struct kiln_combining *run, const char *path, const char *name, struct kiln_span bytes)
+push_checked(struct kiln_combining *run, struct kiln_input input, struct kiln_span bytes)
 {
-    enum kiln_object_kind kind = kiln_elf_classify(bytes);
-    if (kind == KILN_OBJECT_SHARED) {
+    input.kind = kiln_elf_classify(bytes);
+    if (input.kind == KILN_OBJECT_SHARED) {
         return kiln_fail(run->ctx, KILN_ERR_INPUT,
                          "%s: a shared object cannot become part of an extension; link it at the "
                          "end, with the executable",
-                         name);
+                         input.name);
     }
-    if (kind == KILN_OBJECT_OTHER) {
+    if (input.kind == KILN_OBJECT_OTHER) {
         return kiln_fail(run->ctx, KILN_ERR_INPUT, "%s: neither an object file nor an archive",
-                         name);
+                         input.name);
     }
-    push(run, path, name, kind);
+    push(run, &input);
     return 0;
 }
 
 static int
-resolve_file(struct kiln_combining *run, const char *path)
+resolve_file(struct kiln_combining *run, const struct kiln_input *input)
 {
     struct kiln_file file;
-    int result = kiln_file_map(run->ctx, path, &file);
+    int result = kiln_file_map(run->ctx, input->path, &file);
     if (result == 0) {
-        result = push_checked(run, path, path, file.bytes);
+        result = push_checked(run, *input, file.bytes);
     }
     kiln_file_release(&file);
     return result;
@@ -108,7 +89,7 @@ list_member(void *arg, const char *member, struct kiln_span contents)
     return 0;
 }
 
-/* The archive at PATH, mapped and listed when first asked for. */
+/* Sets *OUT to the archive at PATH, which is mapped and listed at the first call. */
 static int
 open_archive(struct resolving *resolving, const char *path, struct archive **out)
 {
@@ -126,83 +107,105 @@ open_archive(struct resolving *resolving, const char *path, struct archive **out
     }
     *out = KILN_ARENA_PUSH(&ctx->arena, &resolving->archives);
     **out = (struct archive){.path = path, .file = file};
-    if (kiln_span_starts_with(file.bytes, "!<thin>\n", 8)) {
-        return 0;
-    }
     struct listing listing = {.ctx = ctx, .archive = *out};
-    return kiln_ar_visit(ctx, file.bytes, path, list_member, &listing);
+    return kiln_ar_is_thin(file.bytes)
+               ? 0
+               : kiln_ar_visit(ctx, file.bytes, path, list_member, &listing);
 }
 
 static size_t
-count_mentions(const struct kiln_strings *inputs, const char *input)
+count_mentions(const struct kiln_link_inputs *inputs, const struct kiln_link_input *member)
 {
     size_t count = 0;
     for (size_t i = 0; i < inputs->count; i++) {
-        count += strcmp(inputs->items[i], input) == 0;
+        const struct kiln_link_input *input = &inputs->items[i];
+        count += input->member != NULL && strcmp(input->member, member->member) == 0 &&
+                 strcmp(input->path, member->path) == 0;
     }
     return count;
 }
 
+static struct kiln_input
+describe_member(struct kiln_combining *run, const struct kiln_link_input *in)
+{
+    return (struct kiln_input){
+        .name = kiln_arena_printf(&run->ctx->arena, "%s(%s)", in->path, in->member),
+        .archive_member = {.path = kiln_file_absolute(run->ctx, in->path),
+                           .member = kiln_file_basename(in->member)},
+    };
+}
+
 static int
-take_member(struct kiln_combining *run, struct archive *archive, const char *member,
-            const char *input)
+take_member(struct kiln_combining *run, struct archive *archive, const struct kiln_link_input *in)
 {
     struct member *found = NULL;
     size_t copies = 0;
     for (size_t i = 0; i < archive->members.count; i++) {
         struct member *candidate = &archive->members.items[i];
-        if (strcmp(candidate->name, member) == 0) {
+        if (strcmp(candidate->name, in->member) == 0) {
             found = found == NULL || found->taken ? candidate : found;
             copies++;
         }
     }
     if (found == NULL) {
-        return kiln_fail(run->ctx, KILN_ERR_INPUT, "%s: the archive has no such member", input);
+        return kiln_fail(run->ctx, KILN_ERR_INPUT, "%s(%s): the archive has no such member",
+                         in->path, in->member);
     }
     if (archive->whole || found->taken) {
         return 0; /* a trace may name a member twice */
     }
-    if (copies > 1 && count_mentions(&run->in->inputs, input) < copies) {
+    if (copies > 1 && count_mentions(&run->in->inputs, in) < copies) {
         archive->whole = true;
-        push(run, archive->path, archive->path, KILN_OBJECT_ARCHIVE);
+        push(run, &(struct kiln_input){
+                      .path = archive->path, .name = archive->path, .kind = KILN_OBJECT_ARCHIVE});
         return 0;
     }
     found->taken = true;
-    const char *path = kiln_combining_make_path(run, ".o");
-    int result = kiln_file_write(run->ctx, path, found->contents);
-    return result == 0 ? push_checked(run, path, input, found->contents) : result;
+    struct kiln_input input = describe_member(run, in);
+    input.path = kiln_combining_make_path(run, ".o");
+    int result = kiln_file_write(run->ctx, input.path, found->contents);
+    return result == 0 ? push_checked(run, input, found->contents) : result;
+}
+
+/* The member of a thin archive is a file. lld names it from the archive's directory, gold and mold
+ * name it from the working directory. */
+static int
+take_thin_member(struct kiln_combining *run, const struct kiln_link_input *in)
+{
+    struct kiln_ctx *ctx = run->ctx;
+    struct kiln_input input = describe_member(run, in);
+    const char *dir = kiln_file_dirname(ctx, in->path);
+    input.path = kiln_arena_printf(&ctx->arena, "%s/%s", dir, in->member);
+    if (in->member[0] == '/' || access(input.path, R_OK) < 0) {
+        input.path = in->member;
+    }
+    if (access(input.path, R_OK) < 0) {
+        return kiln_fail_errno(ctx, "%s: member %s of a thin archive: cannot read", in->path,
+                               in->member);
+    }
+    input.name = input.path;
+    for (size_t i = 0; i < run->inputs.count; i++) {
+        if (strcmp(run->inputs.items[i].path, input.path) == 0) {
+            return 0;
+        }
+    }
+    return resolve_file(run, &input);
 }
 
 static int
-resolve_member(struct resolving *resolving, const char *input, const char *open)
+resolve(struct resolving *resolving, const struct kiln_link_input *in)
 {
     struct kiln_combining *run = resolving->run;
-    struct kiln_arena *arena = &run->ctx->arena;
-    const char *path = kiln_arena_strndup(arena, input, (size_t)(open - input));
-    const char *member = kiln_arena_strndup(arena, open + 1, strlen(open) - 2);
+    if (in->member == NULL) {
+        return resolve_file(run, &(struct kiln_input){.path = in->path, .name = in->path});
+    }
     struct archive *archive;
-    int result = open_archive(resolving, path, &archive);
+    int result = open_archive(resolving, in->path, &archive);
     if (result < 0) {
         return result;
     }
-    if (kiln_span_starts_with(archive->file.bytes, "!<thin>\n", 8)) {
-        const char *dir = kiln_file_dirname(run->ctx, path);
-        return resolve_file(run, *member == '/' ? member
-                                                : kiln_arena_printf(arena, "%s/%s", dir, member));
-    }
-    return take_member(run, archive, member, input);
-}
-
-static int
-resolve(struct resolving *resolving, const char *input)
-{
-    size_t len = strlen(input);
-    const char *open = strrchr(input, '(');
-    struct stat st;
-    if (open != NULL && open != input && input[len - 1] == ')' && stat(input, &st) < 0) {
-        return resolve_member(resolving, input, open);
-    }
-    return resolve_file(resolving->run, input);
+    return kiln_ar_is_thin(archive->file.bytes) ? take_thin_member(run, in)
+                                                : take_member(run, archive, in);
 }
 
 int
@@ -211,8 +214,7 @@ kiln_inputs_resolve(struct kiln_combining *run)
     struct resolving resolving = {.run = run};
     int result = 0;
     for (size_t i = 0; i < run->in->inputs.count; i++) {
-        run->origin = i < run->in->origins.count ? run->in->origins.items[i] : "";
-        int failed = resolve(&resolving, run->in->inputs.items[i]);
+        int failed = resolve(&resolving, &run->in->inputs.items[i]);
         result = failed < 0 ? failed : result;
     }
     for (size_t i = 0; i < resolving.archives.count; i++) {

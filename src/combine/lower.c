@@ -1,12 +1,12 @@
 /* Lowering: LTO objects hold a compiler's bytecode, which only that compiler's linker plugin turns
  * into machine code.
  *
- * All objects of one kind are lowered together, as the link of the shared object would have done,
- * so what the optimizer gained from seeing them together is kept. */
-#include <limits.h>
+ * All objects of one kind are lowered together, as in the link of the shared object, so that the
+ * optimizer sees all of them. */
+#include "combine/lower.h"
 
 #include "base/process.h"
-#include "combine/inputs.h"
+#include "base/text.h"
 
 static void
 push(struct kiln_ctx *ctx, struct kiln_process *process, const char *arg)
@@ -14,7 +14,7 @@ push(struct kiln_ctx *ctx, struct kiln_process *process, const char *arg)
     kiln_strings_push(&ctx->arena, &process->argv, arg);
 }
 
-/* The compiler for the machine of the object at PATH. */
+/* Returns the compiler for the machine of the object at PATH. */
 static const char *
 find_cc(struct kiln_ctx *ctx, const char *path)
 {
@@ -33,8 +33,8 @@ find_cc(struct kiln_ctx *ctx, const char *path)
                : kiln_machine_get_tool(ctx, machine, "gcc");
 }
 
-/* In one piece: with -r, gcc's partitions can hold a symbol twice, at which it stops with an internal
- * error (12.2, C++). Extensions are isolated side by side in any case. */
+/* With -r, gcc's partitions can hold a symbol twice, which is an internal error of gcc (12.2, C++);
+ * hence -flto-partition=none. */
 static int
 lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objects,
           const char *name, const char *out)
@@ -72,12 +72,11 @@ lower_gcc(struct kiln_ctx *ctx, const char *cc, const struct kiln_strings *objec
     return result;
 }
 
-/* The lld that comes with rustc, which is newer than the system's as a rule; NULL if there is none.
- */
+/* Returns the lld that comes with rustc, which usually is newer than the system's, or NULL. */
 static const char *
 find_rust_lld(struct kiln_ctx *ctx)
 {
-    const char *rustc = kiln_process_find(ctx, "rustc", NULL);
+    const char *rustc = kiln_process_find(ctx, "rustc");
     if (rustc == NULL) {
         return NULL;
     }
@@ -90,21 +89,21 @@ find_rust_lld(struct kiln_ctx *ctx)
     const char *path = kiln_arena_printf(
         &ctx->arena, "%s/lib/rustlib/%s-unknown-linux-gnu/bin/rust-lld",
         kiln_process_get_last_line(ctx, process.out), kiln_machine_get_native()->kernel);
-    return kiln_process_find(ctx, path, NULL);
+    return kiln_process_find(ctx, path);
 }
 
-/* Every lld there is, the system's choice first, then the newest. */
+/* Returns every lld there is: the system's default, then from the newest to the oldest. */
 static struct kiln_strings
 find_llds(struct kiln_ctx *ctx)
 {
     enum { OLDEST = 10, NEWEST = 40 };
     struct kiln_strings found = {0};
-    const char *path = kiln_process_find(ctx, "ld.lld", NULL);
+    const char *path = kiln_process_find(ctx, "ld.lld");
     if (path != NULL) {
         kiln_strings_push(&ctx->arena, &found, path);
     }
     for (int version = NEWEST; version >= OLDEST; version--) {
-        path = kiln_process_find(ctx, kiln_arena_printf(&ctx->arena, "ld.lld-%d", version), NULL);
+        path = kiln_process_find(ctx, kiln_arena_printf(&ctx->arena, "ld.lld-%d", version));
         if (path != NULL) {
             kiln_strings_push(&ctx->arena, &found, path);
         }
@@ -147,8 +146,8 @@ lower_llvm(struct kiln_ctx *ctx, const struct kiln_strings *objects, const char 
 }
 
 int
-kiln_lower(struct kiln_ctx *ctx, const char *cc, enum kiln_object_kind kind,
-           const struct kiln_strings *objects, const char *name, const char *out)
+kiln_lower_objects(struct kiln_ctx *ctx, const char *cc, enum kiln_object_kind kind,
+                   const struct kiln_strings *objects, const char *name, const char *out)
 {
     if (kind == KILN_OBJECT_GCC_LTO) {
         cc = cc == NULL ? find_cc(ctx, objects->items[0]) : cc;
@@ -163,8 +162,9 @@ kiln_lower_is_needed(enum kiln_object_kind kind)
     return kind == KILN_OBJECT_GCC_LTO || kind == KILN_OBJECT_LLVM_BITCODE;
 }
 
-/* --wrap=f is done by `ld -r`, to references between objects. An f in the bytecode has been called by
- * all of it, or become part of its callers, by then; an lld that links the extension knows better. */
+/* `ld -r` applies --wrap=f to references between objects. By then, references of the bytecode to an f
+ * that it defines itself are resolved or inlined, whereas lld wraps them when it links the extension.
+ */
 static int
 check_wrapped(struct kiln_combining *run, const char *name, const char *lowered)
 {
@@ -178,9 +178,7 @@ check_wrapped(struct kiln_combining *run, const char *name, const char *lowered)
     }
     for (size_t i = 0; result == 0 && i < flags->count; i++) {
         const char *flag = flags->items[i];
-        if (strncmp(flag, option, sizeof option - 1) == 0 &&
-            kiln_elf_defines(&elf, flag + sizeof option - 1))
-        {
+        if (kiln_starts_with(flag, option) && kiln_elf_defines(&elf, flag + sizeof option - 1)) {
             result =
                 kiln_fail(run->ctx, KILN_ERR_INPUT,
                           "%s: LLVM bitcode (-flto) of which %s wraps a function, which cannot "
@@ -192,7 +190,7 @@ check_wrapped(struct kiln_combining *run, const char *name, const char *lowered)
     return result;
 }
 
-/* Lower all inputs of KIND to one object in place of the first. */
+/* Lowers all inputs of KIND to one object, which takes the place of the first. */
 static int
 lower_kind(struct kiln_combining *run, enum kiln_object_kind kind)
 {
@@ -208,20 +206,21 @@ lower_kind(struct kiln_combining *run, enum kiln_object_kind kind)
         if (out == NULL) {
             out = kiln_combining_make_path(run, ".o");
             name = input->name;
-            *KILN_ARENA_PUSH(&run->ctx->arena, &rest) = (struct kiln_input){
-                .path = out, .name = name, .kind = KILN_OBJECT_RELOCATABLE, .origin = ""};
+            *KILN_ARENA_PUSH(&run->ctx->arena, &rest) =
+                (struct kiln_input){.path = out, .name = name, .kind = KILN_OBJECT_RELOCATABLE};
         }
         kiln_strings_push(&run->ctx->arena, &objects, input->path);
     }
     run->inputs = rest;
-    int result = out == NULL ? 0 : kiln_lower(run->ctx, run->in->cc, kind, &objects, name, out);
+    int result =
+        out == NULL ? 0 : kiln_lower_objects(run->ctx, run->in->cc, kind, &objects, name, out);
     return out != NULL && result == 0 && kind == KILN_OBJECT_LLVM_BITCODE
                ? check_wrapped(run, name, out)
                : result;
 }
 
 int
-kiln_inputs_lower(struct kiln_combining *run)
+kiln_lower_inputs(struct kiln_combining *run)
 {
     bool needed = false;
     for (size_t i = 0; i < run->inputs.count; i++) {

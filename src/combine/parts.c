@@ -1,4 +1,4 @@
-/* Parts as bytes and back, and what makes two of them one: see parts.h. */
+/* Formats, parses and identifies parts: see parts.h. */
 #include "combine/parts.h"
 
 #define XXH_INLINE_ALL
@@ -83,7 +83,7 @@ add_numbers(XXH3_state_t *state, const uint64_t *numbers, size_t count)
     XXH3_64bits_update(state, numbers, count * sizeof *numbers);
 }
 
-/* Symbols without a name are known by their section. */
+/* The section identifies a symbol that has no name. */
 static void
 add_symbol(XXH3_state_t *state, const struct kiln_elf *elf, const struct kiln_elf_symbol *symbol)
 {

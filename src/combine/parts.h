@@ -1,9 +1,9 @@
-/* The inputs of one combining, kept so that it can be done again without some of them: what sharing
- * a library takes.
+/* The inputs of one combining, kept so that it can be repeated without some of them, in order to share
+ * a library.
  *
- * Bytes, integers little-endian, one part after the other, in the order of the link:
+ * As bytes, the parts follow one another in the order of the link; integers are little-endian:
  *
- *     0   u32  the archive it is a member of, counted from 1; 0: of none
+ *     0   u32  the archive of which it is a member, counted from 1; 0: none
  *     4   u32  bytes of the name
  *     8   u64  bytes of the object
  *     16  the name, without a NUL, and zeros up to a multiple of 8
@@ -25,17 +25,16 @@ struct kiln_part_list {
     size_t count, capacity;
 };
 
-/* PARTS as bytes, in ARENA. */
+/* Formats PARTS as bytes, in ARENA. */
 struct kiln_span kiln_parts_format(const struct kiln_part_list *parts, struct kiln_arena *arena);
-/* Split BYTES; the parts are borrowed from them, their names in the context's arena. False if they
- * are not such bytes, or name an archive beyond ARCHIVES. */
+/* Parses BYTES; the parts are borrowed from them, their names are in the context's arena. Returns false
+ * if they are not such bytes, or name an archive beyond ARCHIVES. */
 bool kiln_parts_parse(struct kiln_ctx *ctx, struct kiln_span bytes, size_t archives,
                       struct kiln_part_list *out);
 
 struct kiln_elf;
-/* A number that tells the part in ELF from others by all that gets into memory or is linked by:
- * allocated sections, their relocations, global symbols; not by debug information, which has the
- * directory in it. */
+/* Returns a hash of the part ELF, of everything that is loaded or linked by: allocated sections, their
+ * relocations, global symbols. Debug information, which contains the directory, does not count. */
 uint64_t kiln_part_identify(const struct kiln_elf *elf);
 
 #endif

@@ -1,24 +1,22 @@
-/* Preparing the inputs: a look into each before ld gets it.
+/* Preparing objects for `ld -r`.
  *
- * Some objects cannot be isolated, and are refused by name. Others ld -r would treat differently
- * from a link that makes a shared object: the legacy sections `.ctors` and `.dtors` are arrays that
- * run from their end, which ld turns round when it makes them part of `.init_array` in a final
- * link, but not in `ld -r`. They are turned round here. */
+ * Objects that cannot be isolated are refused by name. Others `ld -r` would treat differently from a
+ * link that makes a shared object: the legacy sections `.ctors` and `.dtors` are arrays that run from
+ * their end; ld reverses them when it makes them part of `.init_array` in a final link, but not in
+ * `ld -r`. They are reversed here. */
 #include "combine/prepare.h"
 
-enum { WORD = 8 }; /* bytes of a function pointer */
+#include "base/text.h"
+#include "names/combined.h"
+#include "names/init_symbol.h"
 
-static bool
-starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
+enum { WORD = 8 }; /* bytes of a function pointer */
 
 /* `.ctors`, `.dtors`, and those with a priority. */
 static bool
 is_legacy_array(const char *name)
 {
-    return (starts_with(name, ".ctors") || starts_with(name, ".dtors")) &&
+    return (kiln_starts_with(name, ".ctors") || kiln_starts_with(name, ".dtors")) &&
            (name[6] == '\0' || name[6] == '.');
 }
 
@@ -26,14 +24,15 @@ static const char *
 find_section_problem(const Elf64_Shdr *shdr, const char *name)
 {
     if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
-        return "it wants an executable stack, which would make that of the whole program one; "
+        return "it requires an executable stack, which would make that of the whole program "
+               "executable; "
                "avoid nested functions whose address is taken, or mark the assembly with "
                "`.section .note.GNU-stack,\"\",@progbits`";
     }
     if (shdr->sh_size == 0 || (shdr->sh_flags & SHF_ALLOC) == 0) {
         return NULL;
     }
-    if (shdr->sh_type == SHT_PREINIT_ARRAY || starts_with(name, ".preinit_array")) {
+    if (shdr->sh_type == SHT_PREINIT_ARRAY || kiln_starts_with(name, ".preinit_array")) {
         return "it has functions in .preinit_array, which run only at the start of a program; use "
                "a constructor";
     }
@@ -44,20 +43,21 @@ find_section_problem(const Elf64_Shdr *shdr, const char *name)
     return NULL;
 }
 
-/* Names that combining gives a meaning to: an object that defines one would take part in that. */
+/* Returns whether combining gives NAME a meaning, which an object that defines it would change. */
 static bool
 is_reserved(const char *name)
 {
     static const char *const names[] = {
-        "kiln_ctors_start", "kiln_ctors_end", "kiln_dtors_start",      "kiln_dtors_end",
-        "kiln_text_start",  "kiln_text_end",  "kiln_run_constructors",
+        KILN_CTORS_START, KILN_CTORS_END, KILN_DTORS_START,        KILN_DTORS_END,
+        KILN_TEXT_START,  KILN_TEXT_END,  "kiln_run_constructors",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
         }
     }
-    return strncmp(name, "kiln_start_", 11) == 0 && kiln_elf_is_init_symbol(name + 11);
+    return kiln_starts_with(name, KILN_START_PREFIX) &&
+           kiln_init_symbol_is_valid(name + strlen(KILN_START_PREFIX));
 }
 
 static int
@@ -69,8 +69,8 @@ check_names(struct kiln_ctx *ctx, const struct kiln_elf *elf)
         kiln_elf_get_symbol(elf, elf->symtab, i, &symbol);
         if (kiln_elf_is_exported(&symbol) && is_reserved(symbol.name)) {
             return kiln_fail(ctx, KILN_ERR_INPUT,
-                             "%s: it defines %s, a name that Kiln uses; call it something else",
-                             elf->name, symbol.name);
+                             "%s: it defines %s, a name that Kiln uses; rename it", elf->name,
+                             symbol.name);
         }
     }
     return 0;
@@ -103,8 +103,8 @@ kiln_prepare_find_needs(const struct kiln_elf *elf)
         }
         needs.reversal |= is_legacy_array(name);
         needs.shim |= is_legacy_array(name) || shdr.sh_type == SHT_INIT_ARRAY ||
-                      shdr.sh_type == SHT_FINI_ARRAY || starts_with(name, ".init_array") ||
-                      starts_with(name, ".fini_array");
+                      shdr.sh_type == SHT_FINI_ARRAY || kiln_starts_with(name, ".init_array") ||
+                      kiln_starts_with(name, ".fini_array");
     }
     return needs;
 }
@@ -112,18 +112,13 @@ kiln_prepare_find_needs(const struct kiln_elf *elf)
 void
 kiln_prepare_find_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
 {
-    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
-    for (size_t i = 0; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_exported(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
-            kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, symbol.name));
-        }
+    const char *name;
+    for (size_t i = 0; (name = kiln_init_symbol_next(elf, SHT_SYMTAB, &i)) != NULL;) {
+        kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
     }
 }
 
-/* Turn the words of COPY, and the relocations that fill them, round. */
+/* Reverses ARRAY in COPY: its words, and the relocations that fill them. */
 static int
 reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, uint8_t *copy)
 {
@@ -150,13 +145,13 @@ reverse_array(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t array, ui
     }
     if (!sound) {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: section %zu (%s) is no array of functions; make it anew",
+                         "%s: damaged: section %zu (%s) is not an array of functions; rebuild it",
                          elf->name, array, kiln_elf_get_section_name(elf, array));
     }
     return 0;
 }
 
-/* Write ELF with its legacy arrays reversed. */
+/* Writes ELF to PATH with its legacy arrays reversed. */
 static int
 write_reversed(struct kiln_combining *run, const struct kiln_elf *elf, const char *path)
 {
@@ -202,22 +197,5 @@ kiln_prepare_object(struct kiln_combining *run, struct kiln_input *input)
         }
     }
     kiln_file_release(&file);
-    return result;
-}
-
-int
-kiln_inputs_prepare(struct kiln_combining *run)
-{
-    struct kiln_strings offered = {0};
-    int result = 0;
-    for (size_t i = 0; i < run->inputs.count; i++) {
-        struct kiln_input *input = &run->inputs.items[i];
-        int failed = input->kind == KILN_OBJECT_ARCHIVE ? kiln_prepare_archive(run, input, &offered)
-                                                        : kiln_prepare_object(run, input);
-        result = failed < 0 ? failed : result;
-    }
-    if (run->found.count == 0) {
-        run->found = offered;
-    }
     return result;
 }

@@ -1,14 +1,19 @@
-/* The shim: what hangs the constructors of an extension on its init functions.
+/* The shim: the functions that run an extension's constructors before its init functions.
  *
- * For each init function a new one that calls kiln_run_constructors() with the extension's record,
- * and then goes on in the real one as if that had been called at first. It is assembly because it
- * is a record of distances between symbols, which C cannot write, and a jump. The symbols
- * kiln_ctors_start and so on are defined by the script of the link that the shim takes part in. */
+ * For each init function there is one that calls kiln_run_constructors() with the extension's record
+ * and then jumps to the init function, with the stack as its own caller left it. C can express
+ * neither the jump nor the record, which is distances between symbols; hence assembly. The linker
+ * script of combine.c defines these symbols. */
+#include "combine/shim.h"
+
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/process.h"
-#include "combine/inputs.h"
+#include "kiln/internal/constructors.h"
+#include "names/combined.h"
+#include "names/module_symbol.h"
 
 struct template
 {
@@ -16,9 +21,8 @@ struct template
     const char *end;      /* after the record */
 };
 
-/* The last note says that indirect branches (IBT, BTI) and returns (SHSTK, PAC) are protected: ld
- * keeps that property only if all objects have it. Hints are what older processors take for
- * nothing. */
+/* The note says that indirect branches (IBT, BTI) and returns (SHSTK, PAC) are protected: ld keeps
+ * that property only if all objects have it. Older processors ignore hints. */
 static const struct template x86_64 = {
     .function = "        .text\n"
                 "        .p2align 4\n"
@@ -78,21 +82,9 @@ static const struct template aarch64 = {
            "        .long 0xc0000000, 4, 3, 0\n",
 };
 
-/* struct kiln_constructors */
 static const char record[] = "        .data\n"
-                             "        .p2align 2\n"
-                             ".Lrecord:\n"
-                             "        .long kiln_ctors_start - .\n"
-                             "        .long kiln_ctors_end - .\n"
-                             "        .long kiln_dtors_start - .\n"
-                             "        .long kiln_dtors_end - .\n"
-                             "        .long 0\n";
-
-const char *
-kiln_shim_get_name(struct kiln_ctx *ctx, const char *init)
-{
-    return kiln_arena_printf(&ctx->arena, "kiln_start_%s", init);
-}
+                             "        .p2align " KILN_CONSTRUCTORS_ALIGN "\n"
+                             ".Lrecord:\n" KILN_CONSTRUCTORS_ASSEMBLY;
 
 static void
 write_function(FILE *stream, const char *text, const char *shim, const char *init)
@@ -140,7 +132,8 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
     }
     for (size_t i = 0; i < run->inits.count; i++) {
         const char *init = run->inits.items[i];
-        write_function(stream, chosen->function, kiln_shim_get_name(ctx, init), init);
+        write_function(stream, chosen->function,
+                       kiln_arena_printf(&ctx->arena, KILN_START_PREFIX "%s", init), init);
     }
     fputs(record, stream);
     fputs(chosen->end, stream);
@@ -151,8 +144,8 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
 }
 
 int
-kiln_isolate_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine *machine,
-                                const char *out)
+kiln_shim_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                             const char *out)
 {
     const char *text = kiln_arena_printf(
         &ctx->arena,
@@ -168,23 +161,14 @@ kiln_isolate_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine 
 }
 
 int
-kiln_isolate_make_library_call(struct kiln_ctx *ctx, const struct kiln_machine *machine,
-                               const char *id, const char *out)
+kiln_shim_make_library_call(struct kiln_ctx *ctx, const struct kiln_machine *machine,
+                            const char *id, const char *out)
 {
     const char *text =
         kiln_arena_printf(&ctx->arena,
                           "        .section .init_array.00000, \"aw\", %%init_array\n"
                           "        .p2align 3\n"
-                          "        .quad kiln_init_%s\n%s",
+                          "        .quad " KILN_INIT_PREFIX "%s\n%s",
                           id, get_template(machine)->end);
     return assemble(ctx, machine, text, out);
-}
-
-const char *
-kiln_isolate_library_id(struct kiln_ctx *ctx, const char *name, size_t number)
-{
-    /* An id of a module never holds "_l", nor does this hold what else may follow one. */
-    const char *id = kiln_isolate_symbol_name(ctx, "PyInit_", name) + strlen("kiln_init_");
-    return number <= 1 ? kiln_arena_printf(&ctx->arena, "%s_l", id)
-                       : kiln_arena_printf(&ctx->arena, "%s_l%zu", id, number);
 }

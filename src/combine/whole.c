@@ -1,18 +1,21 @@
-/* Archives that are inputs as a whole, where ld takes the members that are needed.
+/* Archives that are inputs as a whole, of which ld takes the members it needs.
  *
- * Which these are is known only when ld has been run. What ld should see differently, bytecode and
- * legacy constructors, is dealt with in every member beforehand, by an archive built anew; what is
- * to be refused is looked for afterwards, in those that took part. */
-#include "base/process.h"
-#include "combine/prepare.h"
+ * Which these are is known only after ld has run. So bytecode and legacy constructors are replaced in
+ * every member beforehand, by rebuilding the archive, while members that cannot be isolated are
+ * refused afterwards, if they took part. */
+#include "combine/whole.h"
 
-/* Visiting the members of an archive that is an input as a whole. */
+#include "base/process.h"
+#include "combine/lower.h"
+#include "combine/prepare.h"
+#include "elf/ar.h"
+
 struct visiting {
     struct kiln_combining *run;
     const char *archive;
     struct kiln_strings offered;        /* init symbols */
     const struct kiln_machine *machine; /* of the first member; NULL: only bytecode so far */
-    bool rebuild;                       /* a member needs work */
+    bool rebuild;                       /* a member has to be replaced */
     struct kiln_strings members;        /* paths of the members, when rebuilding */
 };
 
@@ -21,7 +24,7 @@ look_at_member(void *arg, const char *member, struct kiln_span contents)
 {
     struct visiting *visiting = arg;
     enum kiln_object_kind kind = kiln_elf_classify(contents);
-    /* What is wrong with a member matters only if it takes part. */
+    /* A damaged member matters only if it takes part. */
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     if (kiln_lower_is_needed(kind)) {
@@ -39,7 +42,7 @@ look_at_member(void *arg, const char *member, struct kiln_span contents)
     return 0;
 }
 
-/* The member as a file, lowered if need be, then as any object. */
+/* Writes the member to a file, lowers it if needed, and prepares it as any object. */
 static int
 rebuild_member(void *arg, const char *member, struct kiln_span contents)
 {
@@ -56,7 +59,7 @@ rebuild_member(void *arg, const char *member, struct kiln_span contents)
         struct kiln_strings objects = {0};
         kiln_strings_push(&ctx->arena, &objects, input.path);
         input.path = kiln_combining_make_path(run, ".o");
-        result = kiln_lower(ctx, run->in->cc, input.kind, &objects, input.name, input.path);
+        result = kiln_lower_objects(ctx, run->in->cc, input.kind, &objects, input.name, input.path);
         input.kind = KILN_OBJECT_RELOCATABLE;
     }
     if (result == 0 && input.kind == KILN_OBJECT_RELOCATABLE) {
@@ -73,7 +76,7 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
     struct kiln_ctx *ctx = run->ctx;
     struct kiln_strings found = run->found;
     int result = kiln_ar_visit(ctx, bytes, input->name, rebuild_member, visiting);
-    /* Bytecode has shown its symbols only now. */
+    /* The symbols of bytecode are known only now. */
     visiting->offered = run->found;
     run->found = found;
     if (result < 0) {
@@ -85,8 +88,8 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
         run->machine != NULL ? run->machine : kiln_machine_get_native();
     kiln_strings_push(&ctx->arena, &ar.argv, kiln_machine_get_tool(ctx, machine, "ar"));
     kiln_strings_push(&ctx->arena, &ar.argv, "qcsD");
-    /* A named format keeps ar from asking LLVM's plugin, which takes objects with embedded bitcode,
-     * rustc's standard library for one, away from it, and their symbols with them. */
+    /* Without a named format ar asks LLVM's plugin, which claims objects with embedded bitcode, such
+     * as those of rustc's standard library, and the index then lacks their symbols. */
     kiln_strings_push(&ctx->arena, &ar.argv,
                       kiln_arena_printf(&ctx->arena, "--target=%s", machine->bfd_format));
     kiln_strings_push(&ctx->arena, &ar.argv, input->path);
@@ -95,8 +98,8 @@ rebuild_archive(struct visiting *visiting, struct kiln_input *input, struct kiln
 }
 
 int
-kiln_prepare_archive(struct kiln_combining *run, struct kiln_input *input,
-                     struct kiln_strings *offered)
+kiln_whole_prepare(struct kiln_combining *run, struct kiln_input *input,
+                   struct kiln_strings *offered)
 {
     struct visiting visiting = {.run = run, .archive = input->name};
     struct kiln_file file;
@@ -134,8 +137,8 @@ check_if_wanted(void *arg, const char *member, struct kiln_span contents)
 }
 
 int
-kiln_inputs_check_member(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                         const char *member)
+kiln_whole_check_member(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
+                        const char *member)
 {
     struct looking looking = {.ctx = ctx, .archive = name, .member = member};
     return kiln_ar_visit(ctx, bytes, name, check_if_wanted, &looking);

@@ -1,17 +1,18 @@
-/* Telling what an input of a link is, before any tool gets it.
+/* Classifies the inputs of a link before any tool gets them.
  *
- * `ld -r` takes an object that holds nothing but gcc's bytecode without a word and makes an empty
- * one of it, and calls LLVM's bitcode "not recognized", so both have to be told apart first. */
+ * `ld -r` silently makes an empty object of one that holds only gcc's bytecode, and calls LLVM's
+ * bitcode "not recognized", so both must be recognized first. */
 #include "elf/elf.h"
 
-/* Whether the bytecode in ELF is all there is, by the head of the section that gcc 10 and later
- * write, or by the symbol that older ones do. */
+#include "base/text.h"
+
+/* Returns whether ELF holds bytecode only, as told by the header of the section that gcc 10 and later
+ * write, or by the symbol of older versions. */
 static bool
 is_slim(const struct kiln_elf *elf)
 {
-    static const char prefix[] = ".gnu.lto_.lto.";
     for (size_t i = 1; i < elf->section_count; i++) {
-        if (strncmp(kiln_elf_get_section_name(elf, i), prefix, sizeof prefix - 1) == 0) {
+        if (kiln_starts_with(kiln_elf_get_section_name(elf, i), ".gnu.lto_.lto.")) {
             /* struct lto_section of gcc's lto-streamer.h: two 16-bit versions, then the flag. */
             uint8_t slim = 0;
             return kiln_span_read(kiln_elf_get_contents(elf, i), 4, &slim, 1) && slim != 0;
@@ -65,19 +66,4 @@ kiln_elf_classify(struct kiln_span bytes)
         return KILN_OBJECT_LLVM_BITCODE;
     }
     return KILN_OBJECT_OTHER;
-}
-
-bool
-kiln_elf_is_init_symbol(const char *name)
-{
-    static const char *const prefixes[] = {"PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        size_t len = strlen(prefixes[i]);
-        if (strncmp(name, prefixes[i], len) == 0 && name[len] != '\0') {
-            /* The import system asks for identifiers only, and the name goes into assembly. */
-            return name[len + strspn(name + len, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                 "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
-        }
-    }
-    return false;
 }

@@ -1,5 +1,5 @@
-/* What a shared object says to the dynamic loader: its name and the libraries it needs, in the dynamic
- * section, and what it looks for by name, in the relocations. */
+/* What a shared object tells the dynamic loader: its name, its libraries and its search path (dynamic
+ * section), and the symbols to look up by name (relocations). */
 #include "elf/elf.h"
 
 void
@@ -40,27 +40,12 @@ kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
             kiln_strings_push(&ctx->arena, &out->needed, kiln_arena_strdup(&ctx->arena, text));
         }
     }
-    /* gABI: the latter is ignored if there is the former. */
+    /* gABI: DT_RPATH is ignored where there is a DT_RUNPATH. */
     out->is_rpath = runpath == NULL && rpath != NULL;
     runpath = runpath == NULL ? rpath : runpath;
     if (runpath != NULL) {
         kiln_strings_add_dirs(&ctx->arena, &out->rpaths, runpath);
     }
-}
-
-bool
-kiln_elf_is_extension(const struct kiln_elf *elf)
-{
-    size_t table = kiln_elf_find_type(elf, SHT_DYNSYM);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
-    for (size_t i = 1; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(elf, table, i, &symbol);
-        if (kiln_elf_is_defined(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void

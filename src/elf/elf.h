@@ -1,8 +1,8 @@
-/* Reading ELF objects and ar archives that nobody vouches for: 64-bit, little-endian, of a machine
- * in machine.h.
+/* Reads untrusted ELF files: 64-bit, little-endian, for a machine in machine.h.
  *
- * kiln_elf_init() is the gate: once it has returned 0, section headers, section contents, string
- * tables, symbols and relocations can be asked for by index and every answer lies inside the file. */
+ * kiln_elf_init() is the gate: after it has returned 0, the accessors below return only what lies
+ * inside the file, whatever the file's type, as long as each index is below the count it belongs to.
+ */
 #ifndef KILN_ELF_ELF_H
 #define KILN_ELF_ELF_H
 
@@ -20,26 +20,26 @@ struct kiln_elf {
     struct kiln_span table; /* the section headers */
     struct kiln_span names; /* the section names; empty if there are none */
     size_t xindex;          /* the first SHT_SYMTAB_SHNDX section, 0 if there is none */
-    /* The symbol table that is asked for most, SHT_SYMTAB, found once. */
+    /* The symbol table used most, SHT_SYMTAB. */
     size_t symtab; /* 0 if there is none */
     struct kiln_span symbols, strings;
 };
 
-/* Check BYTES (any alignment) as an ELF file; nothing is assumed of them.
- * Errors name NAME, and the section, symbol or offset. */
+/* Checks BYTES, any bytes with any alignment, as an ELF file. An error names NAME and the section,
+ * symbol or offset. */
 int
 kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out);
 void kiln_elf_release(struct kiln_elf *elf);
 
-/* INDEX < section_count, for all of these. */
+/* All of these require INDEX < section_count. */
 void kiln_elf_get_section(const struct kiln_elf *elf, size_t index, Elf64_Shdr *out);
-/* "" for a section without a name. */
+/* Returns "" for a section without a name. */
 const char *kiln_elf_get_section_name(const struct kiln_elf *elf, size_t index);
-/* Empty for SHT_NOBITS. */
+/* Returns an empty span for SHT_NOBITS. */
 struct kiln_span kiln_elf_get_contents(const struct kiln_elf *elf, size_t index);
-/* The index of the first section named NAME, 0 if there is none. */
+/* Returns the index of the first section named NAME, or 0. */
 size_t kiln_elf_find_section(const struct kiln_elf *elf, const char *name);
-/* The first section of TYPE (SHT_SYMTAB, SHT_DYNSYM), 0 if there is none. */
+/* Returns the index of the first section of TYPE (SHT_SYMTAB, SHT_DYNSYM), or 0. */
 size_t kiln_elf_find_type(const struct kiln_elf *elf, uint32_t type);
 
 struct kiln_elf_symbol {
@@ -49,40 +49,39 @@ struct kiln_elf_symbol {
                        * then tells SHN_UNDEF, SHN_ABS and SHN_COMMON apart */
 };
 
-/* Symbols of the symbol table in section TABLE (SHT_SYMTAB or SHT_DYNSYM). */
+/* Requires TABLE to be an SHT_SYMTAB or SHT_DYNSYM section. */
 size_t kiln_elf_count_symbols(const struct kiln_elf *elf, size_t table);
-/* INDEX < kiln_elf_count_symbols(). */
+/* Requires INDEX < kiln_elf_count_symbols(). */
 void kiln_elf_get_symbol(const struct kiln_elf *elf, size_t table, size_t index,
                          struct kiln_elf_symbol *out);
-/* Whether SYMBOL has a place: in a section, absolute, or common. */
+/* Returns whether SYMBOL is defined: in a section, absolute, or common. */
 bool kiln_elf_is_defined(const struct kiln_elf_symbol *symbol);
-/* The same, for other objects. */
+/* Returns whether SYMBOL is defined and other objects can refer to it: it is not local. */
 bool kiln_elf_is_exported(const struct kiln_elf_symbol *symbol);
-/* Whether the symbol table SHT_SYMTAB defines NAME for other objects. */
+/* Returns whether ELF has an SHT_SYMTAB in which NAME is such a symbol. */
 bool kiln_elf_defines(const struct kiln_elf *elf, const char *name);
 
-/* Relocations of section TABLE (SHT_RELA) of a relocatable object. Their symbols (sh_link of the
- * section says of which table) exist, and so does the section that they are for (sh_info). */
+/* Returns the number of relocations in section TABLE: 0 unless ELF is a relocatable object (ET_REL) and TABLE is an
+ * SHT_RELA section of it. The symbols of those counted exist in the table sh_link, and the section
+ * sh_info to which they apply exists. */
 size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out);
 
-/* What a shared object says to the dynamic loader. In the context's arena. */
+/* What a shared object tells the dynamic loader. In the context's arena. */
 struct kiln_elf_dynamic {
     const char *soname;         /* NULL: it has none */
     struct kiln_strings needed; /* the libraries it needs, by name */
     struct kiln_strings rpaths; /* DT_RUNPATH, or else DT_RPATH; unexpanded ($ORIGIN) */
-    bool is_rpath;              /* the latter, which holds for what the libraries need, too */
+    bool is_rpath;              /* they are DT_RPATH, which its libraries inherit */
 };
 void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
                            struct kiln_elf_dynamic *out);
-/* Whether it exports an init function: it is an extension, and not a library. */
-bool kiln_elf_is_extension(const struct kiln_elf *elf);
-/* Set NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a relocation
- * names: the loader looks for it, even if the object defines it. */
+/* Sets NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a
+ * relocation refers to: the loader looks it up by name, even if the object defines it. */
 void kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count);
 
-/* What an input of a link is, told by its first bytes and sections. */
+/* What an input of a link is, by its first bytes and its sections. */
 enum kiln_object_kind {
     KILN_OBJECT_RELOCATABLE, /* ET_REL with machine code; gcc's fat LTO objects too */
     KILN_OBJECT_SHARED,      /* ET_DYN */
@@ -91,34 +90,8 @@ enum kiln_object_kind {
     KILN_OBJECT_LLVM_BITCODE,
     KILN_OBJECT_OTHER, /* a linker script, text, another executable */
 };
-/* Never fails: what cannot be parsed is OTHER (or, for bytes that start as ELF, RELOCATABLE, whose
- * kiln_elf_init() then says what is wrong). */
+/* Never fails: what cannot be parsed is OTHER, or RELOCATABLE if it begins like an ELF file;
+ * kiln_elf_init() then reports what is wrong. */
 enum kiln_object_kind kiln_elf_classify(struct kiln_span bytes);
-
-/* Whether NAME is an init symbol: PyInit_x, PyInitU_x (PEP 489), PyModExport_x or
- * PyModExportU_x (PEP 793). */
-bool kiln_elf_is_init_symbol(const char *name);
-
-/* The members of an archive, in order, the symbol index and name table left out. VISIT returns 0 to
- * go on, or what kiln_ar_visit() shall return. A thin archive is KILN_ERR_INPUT: its members are
- * files of their own. */
-int
-kiln_ar_visit(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-              int (*visit)(void *arg, const char *member, struct kiln_span contents), void *arg);
-
-/* A thin archive has the paths of its members, from its own directory if they are not absolute; these
- * go to NAMES, in the context's arena. */
-bool kiln_ar_is_thin(struct kiln_span bytes);
-int kiln_ar_list_thin(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-                      struct kiln_strings *names);
-
-/* Write an archive of MEMBERS, in their order, at PATH: for links that take it whole, as it has no
- * index. Members start at multiples of 8 in the file; the zeros between them count as theirs. */
-struct kiln_ar_member {
-    const char *name;
-    struct kiln_span contents;
-};
-int kiln_ar_write(struct kiln_ctx *ctx, const char *path, const struct kiln_ar_member *members,
-                  size_t count);
 
 #endif

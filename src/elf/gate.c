@@ -1,12 +1,124 @@
-/* The gate: what must hold of an ELF file's sections before anything in them is used.
+/* The gate: kiln_elf_init(), which checks an ELF file before anything in it is used.
  *
- * Each check stands for an access that is made later without one. A shared object or executable was
- * made by a linker and perhaps rewritten by others since; of it only what is needed to read names
- * and contents is demanded. A relocatable object is going to be edited, and must be right in every
- * index. */
-#include "elf/gate.h"
+ * Each check stands for an access that the accessors (read.c) make without one. Linkers write shared
+ * objects and executables, and other programs rewrite them, so for these the gate requires only what
+ * reading names, symbols and contents takes; kiln_elf_count_relocations() finds no relocations in
+ * them. A relocatable object is going to be edited: every index in it must be valid. */
+#include "elf/elf.h"
 
-/* The section under examination. */
+/* -- The file -- */
+
+/* Returns why Kiln cannot link files with HEADER, or NULL. */
+static const char *
+find_header_problem(struct kiln_ctx *ctx, const Elf64_Ehdr *header)
+{
+    const char *name = kiln_machine_get_name(ctx, header->e_machine);
+    if (kiln_machine_find(header->e_machine) == NULL) {
+        return kiln_arena_printf(
+            &ctx->arena,
+            "made for the machine %s; Kiln links for x86-64 and arm64: compile it for one of those",
+            name);
+    }
+    if (header->e_ident[EI_CLASS] != ELFCLASS64) {
+        return kiln_arena_printf(
+            &ctx->arena,
+            "a 32-bit file for %s; Kiln links 64-bit code: compile it for that "
+            "(without -m32 or -mx32)",
+            name);
+    }
+    return NULL;
+}
+
+static int
+read_header(struct kiln_ctx *ctx, struct kiln_elf *elf)
+{
+    Elf64_Ehdr *header = &elf->header;
+    if (!kiln_span_starts_with(elf->bytes, ELFMAG, SELFMAG)) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT, "%s: not an ELF file; rebuild it", elf->name);
+    }
+    if (elf->bytes.len > EI_DATA && elf->bytes.ptr[EI_DATA] == ELFDATA2MSB) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: made for a big-endian machine; Kiln knows little-endian ones only",
+                         elf->name);
+    }
+    /* e_machine is at the same offset in both classes, so the message can name the machine. */
+    if (elf->bytes.len >= sizeof(Elf32_Ehdr)) {
+        size_t len = elf->bytes.len < sizeof *header ? elf->bytes.len : sizeof *header;
+        memcpy(header, elf->bytes.ptr, len);
+        const char *problem = find_header_problem(ctx, header);
+        if (problem != NULL) {
+            return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", elf->name, problem);
+        }
+    }
+    if (!kiln_span_read(elf->bytes, 0, header, sizeof *header)) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: the file ends inside its ELF header; rebuild it", elf->name);
+    }
+    if (header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_ident[EI_VERSION] != EV_CURRENT ||
+        header->e_version != EV_CURRENT || header->e_ehsize != sizeof *header ||
+        header->e_type == ET_NONE || header->e_type > ET_CORE)
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: its ELF header contradicts itself; rebuild it", elf->name);
+    }
+    elf->machine = kiln_machine_find(header->e_machine);
+    return 0;
+}
+
+/* Finds the section headers and the section names. */
+static int
+read_table(struct kiln_ctx *ctx, struct kiln_elf *elf)
+{
+    const Elf64_Ehdr *header = &elf->header;
+    if (header->e_shoff == 0) {
+        return 0;
+    }
+    /* gABI, "Section Header Table": numbers that do not fit the ELF header are in section 0. */
+    Elf64_Shdr first;
+    if (header->e_shentsize != sizeof first ||
+        !kiln_span_read(elf->bytes, header->e_shoff, &first, sizeof first) ||
+        first.sh_type != SHT_NULL || first.sh_name != 0)
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged or cut short: no section headers at offset %llu; rebuild it",
+                         elf->name, (unsigned long long)header->e_shoff);
+    }
+    uint64_t count = header->e_shnum != 0 ? header->e_shnum : first.sh_size;
+    uint64_t names = header->e_shstrndx != SHN_XINDEX ? header->e_shstrndx : first.sh_link;
+    if (count > elf->bytes.len / sizeof first ||
+        !kiln_span_slice(elf->bytes, header->e_shoff, count * sizeof first, &elf->table))
+    {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged or cut short: %llu section headers at offset %llu are not in "
+                         "the file; rebuild it",
+                         elf->name, (unsigned long long)count, (unsigned long long)header->e_shoff);
+    }
+    elf->section_count = (size_t)count;
+    if (names >= count && names != 0) {
+        return kiln_fail(ctx, KILN_ERR_FORMAT,
+                         "%s: damaged: its section names are in section %llu of %llu; "
+                         "rebuild it",
+                         elf->name, (unsigned long long)names, (unsigned long long)count);
+    }
+    if (names != 0) {
+        Elf64_Shdr shdr;
+        kiln_elf_get_section(elf, (size_t)names, &shdr);
+        if (shdr.sh_type != SHT_STRTAB ||
+            !kiln_span_slice(elf->bytes, shdr.sh_offset, shdr.sh_size, &elf->names) ||
+            elf->names.len == 0 || elf->names.ptr[elf->names.len - 1] != 0)
+        {
+            return kiln_fail(
+                ctx, KILN_ERR_FORMAT,
+                "%s: damaged: section %llu is not a table of section names; rebuild it", elf->name,
+                (unsigned long long)names);
+        }
+    }
+    return 0;
+}
+
+/* -- Its sections -- */
+
+/* The section that is checked. */
 struct check {
     struct kiln_ctx *ctx;
     struct kiln_elf *elf;
@@ -21,7 +133,7 @@ fail(const struct check *check, const char *problem)
     if (check->shdr.sh_name < check->elf->names.len) {
         name = (const char *)check->elf->names.ptr + check->shdr.sh_name;
     }
-    return kiln_fail(check->ctx, KILN_ERR_FORMAT, "%s: damaged: section %zu (%s): %s; make it anew",
+    return kiln_fail(check->ctx, KILN_ERR_FORMAT, "%s: damaged: section %zu (%s): %s; rebuild it",
                      check->elf->name, check->index, name, problem);
 }
 
@@ -31,7 +143,7 @@ is_relocatable(const struct kiln_elf *elf)
     return elf->header.e_type == ET_REL;
 }
 
-/* What holds for sections of every type. */
+/* Checks what sections of all types have in common. */
 static int
 check_header(const struct check *check)
 {
@@ -47,7 +159,7 @@ check_header(const struct check *check)
     if (shdr->sh_type != SHT_NOBITS &&
         !kiln_span_slice(elf->bytes, shdr->sh_offset, shdr->sh_size, &contents))
     {
-        return fail(check, "it is said to lie outside the file (is the file cut short?)");
+        return fail(check, "it lies outside the file (is the file cut short?)");
     }
     if (shdr->sh_link >= elf->section_count) {
         return fail(check, "it is linked to a section that does not exist");
@@ -67,7 +179,7 @@ check_entries(const struct check *check, uint64_t size)
     return 0;
 }
 
-/* Whether the section SHDR links to is of TYPE. */
+/* Returns whether the section is linked to one of TYPE. */
 static bool
 is_linked_to(const struct check *check, uint32_t type)
 {
@@ -76,8 +188,8 @@ is_linked_to(const struct check *check, uint32_t type)
     return linked.sh_type == type;
 }
 
-/* The number of symbols in the table SHDR links to, from its header alone: it may not have been
- * examined yet. */
+/* Returns the number of symbols in the table to which the section is linked, which may not have been
+ * checked yet. */
 static uint64_t
 count_linked_symbols(const struct check *check)
 {
@@ -97,7 +209,7 @@ check_symbols(const struct check *check)
         !kiln_span_slice(elf->bytes, strings.sh_offset, strings.sh_size, &names) ||
         (names.len > 0 && names.ptr[names.len - 1] != 0))
     {
-        return fail(check, "it is linked to a section that is no string table");
+        return fail(check, "it is linked to a section that is not a string table");
     }
     if (check->shdr.sh_type == SHT_SYMTAB) {
         check->elf->symtab = check->index;
@@ -114,9 +226,9 @@ check_symbols(const struct check *check)
                                                  "symbol %zu has a name outside the file", i));
         }
         kiln_elf_get_symbol(elf, check->index, i, &symbol);
-        uint32_t given = symbol.sym.st_shndx;
-        if (is_relocatable(elf) && symbol.section == 0 && given != SHN_UNDEF &&
-            (given < SHN_LORESERVE || given == SHN_XINDEX))
+        uint32_t index = symbol.sym.st_shndx;
+        if (is_relocatable(elf) && symbol.section == 0 && index != SHN_UNDEF &&
+            (index < SHN_LORESERVE || index == SHN_XINDEX))
         {
             return fail(check, kiln_arena_printf(&check->ctx->arena,
                                                  "symbol %zu (%s) is in a section that does not "
@@ -192,7 +304,7 @@ check_extended_indexes(const struct check *check)
     return result;
 }
 
-/* What holds for the sections of one type. */
+/* Checks what is particular to the type of the section. */
 static int
 check_section(const struct check *check)
 {
@@ -212,7 +324,7 @@ check_section(const struct check *check)
     }
 }
 
-/* Sections that share their bytes could make the work grow with the square of the file. */
+/* If sections overlapped, work on them could take time quadratic in the size of the file. */
 static int
 check_sizes(const struct check *check)
 {
@@ -222,14 +334,14 @@ check_sizes(const struct check *check)
     }
     if (is_relocatable(check->elf) && total > check->elf->bytes.len) {
         return kiln_fail(check->ctx, KILN_ERR_FORMAT,
-                         "%s: damaged: its sections are larger than the file; make it anew",
+                         "%s: damaged: its sections are larger than the file; rebuild it",
                          check->elf->name);
     }
     return 0;
 }
 
-int
-kiln_elf_check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
+static int
+check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
 {
     struct check check = {.ctx = ctx, .elf = elf};
     for (check.index = 1; check.index < elf->section_count; check.index++) {
@@ -243,7 +355,7 @@ kiln_elf_check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
     if (result < 0) {
         return result;
     }
-    /* Symbols are looked at through the extended indexes, so these come first. */
+    /* Reading symbols uses the extended indexes, so these are checked first. */
     check.index = kiln_elf_find_type(elf, SHT_SYMTAB_SHNDX);
     if (check.index != 0) {
         kiln_elf_get_section(elf, check.index, &check.shdr);
@@ -261,4 +373,18 @@ kiln_elf_check_sections(struct kiln_ctx *ctx, struct kiln_elf *elf)
         }
     }
     return 0;
+}
+
+int
+kiln_elf_init(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_elf *out)
+{
+    *out = (struct kiln_elf){.bytes = bytes, .name = name};
+    int result = read_header(ctx, out);
+    if (result == 0) {
+        result = read_table(ctx, out);
+    }
+    if (result == 0) {
+        result = check_sections(ctx, out);
+    }
+    return result;
 }

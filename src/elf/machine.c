@@ -1,7 +1,7 @@
-/* One row for each machine that Kiln links for.
+/* The table of machines that Kiln links for.
  *
- * The machine of a link is that of its objects, not that of Kiln: objects for another one are worked
- * on by the cross tools, whose names begin with the machine. */
+ * The machine of a link is that of its objects, not the one Kiln runs on: for another one, the cross
+ * tools are used, whose names begin with the machine's. */
 #include "elf/machine.h"
 
 #include <elf.h>
@@ -13,7 +13,7 @@ is_absolute_x86_64(uint64_t type)
     return type == R_X86_64_32 || type == R_X86_64_32S || type == R_X86_64_16 || type == R_X86_64_8;
 }
 
-/* ABS64 is what the dynamic loader can fill in; MOVW_UABS_* are instructions, which it does not. */
+/* The dynamic loader can apply ABS64, but not MOVW_UABS_*, which are in instructions. */
 static bool
 is_absolute_arm64(uint64_t type)
 {

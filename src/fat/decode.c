@@ -1,4 +1,4 @@
-/* Reading the bytes of a `.kiln` section, of which nothing is known: see format.h. */
+/* Decodes the bytes of a `.kiln` section, which are untrusted: see format.h. */
 #include "fat/format.h"
 
 #define XXH_INLINE_ALL
@@ -16,12 +16,12 @@ fail(struct kiln_ctx *ctx, const char *name, const char *problem)
 bool
 kiln_fat_is_plausible(uint64_t object_size, uint64_t frame_size)
 {
-    /* Machine code shrinks to a third or a tenth; large tables of zeros may do better. */
+    /* Machine code shrinks to between a third and a tenth, large tables of zeros to less. */
     static const uint64_t always = 64 << 20, ratio = 1024;
     return object_size <= always || object_size / ratio <= frame_size;
 }
 
-/* The second frame and what the header says of it. */
+/* Parses the second frame and its fields in the header. */
 static bool
 parse_parts(struct kiln_span bytes, struct kiln_fat_section *out)
 {
@@ -79,7 +79,7 @@ kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char 
     return 0;
 }
 
-/* The field that TAG fills: a single text or a list; neither for a tag of a later kiln. */
+/* Finds the field that TAG fills: a text, a list, or neither for a tag of a later version. */
 static void
 find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_strings **list)
 {
@@ -104,8 +104,8 @@ find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_s
     case KILN_FAT_RPATH:
         *list = &fat->rpaths;
         break;
-    case KILN_FAT_SHARED:
-        *list = &fat->shared;
+    case KILN_FAT_DSO:
+        *list = &fat->dsos;
         break;
     case KILN_FAT_ARCHIVE:
         *list = &fat->archives;
@@ -200,7 +200,7 @@ kiln_fat_decompress_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, cons
     if (XXH3_64bits(frame.ptr, frame.len) != fat->parts_checksum) {
         return fail(ctx, name, "wrong checksum of its parts");
     }
-    /* With the object as the prefix, little is left of what is in both. */
+    /* With the object as the prefix, what is in both takes little room. */
     if (ZSTD_getFrameContentSize(frame.ptr, frame.len) != size || size == 0 ||
         !kiln_fat_is_plausible(size, frame.len + object.len))
     {

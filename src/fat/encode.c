@@ -1,4 +1,4 @@
-/* Making the bytes of a `.kiln` section: see format.h. */
+/* Encodes a `.kiln` section: see format.h. */
 #include "fat/format.h"
 
 #define XXH_INLINE_ALL
@@ -24,7 +24,7 @@ put_u64(uint8_t *to, uint64_t value)
     put_u32(to + 4, (uint32_t)(value >> 32));
 }
 
-/* Put an entry at AT, unless that is NULL; its size in any case. */
+/* Puts an entry at AT, unless that is NULL. Returns its size. */
 static size_t
 put_text(uint8_t *at, enum kiln_fat_tag tag, const char *text)
 {
@@ -59,7 +59,7 @@ put_record(uint8_t *at, const struct kiln_fat *fat)
     size += put_list(at == NULL ? NULL : at + size, KILN_FAT_INIT, &fat->inits);
     size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARG, &fat->args);
     size += put_list(at == NULL ? NULL : at + size, KILN_FAT_RPATH, &fat->rpaths);
-    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_SHARED, &fat->shared);
+    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_DSO, &fat->dsos);
     size += put_text(at == NULL ? NULL : at + size, KILN_FAT_FAILURE, fat->failure);
     if (fat->parts.len > 0) {
         size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARCHIVE, &fat->archives);
@@ -68,7 +68,7 @@ put_record(uint8_t *at, const struct kiln_fat *fat)
     return size;
 }
 
-/* Compress PARTS with OBJECT as their prefix. The window is to reach back over all of both. */
+/* Compresses FAT->parts with OBJECT as their prefix. The window must span both. */
 static int
 compress_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object,
                struct kiln_span *out)
@@ -105,7 +105,7 @@ compress_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_spa
     return 0;
 }
 
-/* Compress OBJECT to FRAME, which has room for it. */
+/* Compresses OBJECT into FRAME, of BOUND bytes. */
 static int
 compress_object(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object,
                 uint8_t *frame, size_t bound, size_t *size)

@@ -1,9 +1,9 @@
-/* The `.kiln` section in its ELF file: finding it, and writing it.
+/* Finds the `.kiln` section in its ELF file, and writes it.
  *
- * Writing keeps every byte up to the end of the last section and segment, cuts the file there, and
- * appends the section, the section names and the section headers. The names and headers are made
- * anew, so that they, and a `.kiln` section from before, leave nothing behind: writing twice gives
- * what writing once gives. Only the header's e_shoff and e_shnum change in place. */
+ * Writing keeps every byte up to the end of the last section or segment, truncates the file there, and
+ * appends the section, the section names and the section headers. The old names and headers and an
+ * old `.kiln` section are dropped, so that writing twice gives the same file as writing once. Only
+ * e_shoff and e_shnum in the ELF header change in place. */
 #include "fat/fat.h"
 
 #include <stdlib.h>
@@ -53,7 +53,7 @@ kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, st
 
 enum { ALIGNMENT = 8 };
 
-/* A file with a section more: its old bytes, cut, and what follows them. */
+/* A file with one more section: the bytes that are kept, and what follows them. */
 struct layout {
     struct kiln_span kept;
     size_t gap; /* zeros between these and the section */
@@ -70,7 +70,7 @@ align(size_t offset)
     return (ALIGNMENT - offset % ALIGNMENT) % ALIGNMENT;
 }
 
-/* Extend *end to the end of SIZE bytes at OFFSET. */
+/* Extends *END to the end of the SIZE bytes at OFFSET. Returns false if they are not in the file. */
 static bool
 reach(const struct kiln_elf *elf, uint64_t offset, uint64_t size, uint64_t *end)
 {
@@ -82,8 +82,8 @@ reach(const struct kiln_elf *elf, uint64_t offset, uint64_t size, uint64_t *end)
     return true;
 }
 
-/* The end of what must stay: headers, segments, sections but the INDEX one and the names. False if
- * one of them is not in the file. */
+/* Finds the end of what must be kept: headers, segments, and all sections but INDEX and the names.
+ * Returns false if one of them is not in the file. */
 static bool
 find_end(const struct kiln_elf *elf, size_t index, size_t names_index, uint64_t *end)
 {
@@ -111,7 +111,7 @@ find_end(const struct kiln_elf *elf, size_t index, size_t names_index, uint64_t 
     return true;
 }
 
-/* The section names of ELF with KILN_FAT_SECTION after them; *offset is where it is. */
+/* Returns NAMES with KILN_FAT_SECTION appended, at *OFFSET. */
 static struct kiln_span
 add_name(struct kiln_ctx *ctx, struct kiln_span names, size_t *offset)
 {
@@ -141,9 +141,7 @@ lay_out(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_span secti
 
     out->headers = kiln_arena_alloc(&ctx->arena, out->header_count * sizeof *out->headers);
     for (size_t i = 0; i < elf->section_count; i++) {
-        Elf64_Shdr copy; /* Elf64_Shdr by another name */
-        kiln_elf_get_section(elf, i, &copy);
-        out->headers[i] = copy;
+        kiln_elf_get_section(elf, i, &out->headers[i]);
     }
     out->names = kiln_elf_get_contents(elf, names_index);
     size_t name = index == 0 ? 0 : out->headers[index].sh_name;
@@ -168,7 +166,7 @@ lay_out(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_span secti
 
     out->header = elf->header;
     out->header.e_shoff = at + out->names_gap;
-    /* gABI: what does not fit into e_shnum stands in the first header. */
+    /* gABI: a number that does not fit into e_shnum is in the first section header. */
     bool extended = out->header_count >= SHN_LORESERVE;
     out->header.e_shnum = extended ? 0 : (Elf64_Half)out->header_count;
     out->headers[0].sh_size = extended ? out->header_count : 0;
@@ -198,7 +196,7 @@ write_layout(struct kiln_ctx *ctx, const struct layout *layout, struct kiln_outp
     return 0;
 }
 
-/* Replace PATH, which may be a symbolic link, with LAYOUT; its mode stays. */
+/* Replaces PATH, which may be a symbolic link, by LAYOUT. Keeps its mode. */
 static int
 replace_file(struct kiln_ctx *ctx, const char *path, const struct layout *layout)
 {

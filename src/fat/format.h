@@ -5,7 +5,7 @@
  *     12  u32  bytes of the record
  *     16  u64  bytes of the object, uncompressed; 0: there is none
  *     24  u64  bytes of the zstd frame; 0: there is none
- *     32  u64  XXH3-64 of all that follows, the second frame excepted
+ *     32  u64  XXH3-64 of all that follows, except the second frame
  *     in version 2:
  *     40  u64  bytes of the parts, uncompressed
  *     48  u64  bytes of their zstd frame
@@ -16,10 +16,10 @@
  *     in version 2:
  *         the frame of the parts, which has the uncompressed object as its prefix (dictionary)
  *
- * Version 2 is written only if there are parts. They are the inputs of which the object was combined
- * (isolate/parts.h), mostly the same bytes, and only read when a library is to be shared.
- * Lists are entries of one tag, in order. A reader passes over tags that it does not know; what it
- * must know raises the version. */
+ * Version 2 is written only if there are parts: the inputs from which the object was combined
+ * (combine/parts.h), mostly the same bytes, and read only to share a library.
+ * A list is its entries of one tag, in order. A reader skips tags that it does not know; whatever it
+ * must know requires a new version. */
 #ifndef KILN_FAT_FORMAT_H
 #define KILN_FAT_FORMAT_H
 
@@ -39,7 +39,7 @@ enum kiln_fat_tag {
     KILN_FAT_INIT = 3,
     KILN_FAT_ARG = 4,
     KILN_FAT_RPATH = 5,
-    KILN_FAT_SHARED = 6,
+    KILN_FAT_DSO = 6,
     KILN_FAT_FAILURE = 7,
     KILN_FAT_ARCHIVE = 8,
     KILN_FAT_COMBINE = 9,
@@ -54,14 +54,14 @@ struct kiln_fat_section {
     uint64_t parts_size, parts_checksum;
 };
 
-/* Whether an object of OBJECT_SIZE bytes can come of a frame of FRAME_SIZE: keeps who reads a
- * damaged or hostile file from giving it all memory. */
+/* Returns whether a frame of FRAME_SIZE bytes may hold an object of OBJECT_SIZE: a damaged or hostile
+ * file must not take all memory. */
 bool kiln_fat_is_plausible(uint64_t object_size, uint64_t frame_size);
 
-/* FAT and OBJECT as the bytes of a section. Equal inputs give equal bytes. */
+/* Encodes FAT and OBJECT as the bytes of a section. Equal inputs give equal bytes. */
 int kiln_fat_encode(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object,
                     struct kiln_span *out);
-/* Check and split the bytes of a section. */
+/* Checks and splits the bytes of a section. */
 int kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
                            struct kiln_fat_section *out);
 int kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *section,

@@ -1,13 +1,14 @@
-/* Carrying out the plan: the object's bytes to those of the module.
+/* Carries out the plan: from the object's bytes to the module's.
  *
- * The contents of sections stay where they are. The new names are appended to the string tables,
- * which move, with the table of section headers, behind all other sections; there is nothing but
- * these as a rule after the symbol table of an object that ld has written. So the module is a copy
- * of what comes before with some symbols changed, and an object of many megabytes costs no more
- * than its symbols and one copy. As in src/elf, structures are copied in and out of the bytes. */
+ * The contents of sections stay in place. The new names are appended to the string tables, which move
+ * behind all other sections, followed by the section headers; in an object that ld has written, these
+ * are already last. So a module costs one copy of the object and a change of its symbols, however
+ * large the sections. As in src/elf, structures are copied into and out of the bytes. */
+#include "isolate/edit.h"
+
 #include <stdlib.h>
 
-#include "isolate/plan.h"
+#include "names/combined.h"
 
 /* A string table that grows. */
 struct strings {
@@ -38,7 +39,7 @@ strings_init(struct strings *strings, const struct edit *edit, size_t section)
     }
 }
 
-/* Append TEXT; the value is its offset. */
+/* Appends TEXT. Returns its offset. */
 static uint32_t
 strings_add(struct strings *strings, const struct edit *edit, const char *text)
 {
@@ -51,7 +52,7 @@ strings_add(struct strings *strings, const struct edit *edit, const char *text)
     }
     memcpy(strings->data + at, text, size);
     strings->len += size;
-    return (uint32_t)at; /* whether it fits is looked at in the end, by the length */
+    return (uint32_t)at; /* kiln_edit_apply() has checked that it fits */
 }
 
 static void
@@ -67,7 +68,7 @@ edit_symbol(struct edit *edit, size_t index, Elf64_Sym *sym)
         bind = STB_GLOBAL;
     }
     else if (bind == STB_GNU_UNIQUE) {
-        bind = STB_WEAK; /* one object for the process is what the module must not see */
+        bind = STB_WEAK; /* UNIQUE would make it one for the whole process */
     }
     bool is_export = kiln_strings_contain(plan->as->exports, plan->symbol_names[index]);
     sym->st_info = ELF64_ST_INFO(bind, ELF64_ST_TYPE(sym->st_info));
@@ -97,8 +98,8 @@ edit_sections(struct edit *edit)
         const char *name = edit->plan->section_names[i];
         Elf64_Shdr *shdr = &edit->sections[i];
         if (shdr->sh_type == SHT_GROUP) {
-            /* Groups that combining has left stay together, but no other object's may take their
-             * place. */
+            /* The members of a group that combining left stay together, but another module's group
+             * must not replace it. */
             uint32_t flags;
             memcpy(&flags, edit->bytes + shdr->sh_offset, sizeof flags);
             flags &= ~(uint32_t)GRP_COMDAT;
@@ -110,7 +111,7 @@ edit_sections(struct edit *edit)
         if ((shdr->sh_type == SHT_INIT_ARRAY || shdr->sh_type == SHT_FINI_ARRAY) &&
             strcmp(kiln_elf_get_section_name(elf, i), KILN_CTORS_SECTION) == 0)
         {
-            /* ld has made it one, since that is what went into it first. */
+            /* ld gave it the type of its first input. */
             shdr->sh_type = SHT_PROGBITS;
             shdr->sh_entsize = 0;
         }
@@ -123,7 +124,7 @@ is_string_table(const struct edit *edit, size_t index)
     return index == edit->tables[0].section || index == edit->tables[1].section;
 }
 
-/* Where all that stays in its place ends. */
+/* Returns the end of what stays in place. */
 static uint64_t
 find_tail(const struct edit *edit)
 {
@@ -138,7 +139,7 @@ find_tail(const struct edit *edit)
     return tail;
 }
 
-/* The headers as they are, and the string tables as they are, to be added to. */
+/* Copies the section headers and string tables, to be changed and extended. */
 static void
 start(struct edit *edit)
 {
@@ -156,7 +157,7 @@ start(struct edit *edit)
     }
 }
 
-/* Put a string table at OFFSET, or only say where it will be; the value is its end. */
+/* Puts a string table at OFFSET. Returns its end. */
 static uint64_t
 place_strings(struct edit *edit, const struct strings *strings, uint64_t offset)
 {
@@ -168,7 +169,7 @@ place_strings(struct edit *edit, const struct strings *strings, uint64_t offset)
     return offset + strings->len;
 }
 
-/* The string tables, then the section headers, behind TAIL. */
+/* Puts the string tables, then the section headers, behind TAIL. Returns the size of the module. */
 static size_t
 finish(struct edit *edit, uint64_t tail)
 {
@@ -185,7 +186,7 @@ finish(struct edit *edit, uint64_t tail)
     return (size_t)header.e_shoff + elf->table.len;
 }
 
-/* How much the names of the plan will add to the string tables. */
+/* Returns how many bytes the names of the plan add to the string tables. */
 static size_t
 measure_names(const struct kiln_plan *plan)
 {
@@ -210,8 +211,8 @@ compare_extents(const void *a, const void *b)
     return one->start < other->start ? -1 : one->start > other->start;
 }
 
-/* Besides what the gate has checked, an object that is edited must have a place of its own for
- * everything in it. */
+/* Returns whether no two parts of the object overlap, which editing requires and the gate does not
+ * check. */
 static bool
 is_sound(const struct edit *edit)
 {
@@ -227,8 +228,7 @@ is_sound(const struct edit *edit)
         Elf64_Shdr shdr;
         kiln_elf_get_section(elf, i, &shdr);
         size_t len = kiln_elf_get_contents(elf, i).len;
-        /* The offset of a section without contents means nothing, but counts for where the copy
-         * ends. */
+        /* The offset of a section without contents means nothing, but find_tail() uses it. */
         sound = sound && shdr.sh_offset <= elf->bytes.len &&
                 (shdr.sh_type != SHT_NULL || shdr.sh_size == 0) &&
                 (shdr.sh_type != SHT_GROUP || len >= sizeof(uint32_t));
@@ -252,10 +252,8 @@ kiln_edit_apply(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_
     struct edit edit = {.plan = plan, .scratch = &scratch};
     int result = 0;
     if (!is_sound(&edit)) {
-        result =
-            kiln_fail(ctx, KILN_ERR_FORMAT,
-                      "%s: damaged: the parts of the object lie one over the other; make it anew",
-                      plan->elf->name);
+        result = kiln_fail(ctx, KILN_ERR_FORMAT,
+                           "%s: damaged: parts of the object overlap; rebuild it", plan->elf->name);
         goto done;
     }
     start(&edit);

@@ -1,12 +1,18 @@
-/* Isolating: a combined object becomes the module of one dotted name.
+/* Isolating: the list of passes that make a combined object the module of one dotted name.
  *
- * Read, plan, edit, read again, check; all in memory. No program is run, nothing is global, and the
- * work is linear in the object's symbols and sections: thousands of extensions pass here in one
- * link, on every core. */
+ * Parse, plan, edit, parse again, verify, all in memory. There is no global state, and the work is
+ * linear in the object's symbols and sections: one link isolates thousands of extensions, on every
+ * core. */
 #include "isolate/isolate.h"
 
 #include "base/file.h"
+#include "isolate/edit.h"
 #include "isolate/plan.h"
+#include "isolate/sections.h"
+#include "isolate/survey.h"
+#include "isolate/verify.h"
+#include "isolate/versions.h"
+#include "names/dotted_name.h"
 
 static int
 edit(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_isolation *as,
@@ -19,7 +25,10 @@ edit(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_isolation 
         result = kiln_plan_init(ctx, &plan, &elf, as, out);
     }
     if (result == 0) {
-        result = kiln_plan_survey(ctx, &plan, out);
+        kiln_versions_name(&plan);
+        kiln_sections_name(&plan);
+        kiln_plan_name_symbols(&plan);
+        result = kiln_survey_fill(ctx, &plan, out);
     }
     if (result == 0) {
         result = kiln_edit_apply(ctx, &plan, arena, bytes);
@@ -34,7 +43,7 @@ kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kiln_is
 {
     *out = (struct kiln_isolated){0};
     struct kiln_elf elf;
-    int result = as->library != NULL ? 0 : kiln_check_dotted_name(ctx, as->name);
+    int result = as->library != NULL ? 0 : kiln_dotted_name_check(ctx, as->name);
     if (result == 0) {
         result = edit(ctx, object, as, out, arena, bytes);
     }

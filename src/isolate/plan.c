@@ -1,20 +1,22 @@
-/* The plan: which symbols and sections of an object get which names.
+/* The plan: which symbols of an object get which names.
  *
- * Every symbol that is defined and not local gets the module's suffix and will be hidden. Renaming
- * keeps each symbol in its place in the table, so no relocation changes, and what weak, common and
- * thread-local symbols mean inside the module stays as it is; the debug information is not touched
- * and stays true. What g++ makes one for the process gets the suffix of the distribution instead,
- * and is weak: the modules of one distribution, which were built together, share it. One symbol is exported: the init function, or the function that runs the
- * constructors before it. Two references of modules to the outside are redirected to the runtime,
- * which answers as for a shared object. */
+ * Every symbol that is defined and not local gets the module's suffix and will be hidden. Each keeps
+ * its place in the symbol table, so no relocation changes, weak, common and thread-local symbols mean
+ * the same inside the module, and the debug information stays true. STB_GNU_UNIQUE symbols are shared
+ * per distribution, not per process: they get the distribution's suffix and become weak, so that its
+ * modules, which were built together, share them. One symbol is exported: the init function, or the
+ * function that runs the constructors before it. References to dladdr and PyModule_Create2 are
+ * redirected to the runtime, which answers as for a shared object. */
 #include "isolate/plan.h"
 
 #include <stdlib.h>
 
-#include "combine/inputs.h"
+#include "names/combined.h"
+#include "names/init_symbol.h"
+#include "names/module_symbol.h"
 
-/* What a reference is redirected to, if to anything: the runtime's function of the same contract.
- */
+/* Returns the runtime's function of the same contract to which a reference to NAME is redirected, or
+ * NULL. */
 static const char *
 redirect(const char *name)
 {
@@ -32,9 +34,9 @@ redirect(const char *name)
 }
 
 bool
-kiln_plan_is_common(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
+kiln_plan_is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
-    return plan->common_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
+    return plan->unique_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
            !kiln_strings_contain(plan->as->own, symbol->name);
 }
 
@@ -70,12 +72,12 @@ name_defined(struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
         return symbol->name;
     }
     return kiln_arena_printf(&plan->arena, "%s%s", symbol->name,
-                             kiln_plan_is_common(plan, symbol) ? plan->common_suffix
+                             kiln_plan_is_unique(plan, symbol) ? plan->unique_suffix
                                                                : plan->suffix);
 }
 
-static void
-name_symbols(struct kiln_plan *plan)
+void
+kiln_plan_name_symbols(struct kiln_plan *plan)
 {
     for (size_t i = 1; i < plan->symbol_count; i++) {
         struct kiln_elf_symbol symbol;
@@ -91,7 +93,7 @@ name_symbols(struct kiln_plan *plan)
     }
 }
 
-/* The symbol NAME if it is defined for other objects, else 0. */
+/* Returns the symbol NAME if it is defined and not local, else 0. */
 static size_t
 find_symbol(const struct kiln_plan *plan, const char *name)
 {
@@ -109,12 +111,9 @@ static struct kiln_strings
 find_inits(struct kiln_plan *plan)
 {
     struct kiln_strings inits = {0};
-    for (size_t i = 1; i < plan->symbol_count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
-        if (kiln_elf_is_exported(&symbol) && kiln_elf_is_init_symbol(symbol.name)) {
-            kiln_strings_push(&plan->arena, &inits, symbol.name);
-        }
+    const char *name;
+    for (size_t i = 0; (name = kiln_init_symbol_next(plan->elf, SHT_SYMTAB, &i)) != NULL;) {
+        kiln_strings_push(&plan->arena, &inits, name);
     }
     return inits;
 }
@@ -137,7 +136,7 @@ fail_without_init(struct kiln_ctx *ctx, const char *dotted_name, const char *wan
                      dotted_name, wanted, others);
 }
 
-/* The init symbol for DOTTED_NAME among those that are defined. */
+/* Chooses the init symbol for DOTTED_NAME from those that are defined. */
 static int
 choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_name, const char *init,
             const char **out)
@@ -145,8 +144,8 @@ choose_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const char *dotted_nam
     struct kiln_strings inits = find_inits(plan);
     bool export_first = init == kiln_init_export_first;
     if (export_first || init == NULL) {
-        const char *usual = kiln_isolate_init_name(ctx, "PyInit", dotted_name);
-        const char *export = kiln_isolate_init_name(ctx, "PyModExport", dotted_name);
+        const char *usual = kiln_init_symbol_make(ctx, "PyInit", dotted_name);
+        const char *export = kiln_init_symbol_make(ctx, "PyModExport", dotted_name);
         const char *first = export_first ? export : usual, *second = export_first ? usual : export;
         init = kiln_strings_contain(&inits, first)    ? first
                : kiln_strings_contain(&inits, second) ? second
@@ -168,7 +167,7 @@ kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_e
     *plan = (struct kiln_plan){.elf = elf, .as = as, .symtab = kiln_elf_find_type(elf, SHT_SYMTAB)};
     if (elf->header.e_type != ET_REL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
-                         "%s: the file is no relocatable object (ld -r makes one)", dotted_name);
+                         "%s: the file is not a relocatable object (ld -r makes one)", dotted_name);
     }
     if (plan->symtab != 0) {
         plan->symbol_count = kiln_elf_count_symbols(elf, plan->symtab);
@@ -177,33 +176,30 @@ kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct kiln_e
     if (result < 0) {
         return result;
     }
-    out->symbol = kiln_isolate_symbol_name(ctx, out->init, dotted_name);
-    plan->id = kiln_isolate_symbol_name(ctx, "PyInit_", dotted_name) + strlen("kiln_init_");
+    out->symbol = kiln_module_symbol_make(ctx, out->init, dotted_name);
+    plan->id = kiln_module_symbol_make_id(ctx, dotted_name);
     if (as->library != NULL) {
         plan->id = as->library;
-        out->symbol = kiln_arena_printf(&ctx->arena, "kiln_init_%s", as->library);
+        out->symbol = kiln_arena_printf(&ctx->arena, KILN_INIT_PREFIX "%s", as->library);
     }
     out->bound_suffix = as->bound == NULL ? NULL : as->bound->suffix;
     plan->suffix = out->suffix = kiln_arena_printf(&ctx->arena, ".%s", plan->id);
     if (as->distribution != NULL) {
-        /* An id never holds "_u", so that this is no module's suffix. */
-        plan->common_suffix = out->common_suffix = kiln_arena_printf(
-            &ctx->arena, ".%s_u",
-            kiln_isolate_symbol_name(ctx, "PyInit_", as->distribution) + strlen("kiln_init_"));
+        /* No id holds "_u", so that this is no module's suffix. */
+        plan->unique_suffix = out->unique_suffix = kiln_arena_printf(
+            &ctx->arena, ".%s_u", kiln_module_symbol_make_id(ctx, as->distribution));
     }
     plan->symbol_names =
         kiln_arena_alloc(&plan->arena, plan->symbol_count * sizeof *plan->symbol_names);
     plan->section_names =
         kiln_arena_alloc(&plan->arena, elf->section_count * sizeof *plan->section_names);
 
-    plan->exported = find_symbol(plan, kiln_shim_get_name(ctx, out->init));
+    plan->exported =
+        find_symbol(plan, kiln_arena_printf(&plan->arena, KILN_START_PREFIX "%s", out->init));
     if (plan->exported == 0) {
         plan->exported = find_symbol(plan, out->init);
     }
     plan->symbol_names[plan->exported] = out->symbol;
-    kiln_plan_name_versions(plan);
-    kiln_plan_name_sections(plan);
-    name_symbols(plan);
     return 0;
 }
 

@@ -1,12 +1,14 @@
-/* Sections that meet those of other modules by their names.
+/* Sections that linkers join with those of other modules.
  *
  * If a section's name is a C identifier, linkers gather all sections of that name and define
- * `__start_NAME` and `__stop_NAME` around them. A module that uses these means its own section, so
- * the section gets a name of its own, and both symbols with it. `.gnu.linkonce` sections, where the
- * combining link has left any, are kept once for each name, which would be once for all modules. */
+ * `__start_NAME` and `__stop_NAME` around them. A module that uses these symbols means its own
+ * section, so the section and both symbols get new names. Of the `.gnu.linkonce` sections of one
+ * name, where combining has left any, linkers would keep only one for all modules. */
+#include "isolate/sections.h"
+
 #include <stdlib.h>
 
-#include "isolate/plan.h"
+#include "base/text.h"
 
 struct bounded {
     const char *name, *new_name;
@@ -32,7 +34,7 @@ find(struct bounds *bounds, const char *name)
                               : bsearch(&key, bounds->items, bounds->count, sizeof key, compare);
 }
 
-/* The name of the section whose bound NAME is; NULL if it is none. */
+/* Returns the name of the section of which NAME is a bound, or NULL. */
 static const char *
 get_bounded(const char *name)
 {
@@ -46,7 +48,7 @@ get_bounded(const char *name)
     return NULL;
 }
 
-/* The next symbol from *INDEX on that is a bound the linker shall define. */
+/* Finds the next symbol after *INDEX that is a bound for the linker to define. Returns its section. */
 static const char *
 next_bound(const struct kiln_plan *plan, size_t *index, struct kiln_elf_symbol *symbol)
 {
@@ -60,8 +62,8 @@ next_bound(const struct kiln_plan *plan, size_t *index, struct kiln_elf_symbol *
     return NULL;
 }
 
-/* Every section name that has a bound, sorted, once. The new name can be told from all others: an
- * id holds no "_s". */
+/* Returns every section name that has a bound, sorted, once. No id holds "_s", so that the new name
+ * is no other's. */
 static struct bounds
 find_bounds(struct kiln_plan *plan)
 {
@@ -85,7 +87,7 @@ find_bounds(struct kiln_plan *plan)
     return unique;
 }
 
-/* Relocation sections are called after the section they are for. */
+/* A relocation section is named after the section to which it applies. */
 static void
 name_relocations(struct kiln_plan *plan)
 {
@@ -103,7 +105,7 @@ name_relocations(struct kiln_plan *plan)
 }
 
 void
-kiln_plan_name_sections(struct kiln_plan *plan)
+kiln_sections_name(struct kiln_plan *plan)
 {
     static const char linkonce[] = ".gnu.linkonce.";
     const struct kiln_elf *elf = plan->elf;
@@ -116,7 +118,7 @@ kiln_plan_name_sections(struct kiln_plan *plan)
             bounded->exists = named = true;
             plan->section_names[i] = bounded->new_name;
         }
-        else if (strncmp(name, linkonce, sizeof linkonce - 1) == 0) {
+        else if (kiln_starts_with(name, linkonce)) {
             named = true;
             plan->section_names[i] =
                 kiln_arena_printf(&plan->arena, ".linkonce.%s", name + sizeof linkonce - 1);
@@ -128,7 +130,7 @@ kiln_plan_name_sections(struct kiln_plan *plan)
     struct kiln_elf_symbol symbol;
     const char *name;
     for (size_t i = 0; (name = next_bound(plan, &i, &symbol)) != NULL;) {
-        /* A weak bound of no section is 0, and must not become that of another module's. */
+        /* A weak bound of no section is 0, and must not become a bound of another module's. */
         const struct bounded *bounded = find(&bounds, name);
         if (bounded->exists || ELF64_ST_BIND(symbol.sym.st_info) == STB_WEAK) {
             plan->symbol_names[i] = kiln_arena_printf(

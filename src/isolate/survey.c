@@ -1,12 +1,15 @@
-/* The survey: what the passes after isolating, and the user, want to know of an object. */
+/* The survey: what later passes and the user want to know about an object. */
+#include "isolate/survey.h"
+
 #include <stdlib.h>
 
-#include "isolate/plan.h"
+#include "base/text.h"
+#include "names/combined.h"
 
 /* Bytes of a function pointer. */
 enum { WORD = 8 };
 
-/* The value of the symbol NAME, which combining has put into the section of constructors. */
+/* Sets *OUT to the value of the symbol NAME, which combining put into the section of constructors. */
 static bool
 find_bound(const struct kiln_plan *plan, const char *name, uint64_t *out)
 {
@@ -29,14 +32,14 @@ static int
 count_functions(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_isolated *out)
 {
     uint64_t ctors, ctors_end, dtors, dtors_end;
-    if (!find_bound(plan, "kiln_ctors_start", &ctors) ||
-        !find_bound(plan, "kiln_ctors_end", &ctors_end) ||
-        !find_bound(plan, "kiln_dtors_start", &dtors) ||
-        !find_bound(plan, "kiln_dtors_end", &dtors_end) || ctors_end < ctors || dtors_end < dtors)
+    if (!find_bound(plan, KILN_CTORS_START, &ctors) ||
+        !find_bound(plan, KILN_CTORS_END, &ctors_end) ||
+        !find_bound(plan, KILN_DTORS_START, &dtors) ||
+        !find_bound(plan, KILN_DTORS_END, &dtors_end) || ctors_end < ctors || dtors_end < dtors)
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: the object was not made by Kiln's combining step, or is damaged: its "
-                         "constructors cannot be found; make it anew",
+                         "constructors cannot be found; rebuild it",
                          plan->elf->name);
     }
     out->constructors = (size_t)(ctors_end - ctors) / WORD;
@@ -44,18 +47,12 @@ count_functions(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_
     return 0;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Whether NAME is defined by every linker by itself. */
+/* Returns whether linkers define NAME themselves. */
 static bool
 is_from_linker(const char *name)
 {
-    return strcmp(name, "_GLOBAL_OFFSET_TABLE_") == 0 || strncmp(name, "__start_", 8) == 0 ||
-           strncmp(name, "__stop_", 7) == 0;
+    return strcmp(name, "_GLOBAL_OFFSET_TABLE_") == 0 || kiln_starts_with(name, "__start_") ||
+           kiln_starts_with(name, "__stop_");
 }
 
 static void
@@ -71,8 +68,8 @@ note_defined(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t index,
         return;
     }
     out->hidden++;
-    if (kiln_plan_is_common(plan, symbol)) {
-        kiln_strings_push(&ctx->arena, &out->shared,
+    if (kiln_plan_is_unique(plan, symbol)) {
+        kiln_strings_push(&ctx->arena, &out->unique,
                           kiln_arena_printf(&ctx->arena, "%llu %s",
                                             (unsigned long long)symbol->sym.st_size, symbol->name));
     }
@@ -96,16 +93,14 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
         }
         out->asks_dladdr |= new_name != NULL && strcmp(new_name, "kiln_dladdr") == 0;
         const char *name = new_name == NULL ? symbol.name : new_name;
-        size_t len = strlen(name), suffix = strlen(plan->suffix);
-        bool is_own =
-            new_name != NULL && len > suffix && strcmp(name + len - suffix, plan->suffix) == 0;
-        is_own = is_own || kiln_plan_find_bound(plan, symbol.name) != NULL;
+        bool is_own = (new_name != NULL && kiln_ends_with(name, plan->suffix)) ||
+                      kiln_plan_find_bound(plan, symbol.name) != NULL;
         if (ELF64_ST_BIND(symbol.sym.st_info) == STB_GLOBAL && !is_own && !is_from_linker(name)) {
             kiln_strings_push(&scratch, &names, name);
         }
     }
     if (names.count > 0) {
-        qsort(names.items, names.count, sizeof *names.items, compare);
+        qsort(names.items, names.count, sizeof *names.items, kiln_compare_strings);
     }
     for (size_t i = 0; i < names.count; i++) {
         if (i == 0 || strcmp(names.items[i], names.items[i - 1]) != 0) {
@@ -116,7 +111,7 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
     kiln_arena_release(&scratch);
 }
 
-/* The first relocation of TABLE that no PIE can have, as text; NULL if there is none. */
+/* Returns the first relocation of TABLE that no PIE can have, as text, or NULL. */
 static const char *
 find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, size_t section)
 {
@@ -141,7 +136,7 @@ find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, 
 }
 
 int
-kiln_plan_survey(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_isolated *out)
+kiln_survey_fill(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_isolated *out)
 {
     const struct kiln_elf *elf = plan->elf;
     for (size_t i = 1; i < elf->section_count; i++) {

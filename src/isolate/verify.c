@@ -1,8 +1,11 @@
-/* Checking an isolated object: what Kiln promises of it, asked of the file itself.
+/* Verifies an isolated object: what Kiln promises of it, checked on the bytes themselves.
  *
- * An object that combining has made and isolating has edited passes; a failure means that the input
- * was not one of combining, or held something that neither knows, and says what. */
-#include "isolate/plan.h"
+ * What combining made and isolating edited passes. A failure means that the input did not come from
+ * combining, or held something unknown to both; the message names it. */
+#include "isolate/verify.h"
+
+#include "base/text.h"
+#include "names/combined.h"
 
 static int
 fail_section(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t index, const char *problem)
@@ -16,19 +19,6 @@ fail_symbol(struct kiln_ctx *ctx, const struct kiln_elf *elf, const char *name, 
 {
     return kiln_fail(ctx, KILN_ERR_INPUT, "%s: not isolated: symbol %s %s", elf->name, name,
                      problem);
-}
-
-static bool
-starts_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool
-ends_with(const char *text, const char *suffix)
-{
-    size_t len = strlen(text), suffix_len = strlen(suffix);
-    return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
 }
 
 static const char *
@@ -48,22 +38,22 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const Elf64_Shdr 
     if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
         return "asks for an executable stack";
     }
-    if (starts_with(name, ".gnu.linkonce.")) {
+    if (kiln_starts_with(name, ".gnu.linkonce.")) {
         return "is kept once for all modules";
     }
     for (size_t i = 0; i < sizeof bytecode / sizeof bytecode[0]; i++) {
-        if (starts_with(name, bytecode[i])) {
+        if (kiln_starts_with(name, bytecode[i])) {
             return "holds bytecode with the old names; combine the objects by Kiln";
         }
     }
     if (strcmp(name, KILN_CTORS_SECTION) == 0 && shdr->sh_type != SHT_PROGBITS) {
-        return "is no list of constructors; make the object anew";
+        return "is not a list of constructors; rebuild the object";
     }
     if ((shdr->sh_flags & SHF_ALLOC) == 0 || shdr->sh_size == 0) {
         return NULL;
     }
     for (size_t i = 0; i < sizeof start_up / sizeof start_up[0]; i++) {
-        if (starts_with(name, start_up[i])) {
+        if (kiln_starts_with(name, start_up[i])) {
             return "would run at the start of the program; combine the objects by Kiln";
         }
     }
@@ -76,7 +66,7 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const Elf64_Shdr 
     return NULL;
 }
 
-/* Why a symbol that is defined for other objects must not be; NULL if it may. */
+/* Returns why SYMBOL, which is defined and global, must not be, or NULL. */
 static const char *
 find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isolated *isolated)
 {
@@ -90,18 +80,17 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
         return "is visible";
     }
     if (ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE) {
-        return "is one for the whole process";
+        return "is shared by the whole process";
     }
-    bool is_common = isolated->common_suffix != NULL &&
-                     ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
-                     ends_with(symbol->name, isolated->common_suffix);
-    is_common = is_common ||
-                (isolated->bound_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK &&
-                 ends_with(symbol->name, isolated->bound_suffix));
-    if (strcmp(symbol->name, isolated->symbol) != 0 && !ends_with(symbol->name, isolated->suffix) &&
-        !is_common)
+    bool is_weak = ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK;
+    bool is_unique = is_weak && isolated->unique_suffix != NULL &&
+                     kiln_ends_with(symbol->name, isolated->unique_suffix);
+    bool is_bound = is_weak && isolated->bound_suffix != NULL &&
+                    kiln_ends_with(symbol->name, isolated->bound_suffix);
+    if (strcmp(symbol->name, isolated->symbol) != 0 &&
+        !kiln_ends_with(symbol->name, isolated->suffix) && !is_unique && !is_bound)
     {
-        return "can meet one of another module";
+        return "can conflict with one of another module";
     }
     return NULL;
 }

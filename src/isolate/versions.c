@@ -1,12 +1,12 @@
 /* Symbols with versions. `.symver` makes symbols called "f@V" (an old version) and "f@@V" (the one
- * that a plain "f" means). In a shared object the linker binds references to them and makes a table
- * of versions; an executable has no such table, and linkers give a meaning to the "@". So the
+ * that a plain "f" means). When it links a shared object, the linker binds references to them and
+ * writes a table of versions. An executable has no such table, and linkers interpret the "@". So the
  * versions become part of plain names, and references inside the module follow. */
+#include "isolate/versions.h"
+
 #include <stdlib.h>
 
-#include "isolate/plan.h"
-
-/* A name that a reference can have, and the new one of what it refers to. */
+/* A name that a reference can have, and the new name of what it refers to. */
 struct version {
     const char *name, *target;
 };
@@ -37,7 +37,7 @@ add(struct kiln_plan *plan, struct versions *versions, const char *name, const c
     *KILN_ARENA_PUSH(&plan->arena, versions) = (struct version){.name = name, .target = target};
 }
 
-/* The symbols that are defined and not local: NEXT of them, from *INDEX on. */
+/* Finds the next symbol after *INDEX that is defined and not local. */
 static bool
 next_defined(const struct kiln_plan *plan, size_t *index, struct kiln_elf_symbol *symbol)
 {
@@ -50,8 +50,8 @@ next_defined(const struct kiln_plan *plan, size_t *index, struct kiln_elf_symbol
     return false;
 }
 
-/* Every plain name that a default version stands for; its target is set if the plain name is
- * defined besides, as old assemblers do. */
+/* Returns every plain name that has a default version. Its target is set if the plain name is defined
+ * as well, as by old assemblers. */
 static struct versions
 find_defaults(struct kiln_plan *plan)
 {
@@ -98,7 +98,7 @@ name_version(struct kiln_plan *plan, size_t index, const char *name, const char 
 }
 
 void
-kiln_plan_name_versions(struct kiln_plan *plan)
+kiln_versions_name(struct kiln_plan *plan)
 {
     struct versions defaults = find_defaults(plan), versions = {0};
     struct kiln_elf_symbol symbol;

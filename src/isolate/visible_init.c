@@ -1,6 +1,8 @@
-/* Making an isolated module's init function visible, for programs that find it by name at run time
- * (Kiln_LookupSymbols()) and not by a table: one byte of its symbol changes. What is not to be seen
- * outside of the module is hidden already, and stays so. */
+/* Makes the init function of an isolated module visible, for programs that look it up by name at run
+ * time (Kiln_LookupSymbols()) instead of in a table. One byte of its symbol changes; all other symbols
+ * stay hidden. */
+#include "isolate/visible_init.h"
+
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
@@ -8,9 +10,8 @@
 
 #include "base/file.h"
 #include "elf/elf.h"
-#include "isolate/isolate.h"
 
-/* Where in ELF the visibility of the global SYMBOL is; 0 if it has no such symbol. */
+/* Returns the offset in ELF of the visibility of the global SYMBOL; 0 if there is no such symbol. */
 static uint64_t
 find_visibility(const struct kiln_elf *elf, const char *symbol)
 {
@@ -42,7 +43,7 @@ write_byte(struct kiln_ctx *ctx, const char *path, uint64_t offset, unsigned cha
 }
 
 int
-kiln_isolate_export(struct kiln_ctx *ctx, const char *path, const char *symbol)
+kiln_visible_init_set(struct kiln_ctx *ctx, const char *path, const char *symbol)
 {
     struct kiln_file file;
     struct kiln_elf elf;

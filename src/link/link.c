@@ -1,11 +1,15 @@
-/* The main path of `kiln link`: one pass after the other, each of which leaves the bake in the
- * state that the next one needs. Read this file first. */
+/* The main path of `kiln link`: the passes in the order in which they run, each of which leaves the bake
+ * in the state that the next one needs. Read this file first. */
 #include "link/link.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "link/bake.h"
+#include "link/check/check.h"
+#include "link/emit/emit.h"
+#include "link/find/toolchain.h"
+#include "link/share/share.h"
 
 static void
 say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
@@ -28,117 +32,93 @@ list_extensions(struct kiln_ctx *ctx, struct kiln_bake *bake)
     }
 }
 
+/* PASS, unless an earlier one has failed. */
+#define RUN(result, pass) ((result) < 0 ? (result) : (pass))
+
 static int
 run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     const struct kiln_link_options *options = bake->options;
-    int result;
+    const char *command = options->python == NULL ? "python3" : options->python;
 
-    /* The interpreter itself knows best where its headers, libraries and packages are. */
-    result =
-        kiln_python_ask(ctx, options->python == NULL ? "python3" : options->python, &bake->python);
-    if (result < 0) {
-        return result;
-    }
+    /* Ask the interpreter where its headers, libraries and packages are. */
+    int result = kiln_python_ask(ctx, command, &bake->python);
 
-    /* Every extension that this interpreter could import from the paths, under the name by which it
-     * would: from here on a module is known by its dotted name. */
-    result = kiln_search(ctx, &bake->python, &options->paths, &bake->found);
-    if (result < 0) {
-        return result;
-    }
-
-    /* Which version of which distribution each belongs to: it will not be mixed with another one
-     * where the executable runs, and shares with its own distribution what a process has one of. */
+    /* Find every extension that this interpreter could import from the paths. From here on a module is
+     * known by the dotted name under which it would be imported. */
+    result = RUN(result, kiln_search(ctx, &bake->python, &options->paths, &bake->found));
     list_extensions(ctx, bake);
-    result = kiln_bake_distributions(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
 
-    /* A library that several are to have together becomes a thing of its own. */
-    result = kiln_bake_share(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Find the distribution of each. The importer compares its version with the installed one, and its
+     * extensions share their STB_GNU_UNIQUE variables. */
+    result = RUN(result, kiln_distributions_find(ctx, bake));
 
-    /* One look at each: what it holds, and, isolated, its relocatable, with one exported symbol and
-     * nothing else that another module could meet. From here on these can be linked in any number
-     * and order. */
-    result = kiln_bake_read(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Open each file, once, and read its record. From here on it is known which extensions hold a
+     * relocatable, and what they are linked against. */
+    result = RUN(result, kiln_bake_open(ctx, bake));
 
-    /* Fat extensions are baked; all others stay files, and their reasons are said. */
-    result = kiln_bake_select(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Take the static libraries of --share out of their users: each becomes an object of its own. */
+    result = RUN(result, kiln_bake_share(ctx, bake));
 
-    /* Modules have one scope from here on. What was each one's own is by now, but for the shared
-     * libraries that they are linked against. */
-    result = kiln_bake_check_sonames(ctx, bake);
-    if (result == 0) {
-        result = kiln_bake_check_scope(ctx, bake);
-    }
-    if (result < 0) {
-        return result;
-    }
+    /* Isolate the relocatables: each exports its init symbol, and nothing that another could meet. From
+     * here on they can be linked in any number and order. */
+    result = RUN(result, kiln_bake_isolate(ctx, bake));
 
-    /* Which compiler driver and linker join them, and to which form of libpython. */
-    result = kiln_bake_toolchain(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
-    result = kiln_bake_libpython(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Extensions with a relocatable become modules; the others stay files. */
+    result = RUN(result, kiln_bake_select(ctx, bake));
 
-    /* Extensions that were built without Kiln are input of the linker, too, with the libraries that their
-     * packages bring. */
-    result = kiln_bake_unlink(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Modules share one scope in the executable, and so do their shared libraries. Refuse a link in
+     * which a name would come from another library than it did. */
+    result = RUN(result, kiln_bake_check_sonames(ctx, bake));
+    result = RUN(result, kiln_bake_check_scope(ctx, bake));
 
-    result = kiln_bake_check_exports(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Choose the compiler driver and the linker, then the form of libpython that they can link. */
+    result = RUN(result, kiln_toolchain_choose(ctx, bake));
+    result = RUN(result, kiln_bake_libpython(ctx, bake));
 
-    /* What is not an extension: the importer, and the table it looks modules up in. */
-    result = kiln_bake_runtime(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
-    result = kiln_bake_data(ctx, bake);
-    if (result < 0) {
-        return result;
-    }
+    /* Unlink extensions without a relocatable: with the libraries that their packages bring, they become
+     * images, and modules. What cannot be unlinked stays a file. */
+    result = RUN(result, kiln_bake_unlink(ctx, bake));
 
-    /* The executable comes into being under another name and takes its own when it is whole. */
-    result = kiln_bake_output(ctx, bake);
+    /* The symbols of --export must not be those of libpython, which is known now. */
+    result = RUN(result, kiln_bake_check_keep_symbols(ctx, bake));
+
+    /* Make what is not an extension: the importer, and the table in which it looks modules up. */
+    result = RUN(result, kiln_bake_runtime(ctx, bake));
+    result = RUN(result, kiln_bake_data(ctx, bake));
+
+    /* Link. The executable is written under another name and renamed when it is complete. */
+    result = RUN(result, kiln_bake_output(ctx, bake));
     if (result < 0) {
         return result;
     }
     say_result(ctx, bake);
 
-    /* What the executable needs of this system is the dynamic loader's to say. */
+    /* Let the dynamic loader say whether it finds the libraries of the executable. */
     kiln_bake_check_loading(ctx, bake);
     return kiln_bake_report(ctx, bake);
+}
+
+/* Make the temporary directory that of the programs that are run, too: a compiler that is interrupted
+ * leaves files in it. */
+static int
+set_tmpdir(struct kiln_ctx *ctx)
+{
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    return setenv("TMPDIR", tmpdir, 1) == 0 ? 0 : kiln_fail_errno(ctx, "TMPDIR: cannot set");
 }
 
 int
 kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
 {
-    struct kiln_link_options settled = *options;
-    settled.output = options->output == NULL ? "python" : options->output;
-    struct kiln_bake bake = {.options = &settled};
-    /* Open until the linker has read what came out of it. */
-    kiln_cache_open(ctx, &bake.cache);
-    int result = run_passes(ctx, &bake);
-    kiln_cache_close(&bake.cache);
+    struct kiln_link_options complete = *options;
+    complete.output = options->output == NULL ? "python" : options->output;
+    struct kiln_bake bake = {.options = &complete};
+    int result = set_tmpdir(ctx);
+    result = RUN(result, run_passes(ctx, &bake));
+    kiln_bake_close(&bake);
     return result;
 }

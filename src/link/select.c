@@ -1,5 +1,5 @@
-/* Which of the extensions found are baked: those with a `.kiln` section that holds an object. The
- * others stay files, which is no error, unless one was named on the command line. */
+/* Sorts the extensions into modules, which have an object, and files, which have a reason. The reason is
+ * an error only if the extension was named on the command line. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@ int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
 {
     const struct kiln_found *found = extension->found;
-    if (found->given) {
+    if (found->is_explicit) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s cannot be baked: %s", found->path,
                          found->name, extension->reason);
     }
@@ -23,7 +23,7 @@ kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_b
     return 0;
 }
 
-/* The files of extensions, sorted by their names without directories. */
+/* The files of extensions, sorted by their last component. */
 struct files {
     const struct kiln_found **items;
     size_t count;
@@ -52,8 +52,8 @@ sort_files(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     return files;
 }
 
-/* The extension that LIBRARY, a shared object in some module's link, is the file of; NULL: of none.
- * It was linked in a build tree, so that the names of the files have to do. */
+/* Returns the extension whose file is LIBRARY, a shared object in the link of a module, or NULL if there
+ * is none. That was a file of the build tree, so only its name can be compared. */
 static const struct kiln_found *
 find_extension(const struct files *files, const char *library)
 {
@@ -65,20 +65,20 @@ find_extension(const struct files *files, const char *library)
     return found == NULL ? NULL : *found;
 }
 
-/* An extension that is linked against the file of another would bring that file with it, beside the
- * one that is baked, each with a state of its own. */
+/* An extension that is linked against the file of another would load that file beside the one that is
+ * baked, each with a state of its own. */
 static int
 check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct kiln_baked *module)
 {
     int result = 0;
-    for (size_t i = 0; i < module->fat.shared.count; i++) {
-        const char *library = module->fat.shared.items[i];
+    for (size_t i = 0; i < module->fat.dsos.count; i++) {
+        const char *library = module->fat.dsos.items[i];
         const struct kiln_found *other = find_extension(files, library);
         if (other != NULL) {
             result =
                 kiln_fail(ctx, KILN_ERR_INPUT,
                           "%s: %s is linked against %s, which is the file of the extension %s; "
-                          "leave both out of the link, as files they work together",
+                          "exclude both from the link: as separate files they work",
                           module->found->path, module->found->name, library, other->name);
         }
     }

@@ -1,13 +1,14 @@
-/* What the extensions of one distribution have one of: the variables that g++ marks to be one for
- * the process (STB_GNU_UNIQUE: inline variables, static members of templates, static variables of
- * inline functions). Extensions of one distribution were built together and share them; those of
- * others have their own, as they may have another version of the same header.
+/* STB_GNU_UNIQUE symbols are shared per distribution, not per process. g++ marks so the inline
+ * variables, static members of templates and static variables of inline functions. Extensions of one
+ * distribution were built together and share them; those of others have their own, as they may have
+ * another version of the same header.
  *
- * If two extensions of a distribution disagree about the size of one, they were not built together
- * after all: each keeps its own, with the guard that says whether it has been initialized, and that
- * is said. */
+ * If two extensions of a distribution disagree about the size of one, they were not built together:
+ * each keeps its own, with the guard variable that tells whether it has been initialized, and the
+ * user is warned. */
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "link/bake.h"
 
 struct use {
@@ -21,19 +22,6 @@ struct uses {
     struct use *items;
     size_t count, capacity;
 };
-
-const char *
-kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_baked *extension)
-{
-    if (extension->origin != NULL) {
-        return extension->origin->name;
-    }
-    const char *name = extension->found->name;
-    size_t len = strcspn(name, ".");
-    return extension->found->package || name[len] == '.'
-               ? kiln_arena_strndup(&ctx->arena, name, len)
-               : NULL;
-}
 
 static int
 compare_uses(const void *a, const void *b)
@@ -50,7 +38,7 @@ list_uses(struct kiln_ctx *ctx, struct kiln_bake *bake, struct uses *out)
 {
     for (size_t i = 0; i < bake->extensions.count; i++) {
         struct kiln_baked *extension = &bake->extensions.items[i];
-        const struct kiln_strings *shared = &extension->isolated.shared;
+        const struct kiln_strings *shared = &extension->isolated.unique;
         const char *distribution =
             shared->count == 0 ? NULL : kiln_baked_get_distribution(ctx, extension);
         for (size_t k = 0; distribution != NULL && k < shared->count; k++) {
@@ -70,12 +58,12 @@ list_uses(struct kiln_ctx *ctx, struct kiln_bake *bake, struct uses *out)
 static const char *
 get_guard(struct kiln_ctx *ctx, const char *name)
 {
-    return strncmp(name, "_Z", 2) == 0
+    return kiln_starts_with(name, "_Z")
                ? kiln_arena_printf(&ctx->arena, "_ZGV%s", name + 2)
                : kiln_arena_printf(&ctx->arena, "_ZGV%zu%s", strlen(name), name);
 }
 
-/* The extensions that FIRST .. END-1 are of keep their own of this. */
+/* Let the extensions of FIRST .. END-1, which are uses of one symbol, have their own of it. */
 static void
 part(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct use *first, const struct use *end)
 {

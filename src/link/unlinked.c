@@ -4,6 +4,9 @@
 
 #include "base/file.h"
 #include "link/bake.h"
+#include "link/emit/emit.h"
+#include "names/init_symbol.h"
+#include "names/module_symbol.h"
 #include "unlink/unlink.h"
 
 static void
@@ -15,9 +18,9 @@ add_candidate(struct kiln_ctx *ctx, const struct kiln_bake *bake,
     bool export_first = bake->python.init == kiln_init_export_first;
     *out = (struct kiln_unlink_module){.name = name, .path = extension->found->path};
     for (int i = 0; i < 2; i++) {
-        const char *init = kiln_isolate_init_name(ctx, kinds[export_first ? 1 - i : i], name);
+        const char *init = kiln_init_symbol_make(ctx, kinds[export_first ? 1 - i : i], name);
         out->inits[i] = (struct kiln_unlink_init){
-            .name = init, .symbol = kiln_isolate_symbol_name(ctx, init, name)};
+            .name = init, .symbol = kiln_module_symbol_make(ctx, init, name)};
     }
 }
 
@@ -49,7 +52,8 @@ int
 kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     struct kiln_unlink unlink = {
-        .machine = bake->python.machine, .pie = bake->pie, .bindings = bake->options->bindings};
+        .machine = bake->python.machine, .pie = bake->pie, .strict = bake->options->strict,
+                                 .bindings = bake->options->bindings};
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
     struct kiln_baked **candidates =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);

@@ -1,13 +1,5 @@
-/* Names: what may be a dotted name, and the symbol that an extension of that name exports.
- *
- * The first is asked wherever a dotted name comes in, the second by isolating, and by whoever lists
- * the isolated extensions in a table. The symbol's name is a code of the dotted name that can be
- * read back, so that two names never meet in one symbol: "_" is the escape character, and every "_"
- * of the name is escaped itself. */
-#include "isolate/isolate.h"
-
-#include <string.h>
-
+/* Which names a module can have. A leading digit is allowed: generated modules have such names, and
+ * importlib accepts them. */
 #include "names/dotted_name.h"
 
 static bool
@@ -16,8 +8,8 @@ is_letter_or_digit(unsigned char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* The length of the well-formed sequence for one non-ASCII character at P (the table 3-7 of the
- * Unicode standard), or 0. */
+/* Returns the length of the well-formed UTF-8 sequence at P, which is not ASCII, or 0 (the Unicode
+ * standard, table 3-7). */
 static size_t
 match_utf8(const unsigned char *p, size_t len)
 {
@@ -39,7 +31,7 @@ match_utf8(const unsigned char *p, size_t len)
 }
 
 const char *
-kiln_name_find_problem(struct kiln_span name)
+kiln_dotted_name_find_problem(struct kiln_span name)
 {
     bool in_component = false;
     for (size_t i = 0; i < name.len;) {
@@ -68,41 +60,12 @@ kiln_name_find_problem(struct kiln_span name)
 }
 
 int
-kiln_check_dotted_name(struct kiln_ctx *ctx, const char *dotted_name)
+kiln_dotted_name_check(struct kiln_ctx *ctx, const char *dotted_name)
 {
-    const char *problem = kiln_name_find_problem(kiln_span_of_string(dotted_name));
+    const char *problem = kiln_dotted_name_find_problem(kiln_span_of_string(dotted_name));
     if (problem != NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "\"%s\" is not the name of a module: %s", dotted_name,
                          problem);
     }
     return 0;
-}
-
-const char *
-kiln_isolate_symbol_name(struct kiln_ctx *ctx, const char *init, const char *dotted_name)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char *prefix = strncmp(init, "PyModExport", 11) == 0 ? "kiln_export_" : "kiln_init_";
-    size_t prefix_len = strlen(prefix);
-    /* Four characters stand for a byte at most. */
-    char *symbol = kiln_arena_alloc(&ctx->arena, prefix_len + 4 * strlen(dotted_name) + 1);
-    char *out = symbol + prefix_len;
-    memcpy(symbol, prefix, prefix_len);
-    for (const char *p = dotted_name; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (is_letter_or_digit(c)) {
-            *out++ = *p;
-            continue;
-        }
-        *out++ = '_';
-        if (c == '_' || c == '.') {
-            *out++ = c == '_' ? '_' : 'd';
-        }
-        else {
-            *out++ = 'x';
-            *out++ = hex[c >> 4];
-            *out++ = hex[c & 15];
-        }
-    }
-    return symbol; /* the arena zeroes: the NUL is there */
 }

@@ -1,9 +1,8 @@
-/* The stand-ins for the compilers: symbolic links to kiln-cc, named as each driver found on PATH,
- * so that a build system which looks for compilers finds those that would be there without Kiln.
+/* The stand-ins for the compilers: symbolic links to kiln-cc, one for each driver on PATH, so that a build
+ * system which searches for compilers finds the same ones as without Kiln.
  *
- * The directory's name is a hash of where its links point and what they are called, so it needs no
- * update, runs with another PATH have another directory, and its path, which some packages record
- * in what they build, is the same each time. */
+ * The directory's name is a hash of the links' target and names. So it never needs an update, runs with
+ * another PATH have another directory, and its path, which some packages record, does not change. */
 #include "pip/pip.h"
 
 #include <ctype.h>
@@ -16,6 +15,9 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/process.h"
+#include "base/temporary.h"
+#include "base/text.h"
 
 static bool
 is_version(const char *text)
@@ -28,7 +30,7 @@ kiln_pip_is_driver(const char *name)
 {
     static const char *const drivers[] = {"cc",    "c++",     "gcc",     "g++",
                                           "clang", "clang++", "gfortran"};
-    /* What precedes the driver's own name is a target: "x86_64-linux-gnu-". */
+    /* In front of the driver's name there may be a target: "x86_64-linux-gnu-". */
     const char *target = strstr(name, "-linux-");
     if (target != NULL && target != name) {
         name = target + strlen("-linux-");
@@ -49,22 +51,14 @@ kiln_pip_is_driver(const char *name)
     return false;
 }
 
-static int
-compare(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of the drivers in the directories of PATH, sorted. */
 static struct kiln_strings
 find_drivers(struct kiln_ctx *ctx)
 {
     struct kiln_strings names = {0};
-    const char *path = getenv("PATH");
-    path = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path;
-    for (size_t len; *path != '\0'; path += len + (path[len] == ':')) {
-        len = strcspn(path, ":");
-        DIR *dir = opendir(len == 0 ? "." : kiln_arena_strndup(&ctx->arena, path, len));
+    struct kiln_strings path = kiln_process_get_path(ctx);
+    for (size_t i = 0; i < path.count; i++) {
+        DIR *dir = opendir(path.items[i]);
         if (dir == NULL) {
             continue;
         }
@@ -78,7 +72,7 @@ find_drivers(struct kiln_ctx *ctx)
         closedir(dir);
     }
     if (names.count > 0) {
-        qsort(names.items, names.count, sizeof *names.items, compare);
+        qsort(names.items, names.count, sizeof *names.items, kiln_compare_strings);
     }
     kiln_strings_push(&ctx->arena, &names, "kiln-cc");
     kiln_strings_push(&ctx->arena, &names, "kiln-c++");
@@ -97,13 +91,13 @@ name_directory(struct kiln_ctx *ctx, const char *cache, const char *kiln_cc,
                              (unsigned long long)XXH3_64bits(text, strlen(text)));
 }
 
-/* Make DIR with its links: complete under another name first, as other runs look for it. */
+/* Make DIR with its links under another name first: other runs look for it. */
 static int
 make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
                const struct kiln_strings *names)
 {
     char *aside = kiln_arena_printf(&ctx->arena, "%s-XXXXXX", dir);
-    if (mkdtemp(aside) == NULL) {
+    if (!kiln_temporary_make_dir(aside)) {
         return kiln_fail_errno(ctx, "%s: cannot make the directory", aside);
     }
     int result = 0;
@@ -118,7 +112,7 @@ make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
     {
         result = kiln_fail_errno(ctx, "%s: cannot make the directory", dir);
     }
-    kiln_file_remove_tree(aside); /* gone, unless another run was first or something failed */
+    kiln_temporary_remove(aside); /* still there if another run was first, or after a failure */
     return result;
 }
 

@@ -1,27 +1,19 @@
-/* The environment that pip and the builds under it run in.
+/* The environment that pip and the builds below it run in.
  *
- * PATH is what most builds go by: cargo, meson, CMake and distutils all name their compiler without
- * a directory. What names one with its directory would go past the links, so CC and CXX are set to
- * the links of the user's choice, or of what the Python was built with, which distutils puts in
- * place of the latter in LDSHARED too. */
+ * Most builds use PATH: cargo, meson, CMake and distutils name their compiler without a directory. A
+ * compiler that is named with its directory would bypass the links, so CC and CXX are set to the
+ * links for the user's choice, or for the compiler that the Python was built with; distutils puts
+ * them into LDSHARED as well. */
 #include "pip/pip.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/file.h"
-
-static bool
-same_file(const char *a, const char *b)
-{
-    struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
-}
+#include "base/text.h"
 
 /* Programs that are given the compiler as their first argument. They look it up on PATH. */
 static bool
@@ -31,8 +23,8 @@ is_launcher(const char *name)
            strcmp(name, "distcc") == 0 || strcmp(name, "icecc") == 0;
 }
 
-/* The link NAME in COMPILERS as a word of a command. A directory that is no word is left to PATH,
- * where it comes first. */
+/* The link NAME in COMPILERS as a word of a command. If the directory cannot be part of a word, it is left
+ * to PATH, where it comes first. */
 static const char *
 spell_link(struct kiln_ctx *ctx, const char *compilers, const char *name)
 {
@@ -58,13 +50,13 @@ kiln_pip_stand_in(struct kiln_ctx *ctx, const char *compilers, const char *comma
         }
         start += len;
     }
-    const char *found = kiln_process_find(ctx, word, NULL);
+    const char *found = kiln_process_find(ctx, word);
     if (len == 0 || found == NULL) {
         return NULL;
     }
     const char *link = kiln_arena_printf(&ctx->arena, "%s/%s", compilers, name);
-    const char *on_path = kiln_process_find(ctx, name, NULL);
-    if (access(link, X_OK) < 0 || on_path == NULL || !same_file(on_path, found)) {
+    const char *on_path = kiln_process_find(ctx, name);
+    if (access(link, X_OK) < 0 || on_path == NULL || !kiln_file_is_same(on_path, found)) {
         *real = found;
         name = cxx ? "kiln-c++" : "kiln-cc";
     }
@@ -111,7 +103,7 @@ set_compiler(struct kiln_ctx *ctx, struct kiln_strings *out, const char *compile
             return;
         }
         if (i == 0 && choices[0] != NULL) {
-            return; /* the build will say that there is no such compiler */
+            return; /* the build will report that there is no such compiler */
         }
     }
 }
@@ -124,7 +116,7 @@ set_linker(struct kiln_ctx *ctx, struct kiln_strings *out, const char *compilers
 {
     const char *users = get_nonempty(name);
     const char *command = users != NULL ? users : built_with;
-    bool replaced = users == NULL && strncmp(command, compiler, strlen(compiler)) == 0;
+    bool replaced = users == NULL && kiln_starts_with(command, compiler);
     if (*command != '/' || (replaced && *compiler != '\0')) {
         return;
     }
@@ -177,6 +169,7 @@ kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
     set_cargo(ctx, out, compilers);
     set(ctx, out, "PIP_CACHE_DIR",
         kiln_arena_printf(&ctx->arena, "%s/pip-%d", cache, KILN_PIP_CACHE_VERSION));
-    kiln_strings_push(&ctx->arena, out, "PIP_PYTHON"); /* heeded already; pip would start anew */
+    kiln_strings_push(&ctx->arena, out,
+                      "PIP_PYTHON"); /* used already; pip would start itself again */
     return 0;
 }

@@ -1,8 +1,9 @@
-/* `kiln pip`, the way: find the Python and its pip; make the stand-ins for the compilers; run pip
- * under driver.py, which has it take source where a wheel holds extension modules; say what is fat.
+/* The steps of `kiln pip`: find the Python and its pip; make the stand-ins for the compilers; run pip
+ * under driver.py, which makes it prefer source to a wheel that holds extension modules; report what
+ * is fat.
  *
- * pip is changed in nothing else. It resolves, builds and caches as ever, with a cache of its own,
- * so that no wheel in it was built without Kiln. */
+ * Otherwise pip is unchanged. It resolves, builds and caches as usual, in a cache of Kiln's, so that
+ * every wheel in it was built with Kiln. */
 #include "pip/pip.h"
 
 #include <unistd.h>

@@ -1,7 +1,7 @@
-/* Which Python, and which pip. The command that a user names may be a script that stands in for the
- * real interpreter, so the interpreter itself is asked; its answer are lines "key=value". A Python
- * without a pip that can be directed borrows another's, as `pip --python` does: the one its venv
- * was made from, or one on PATH. */
+/* Which Python, and which pip. The user's command may be a script that runs the real interpreter, so the
+ * interpreter itself is asked; it answers in lines "key=value". A Python without a usable pip
+ * borrows another's, as `pip --python` does: that of the Python its venv was made from, or one on
+ * PATH. */
 #include "pip/pip.h"
 
 #include <stddef.h>
@@ -80,14 +80,14 @@ works_in(struct kiln_ctx *ctx, const char *python, const char *dir)
     return kiln_process_run(ctx, &process) == 0 && process.status == 0;
 }
 
-/* Give OUT the pip of another Python, if there is one that works in it. */
+/* Give OUT the pip of another Python that works in it. Returns false if there is none. */
 static bool
 borrow_pip(struct kiln_ctx *ctx, struct kiln_pip_python *out)
 {
     const char *others[] = {out->base, "python3", "/usr/bin/python3"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         struct kiln_pip_python other;
-        if (*others[i] == '\0' || kiln_process_find(ctx, others[i], NULL) == NULL) {
+        if (*others[i] == '\0' || kiln_process_find(ctx, others[i]) == NULL) {
             continue;
         }
         struct kiln_process process = make_driver_process(ctx, others[i], "ask");
@@ -112,7 +112,7 @@ kiln_pip_find_python(struct kiln_ctx *ctx, const char *command, struct kiln_pip_
     if (stat(command, &st) == 0 && S_ISDIR(st.st_mode)) {
         command = kiln_arena_printf(&ctx->arena, "%s/bin/python", command);
     }
-    if (kiln_process_find(ctx, command, NULL) == NULL) {
+    if (kiln_process_find(ctx, command) == NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: no such Python (--python takes an interpreter or a virtual "
                          "environment's directory)",

@@ -1,15 +1,15 @@
-/* The summary after pip is done: the `.kiln` section of every extension is read, as what was meant
- * to be built through kiln-cc and what was are not the same: a build may find a compiler that Kiln
- * does not know, or kiln-cc may fail to make the section.
+/* The summary after pip: reads the `.kiln` section of every installed extension. A build may have used a
+ * compiler that Kiln does not know, or kiln-cc may have failed to make the section.
  *
  * The result that driver.py leaves is a sequence of strings with a NUL after each: a letter, then
  * its fields. P name version how: a package, its extension-like files follow; F path shown; X name:
- * a package whose build failed; Q: pip was told to be quiet; E text: the rest could not be told. */
+ * a package whose build failed; Q: pip was told to be quiet; E text: the rest could not be read. */
 #include "pip/pip.h"
 
 #include "base/file.h"
 #include "elf/elf.h"
 #include "fat/fat.h"
+#include "names/init_symbol.h"
 
 #define SHOWN_MAX 8 /* files of one package named with their reasons */
 
@@ -99,7 +99,7 @@ is_extension(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name)
         kiln_elf_init(ctx, bytes, name, &elf) != 0) {
         return false;
     }
-    bool found = kiln_elf_is_extension(&elf);
+    bool found = kiln_init_symbol_is_exported(&elf);
     kiln_elf_release(&elf);
     return found;
 }
@@ -158,7 +158,7 @@ inspect(struct kiln_ctx *ctx, const char *how, struct extension *extension)
 static void
 inspect_all(struct kiln_ctx *ctx, struct packages *packages)
 {
-    /* What is wrong with a file is the reason why it is not fat, and no error of this command. */
+    /* An error in a file is the reason why it is not fat, not an error of this command. */
     void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
     size_t errors = ctx->errors;
     size_t done = 0, total = 0;
@@ -236,7 +236,7 @@ say_package(struct kiln_ctx *ctx, const struct package *package, struct totals *
     }
 }
 
-/* A failure of kiln-cc's stays in the cache with the wheel. */
+/* Whether kiln-cc recorded a failure, which stays in the cache with the wheel. */
 static bool
 any_recorded_failure(const struct packages *packages)
 {
@@ -279,7 +279,7 @@ kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span result)
     }
     if (any_recorded_failure(&packages)) {
         kiln_say(ctx, KILN_NOTE,
-                 "once the cause is mended: kiln pip cache remove NAME, then kiln pip install "
+                 "once the cause is fixed: kiln pip cache remove NAME, then kiln pip install "
                  "--force-reinstall NAME");
     }
     say_totals(ctx, &totals, packages.count);

@@ -1,12 +1,11 @@
-/* The perfect hash: finds, for a list of names, the contents of the table's buckets, and lays the
- * table out as it will be in memory.
+/* The perfect hash: finds the contents of the table's buckets for a list of names, and lays the table
+ * out as it will be in memory. The second step of `kiln table`.
  *
- * Second step of `kiln table`. "Hash and displace": the names fall into buckets of about four.
- * Buckets are taken in order of size, the largest first, while there is room; for each, the
- * displacements 1, 2, 3... are tried until all its names get free slots. When only buckets of one
- * name are left, each takes the next free slot, and its word is the slot itself. (With four names a
- * bucket 2 in 100 names are alone, which keeps the search for the last pairs short: they still find
- * 2 in 100 slots free.) All of it is a function of the sorted names, so the table is too. */
+ * "Hash and displace": the names are hashed into buckets of about four. The buckets are placed in
+ * order of size, the largest first; for each, the displacements 1, 2, 3... are tried until all its
+ * names get free slots. A bucket of one name takes the next free slot, and its word is that slot.
+ * (With four names per bucket, 2 in 100 names are alone, so that the last pairs still find 2 in 100
+ * slots free, which keeps their search short.) The table depends on the sorted names only. */
 #include "table/table.h"
 
 enum {
@@ -17,7 +16,6 @@ enum {
     SEED_LIMIT = 64,
 };
 
-/* The search, with the arrays it needs. */
 struct search {
     uint32_t count, bucket_count;
     uint64_t seed;
@@ -59,7 +57,7 @@ get_bucket_size(const struct search *search, uint32_t bucket)
     return search->starts[bucket + 1] - search->starts[bucket];
 }
 
-/* Hash the names and sort them by bucket, in the order of the names within one. */
+/* Hashes the names and sorts them by bucket, stably. */
 static void
 fill_buckets(struct search *search, const struct kiln_table_name *names)
 {
@@ -78,7 +76,7 @@ fill_buckets(struct search *search, const struct kiln_table_name *names)
     }
 }
 
-/* Sort the buckets by size, a bucket before the next one of its size. */
+/* Sorts the buckets by size, those of one size by number. */
 static void
 sort_buckets(struct search *search)
 {
@@ -96,7 +94,7 @@ sort_buckets(struct search *search)
     }
 }
 
-/* Take the slots that DISPLACEMENT gives the names of BUCKET; none if not all are free. */
+/* Takes the slots that DISPLACEMENT gives the names of BUCKET, or none if not all are free. */
 static bool
 try_displacement(struct search *search, uint32_t bucket, uint32_t displacement)
 {

@@ -1,25 +1,33 @@
-/* The table as assembly, the last step of `kiln table`.
+/* Writes the table as assembly: the last step of `kiln table`.
  *
- * Everything but the functions is known here, so the offsets to names are plain numbers and the
- * only symbols are the functions', each as its distance from where it is written: a relocation that
- * the linker resolves for good (R_X86_64_PC32, R_AARCH64_PREL32). `.4byte` and `%progbits` mean the
- * same to every assembler and machine, where `.long` and `@progbits` do not. */
+ * Only the functions' addresses are not known here. Offsets to names are plain numbers, and each
+ * function is its symbol's distance from the word that holds it, a relocation that the linker resolves
+ * (R_X86_64_PC32, R_AARCH64_PREL32). `.4byte` and `%progbits` mean the same to every assembler on
+ * every machine; `.long` and `@progbits` do not. */
 #include "table/table.h"
 
-/* As a string literal of the assembler; three octal digits, as it would take a digit that follows.
- */
+#include "base/text.h"
+
+/* The text below writes what kiln/table.h declares: a change there is a change here. */
+_Static_assert(offsetof(struct kiln_table_header, magic) == 0 &&
+                   sizeof(((struct kiln_table_header *)0)->magic) == 8 &&
+                   offsetof(struct kiln_table_header, version) == 8 &&
+                   offsetof(struct kiln_table_header, size) == 12 &&
+                   offsetof(struct kiln_table_header, count) == 16 &&
+                   offsetof(struct kiln_table_header, bucket_count) == 20 &&
+                   offsetof(struct kiln_table_header, seed) == 24 &&
+                   sizeof(struct kiln_table_header) == 32 && KILN_TABLE_VERSION == 1,
+               "write_header()");
+_Static_assert(offsetof(struct kiln_table_entry, name) == 0 &&
+                   offsetof(struct kiln_table_entry, function) == 4 &&
+                   sizeof(struct kiln_table_entry) == 8,
+               "write_entries()");
+
 static void
-write_string(FILE *stream, const uint8_t *bytes, size_t len)
+write_string(FILE *stream, const void *bytes, size_t len)
 {
     fputs("\t.ascii \"", stream);
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '"' && bytes[i] != '\\') {
-            putc_unlocked(bytes[i], stream);
-        }
-        else {
-            fprintf(stream, "\\%03o", bytes[i]);
-        }
-    }
+    kiln_asm_write_string(stream, kiln_span_of(bytes, len));
     fputs("\"\n", stream);
 }
 
@@ -35,14 +43,14 @@ write_header(FILE *stream, const struct kiln_table_header *header, const char *s
             "\t.type %s, %%object\n"
             "%s:\n",
             section, symbol, symbol, symbol, symbol);
-    write_string(stream, (const uint8_t *)header->magic, sizeof header->magic);
+    write_string(stream, header->magic, sizeof header->magic);
     fprintf(stream, "\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.4byte %u\n\t.8byte %llu\n",
             header->version, header->size, header->count, header->bucket_count,
             (unsigned long long)header->seed);
 }
 
-/* The symbols are in quotes, as a preprocessor would replace `unix`, and some assemblers take `x0`
- * for a register. Each is on a line of its own, where "." is the place of the word. */
+/* The symbols are quoted: a preprocessor would replace `unix`, and some assemblers take `x0` for a
+ * register. Each has a line of its own, since "." is the address at the start of the statement. */
 static void
 write_entries(FILE *stream, const struct kiln_table *table, const struct kiln_table_name *names,
               const uint32_t *order)

@@ -1,13 +1,14 @@
-/* What goes into a table: reading the lines, and refusing what cannot be in one.
+/* Reads and checks the names for a table: the first step of `kiln table`.
  *
- * First step of `kiln table`. A line is a dotted name and a symbol, then perhaps the word
- * `package`; `#` where a word would begin makes the rest of the line a comment. Every problem is
- * reported with its line before the pass stops. */
+ * A line is a dotted name and a symbol, then optionally the word `package`; `#` where a word would
+ * begin makes the rest of the line a comment. Every problem is reported with its line before the pass
+ * stops. */
 #include "table/table.h"
 
 #include <stdlib.h>
 
 #include "names/dotted_name.h"
+#include "names/module_symbol.h"
 
 static int
 fail_at(struct kiln_ctx *ctx, const struct kiln_table_name *name, const char *text)
@@ -18,7 +19,7 @@ fail_at(struct kiln_ctx *ctx, const struct kiln_table_name *name, const char *te
     return kiln_fail(ctx, KILN_ERR_INPUT, "%s:%zu: %s", name->file, name->line, text);
 }
 
-/* Take the next word of *LINE; empty at its end. */
+/* Takes the next word off *LINE. Returns an empty span at its end. */
 static struct kiln_span
 take_word(struct kiln_span *line)
 {
@@ -53,14 +54,6 @@ dup_word(struct kiln_ctx *ctx, struct kiln_span word)
     return kiln_arena_strndup(&ctx->arena, (const char *)word.ptr, word.len);
 }
 
-static bool
-is_export_symbol(struct kiln_span symbol)
-{
-    return kiln_span_starts_with(symbol, "kiln_export_", 12) ||
-           kiln_span_starts_with(symbol, "PyModExport_", 12) ||
-           kiln_span_starts_with(symbol, "PyModExportU_", 13);
-}
-
 /* LINE is not empty. */
 static int
 read_line(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kiln_span line,
@@ -69,7 +62,7 @@ read_line(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kiln_span
     struct kiln_span whole = line;
     struct kiln_span name = take_word(&line), symbol = take_word(&line), word;
     if (memchr(whole.ptr, '\0', whole.len) != NULL) {
-        return fail_at(ctx, at, "a NUL byte; this is no list of names");
+        return fail_at(ctx, at, "a NUL byte; this is not a list of names");
     }
     if (name.len == 0) {
         return 0;
@@ -81,7 +74,8 @@ read_line(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kiln_span
                                          "`dotted.name symbol [package]`",
                                          dup_word(ctx, name)));
     }
-    unsigned flags = is_export_symbol(symbol) ? KILN_MODULE_EXPORT : 0;
+    const char *function = dup_word(ctx, symbol);
+    unsigned flags = kiln_module_symbol_is_export(function) ? KILN_MODULE_EXPORT : 0;
     while ((word = take_word(&line)).len > 0) {
         if (!is_word(word, "package")) {
             return fail_at(ctx, at,
@@ -94,7 +88,7 @@ read_line(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kiln_span
     }
     *KILN_ARENA_PUSH(&ctx->arena, names) = (struct kiln_table_name){
         .name = dup_word(ctx, name),
-        .symbol = dup_word(ctx, symbol),
+        .symbol = function,
         .flags = flags,
         .file = at->file,
         .line = at->line,
@@ -122,8 +116,8 @@ kiln_table_read(struct kiln_ctx *ctx, struct kiln_table_names *names, struct kil
     return result;
 }
 
-/* What C compilers make: the assemblers take more, in quotes, but no linker script and no tool that
- * a person may want to use on the result does. */
+/* Returns whether TEXT is a symbol such as C compilers make. Assemblers accept others in quotes, but
+ * linker scripts and the tools that people use on the result do not. */
 static bool
 is_symbol(const char *text)
 {
@@ -137,7 +131,7 @@ static int
 check_name(struct kiln_ctx *ctx, const struct kiln_table_name *name)
 {
     int result = 0;
-    const char *problem = kiln_name_find_problem(kiln_span_of_string(name->name));
+    const char *problem = kiln_dotted_name_find_problem(kiln_span_of_string(name->name));
     if (problem != NULL) {
         result = fail_at(ctx, name,
                          kiln_arena_printf(&ctx->arena, "\"%s\" is not the name of a module: %s",
@@ -169,7 +163,7 @@ check_duplicate(struct kiln_ctx *ctx, const struct kiln_table_name *first,
             : kiln_arena_printf(&ctx->arena, "; the first is at %s:%zu", first->file, first->line);
     return fail_at(ctx, name,
                    kiln_arena_printf(&ctx->arena,
-                                     "the module %s is there twice, with the symbols %s and %s%s",
+                                     "the module %s is listed twice, with the symbols %s and %s%s",
                                      name->name, first->symbol, name->symbol, where));
 }
 

@@ -19,7 +19,7 @@ void
 kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_writer *writer);
 
 /* pages.c: PROTECTIONS of IMAGE, whose words are WORDS. */
-void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words,
+void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words, bool strict,
                         struct kiln_buffer *protections);
 
 /* symbols.c: the functions of IMAGE, for debuggers. */

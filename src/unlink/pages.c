@@ -95,13 +95,18 @@ protect_segment(const struct kiln_dso *dso, const Elf64_Phdr *load, const struct
 }
 
 void
-kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words,
+kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words, bool strict,
                    struct kiln_buffer *protections)
 {
     const struct kiln_dso *dso = &image->dso;
     for (size_t i = 0; i < dso->load_count; i++) {
-        if ((dso->loads[i].p_flags & PF_W) != 0) {
-            protect_segment(dso, &dso->loads[i], words, protections);
+        const Elf64_Phdr *load = &dso->loads[i];
+        if ((load->p_flags & PF_W) != 0) {
+            protect_segment(dso, load, words, protections);
+        }
+        else if (strict && (load->p_flags & PF_X) == 0) {
+            add(protections, round_down(load->p_vaddr), round_up(load->p_vaddr + load->p_memsz),
+                KILN_IMAGE_CONSTANT);
         }
     }
 }

@@ -1,6 +1,7 @@
 /* Archives: every member that is visited lies in the archive. */
 #include <stdlib.h>
 
+#include "elf/ar.h"
 #include "elf/elf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -58,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (shdr.sh_type == SHT_SYMTAB || shdr.sh_type == SHT_DYNSYM) {
                 sum += read_table(&elf, i);
             }
-            if (shdr.sh_type == SHT_RELA && elf.header.e_type == ET_REL) {
+            if (shdr.sh_type == SHT_RELA) {
                 sum += read_relocations(&elf, i, shdr.sh_link);
             }
         }

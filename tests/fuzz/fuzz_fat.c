@@ -1,4 +1,4 @@
-/* The `.kiln` section of a file that nobody vouches for. The input is taken as an ELF file, as a
+/* The `.kiln` section of an untrusted file. The input is taken as an ELF file, as a
  * section, and as a section whose checksum is right, so that what stands behind it is reached. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,13 +6,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "elf/elf.h"
 #include "fat/format.h"
 #include "combine/parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The parts as they come out of the section, and any bytes as parts. */
+/* The parts as they come out of the section. */
 static void
 read_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object)
 {
@@ -20,21 +19,6 @@ read_parts(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span ob
     struct kiln_part_list parts = {0};
     if (kiln_fat_decompress_parts(ctx, fat, "input", object, &ctx->arena, &bytes) == 0) {
         kiln_parts_parse(ctx, bytes, fat->archives.count, &parts);
-    }
-}
-
-static void
-split_parts(struct kiln_ctx *ctx, struct kiln_span bytes)
-{
-    struct kiln_part_list parts = {0};
-    struct kiln_elf elf;
-    volatile uint64_t sum = 0;
-    if (kiln_parts_parse(ctx, bytes, 3, &parts)) {
-        for (size_t i = 0; i < parts.count; i++) {
-            if (kiln_elf_init(ctx, parts.items[i].bytes, parts.items[i].name, &elf) == 0) {
-                sum += kiln_part_identify(&elf);
-            }
-        }
     }
 }
 
@@ -75,7 +59,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kiln_span bytes = kiln_span_of(data, size);
     read_file(&ctx, bytes);
     read_section(&ctx, bytes);
-    split_parts(&ctx, bytes);
     if (size >= KILN_FAT_HEADER_SIZE) {
         uint8_t *copy = kiln_arena_alloc(&ctx.arena, size);
         memcpy(copy, data, size);

@@ -4,6 +4,7 @@ under test, and its libpython. And the same sources as shared libraries, to comp
 import functools
 import json
 import os
+import shutil
 
 from conftest import BUILD, ROOT, run
 
@@ -38,14 +39,14 @@ class Module:
 
 
 class Bakery:
-    """Builds for one Python, below one directory; what it has compiled it keeps."""
+    """Builds for one Python. What it compiles it keeps in STORE; MORE is flags for everything but shared libraries."""
 
-    def __init__(self, python, directory):
-        self.python, self.directory = python, directory
+    def __init__(self, python, store, more=()):
+        self.python, self.store = python, store
         self.config = json.loads(run(python, "-c", ASK).stdout)
         self.version = tuple(self.config["version"])
+        self.cc = ["cc", *CFLAGS, *MORE_CFLAGS, *more]
         self.include = ["-I", self.config["include"], "-I", ROOT / "include", "-I", ROOT / "runtime"]
-        self.objects = {}
 
     @functools.cached_property
     def libpythons(self):
@@ -59,8 +60,12 @@ class Bakery:
         """Whether a program can be linked with its libpython of KIND: some archives lack objects."""
         main = self.compile("int Py_BytesMain(int, char **);\n"
                             "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n")
-        return run("cc", *MORE_CFLAGS, "-o", self.directory / f"trial-{kind}", main,
-                   *self.libpython(kind), "-lpthread", "-ldl", check=False).returncode == 0
+
+        def link(answer):
+            trial = answer.with_name("trial")
+            linked = run(*self.cc, "-o", trial, main, *self.libpython(kind), "-lpthread", "-ldl", check=False)
+            answer.write_text("links" if linked.returncode == 0 else linked.stderr)
+        return self.store.get("answer", [self.cc, main, self.libpython(kind)], link).read_text() == "links"
 
     @property
     def default_libpython(self):
@@ -68,16 +73,16 @@ class Bakery:
         return os.environ.get("KILN_TEST_LIBPYTHON") or self.libpythons[0]
 
     def compile(self, source, *flags):
-        """The object of SOURCE, a path or C text."""
-        key = (str(source), *map(str, flags))
-        if key not in self.objects:
-            output = self.directory / f"{len(self.objects)}.o"
-            if not os.path.exists(key[0][:200]):
-                source = output.with_suffix(".c")
-                source.write_text(key[0])
-            run("cc", *CFLAGS, *MORE_CFLAGS, *self.include, *flags, "-c", source, "-o", output)
-            self.objects[key] = output
-        return self.objects[key]
+        """The object of SOURCE, the path of a file or C text."""
+        command = [*self.cc, *self.include, *flags, "-c"]
+
+        def compile(output):
+            path = source
+            if isinstance(source, str):
+                path = output.with_name("source.c")
+                path.write_text(source)
+            run(*command, path, "-o", output)
+        return self.store.get("text.o" if isinstance(source, str) else f"{source.stem}.o", [command, source], compile)
 
     def compile_module(self, name, module):
         """The object of MODULE, with what `kiln isolate` would do to its symbols. Returns it and its
@@ -90,19 +95,14 @@ class Bakery:
 
     def runtime(self):
         """libkiln.a for this Python."""
-        library = self.directory / "libkiln.a"
-        if not library.exists():
-            objects = [self.compile(path) for path in sorted((ROOT / "runtime").glob("*/*.c"))]
-            run("ar", "rcs", library, *objects)
-        return library
+        objects = [self.compile(path) for path in sorted((ROOT / "runtime").glob("*/*.c"))]
+        return self.store.get("libkiln.a", objects, lambda library: run("ar", "qcs", library, *objects))
 
     def table(self, modules, symbols):
         """The object of the table of MODULES."""
         names = "".join(f"{name} {symbols[name]}{' package' if modules[name].package else ''}\n"
                         for name in modules)
-        source = self.directory / f"table{len(self.objects)}.S"
-        run(BUILD / "kiln", "table", "-o", source, input=names)
-        return self.compile(source)
+        return self.compile(self.store.get("table.S", names, lambda source: run(BUILD / "kiln", "table", "-o", source, input=names)))
 
     def libpython(self, kind):
         config = self.config
@@ -125,15 +125,21 @@ class Bakery:
             objects.append(self.compile(f'const char kiln_python[] __attribute__((visibility("default"))) = "{python}";'))
         if main is not None:
             objects.append(self.compile(main))
-        run("cc", *CFLAGS, *MORE_CFLAGS, f"-fuse-ld={LINKER}", "-o", output, *dict.fromkeys(objects), *more, self.runtime(),
+        run(*self.cc, f"-fuse-ld={LINKER}", "-o", output, *dict.fromkeys(objects), *more, self.runtime(),
             *self.libpython(kind or self.default_libpython), "-lpthread", "-ldl")
         return output
+
+    def bake_once(self, modules, kind=None, **how):
+        """As bake(), to a file that all tests of the run share and must leave as it is."""
+        key = [self.cc, self.include, sorted((name, vars(module)) for name, module in modules.items()), kind or self.default_libpython, how]
+        return self.store.get("app", key, lambda output: self.bake(output, modules, kind, **how))
 
     def share(self, root, name, module):
         """Build MODULE as the shared library NAME below ROOT, whose packages must be there."""
         *parents, last = name.split(".")
         directory = root.joinpath(*parents, *([last] if module.package else []))
         output = directory / (("__init__" if module.package else last) + self.config["EXT_SUFFIX"])
-        run("cc", *CFLAGS, "-fvisibility=default", *self.include, "-shared", *module.defines, "-x", "c", "-",
-            "-o", output, input=module.source)
-        return output
+        command = ["cc", *CFLAGS, "-fvisibility=default", *self.include, "-shared", *module.defines, "-x", "c", "-"]
+        made = self.store.get("extension.so", [command, module.source],
+                              lambda library: run(*command, "-o", library, input=module.source))
+        return shutil.copy(made, output)

@@ -32,18 +32,34 @@ def make_packages(directory):
 
 
 class Runner:
-    """Runs PROGRAM, a python, with SITE on its path."""
+    """Runs PROGRAM, a python, with SITE on its path and ENV in its environment."""
 
-    def __init__(self, program, site):
-        self.program, self.site = program, site
+    def __init__(self, program, site, **env):
+        self.program, self.site, self.env = program, site, env
 
     def run(self, *argv, check=True, cwd=None, **env):
         # What is set for the tests themselves reaches the runtime: KILN_..., and options of sanitizers.
         passed = {key: value for key, value in os.environ.items() if key.startswith(("KILN_", "ASAN_", "UBSAN_", "TSAN_"))}
-        env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **passed, **env}
+        env = {"PYTHONPATH": str(self.site), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **passed, **self.env, **env}
         return run(self.program, *argv, env=env, check=check, cwd=cwd)
 
     def __call__(self, code, *options, **kwargs):
         """Run CODE; the result is what it left in `answer`."""
         code += "\nimport json, sys\nprint('\\nANSWER', json.dumps(answer))"
         return json.loads(self.run(*options, "-c", code, **kwargs).stdout.rpartition("\nANSWER ")[2])
+
+
+class Stock(Runner):
+    """A Runner of a program without Kiln, to compare with. What it says is kept: it is asked once in each test function,
+    with however many executables the function is run."""
+
+    def __init__(self, program, site, **env):
+        super().__init__(program, site, **env)
+        self.said = {}
+
+    def run(self, *argv, **kwargs):
+        function = os.environ["PYTEST_CURRENT_TEST"].partition("[")[0]
+        key = function, argv, tuple(sorted(kwargs.items()))
+        if key not in self.said:
+            self.said[key] = super().run(*argv, **kwargs)
+        return self.said[key]

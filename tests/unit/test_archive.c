@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "elf/elf.h"
+#include "elf/ar.h"
 
 static struct kiln_ctx ctx;
 

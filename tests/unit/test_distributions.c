@@ -8,14 +8,14 @@
 
 #include <cmocka.h>
 
-#include "link/find/distributions.h"
+#include "link/emit/distributions.h"
 #include "link/find/metadata.h"
 
 static const struct kiln_installed A = {.name = "a"}, B = {.name = "b"};
 
 /* The prefixes of MODULES as "text=origin" with "!" for exact ones, separated by blanks. */
 static void
-expect(const struct kiln_named_origin *modules, size_t count, const char *expected)
+expect(const struct kiln_named_distribution *modules, size_t count, const char *expected)
 {
     struct kiln_ctx ctx = {0};
     struct kiln_prefix_list prefixes = {0};
@@ -25,15 +25,15 @@ expect(const struct kiln_named_origin *modules, size_t count, const char *expect
         const struct kiln_prefix *prefix = &prefixes.items[i];
         size_t len = strlen(text);
         snprintf(text + len, sizeof text - len, "%s%s=%s%s", i == 0 ? "" : " ", prefix->text,
-                 prefix->origin->name, prefix->exact ? "!" : "");
+                 prefix->distribution->name, prefix->exact ? "!" : "");
     }
     assert_string_equal(text, expected);
     kiln_ctx_release(&ctx);
 }
 #define EXPECT(expected, ...)                                                                      \
-    expect((const struct kiln_named_origin[]){__VA_ARGS__},                                        \
-           sizeof((const struct kiln_named_origin[]){__VA_ARGS__}) /                               \
-               sizeof(struct kiln_named_origin),                                                   \
+    expect((const struct kiln_named_distribution[]){__VA_ARGS__},                                  \
+           sizeof((const struct kiln_named_distribution[]){__VA_ARGS__}) /                         \
+               sizeof(struct kiln_named_distribution),                                             \
            expected)
 
 static void

@@ -52,7 +52,7 @@ make_fat(void)
     kiln_strings_push(&ctx.arena, &fat.args, "-L/opt/a b/lib");
     kiln_strings_push(&ctx.arena, &fat.args, "");
     kiln_strings_push(&ctx.arena, &fat.rpaths, "$ORIGIN/../lib");
-    kiln_strings_push(&ctx.arena, &fat.shared, "/usr/lib/libm.so.6");
+    kiln_strings_push(&ctx.arena, &fat.dsos, "/usr/lib/libm.so.6");
     return fat;
 }
 
@@ -103,7 +103,7 @@ test_what_is_written_is_read_back(void **state)
     assert_strings(&got.inits, &fat.inits);
     assert_strings(&got.args, &fat.args);
     assert_strings(&got.rpaths, &fat.rpaths);
-    assert_strings(&got.shared, &fat.shared);
+    assert_strings(&got.dsos, &fat.dsos);
     assert_null(got.failure);
     assert_int_equal(got.object_size, object.len);
     assert_int_equal(kiln_fat_decompress(&ctx, &got, path, &ctx.arena, &again), 0);

@@ -330,7 +330,7 @@ test_a_file_that_is_no_relocatable_object_is_an_error(void **state)
     fseek(stream, offsetof(Elf64_Ehdr, e_type), SEEK_SET);
     fputc(ET_DYN, stream);
     fclose(stream);
-    assert_fails(fixture, "m", NULL, "no relocatable object");
+    assert_fails(fixture, "m", NULL, "not a relocatable object");
 }
 
 static void
@@ -339,7 +339,7 @@ test_parts_that_overlap_are_an_error(void **state)
     struct fixture *fixture = *state;
     copy_object(fixture, "plain.o");
     damage_section(fixture, ".data", move_to_the_start);
-    assert_fails(fixture, "m", NULL, "one over the other");
+    assert_fails(fixture, "m", NULL, "parts of the object overlap");
 }
 
 int

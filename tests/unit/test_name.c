@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "isolate/isolate.h"
 #include "names/dotted_name.h"
+#include "names/init_symbol.h"
+#include "names/module_symbol.h"
 
 static char last_message[512];
 
@@ -50,7 +51,7 @@ ordinary_names_are_accepted(void **state)
         "a._.b", "\xf4\x8f\xbf\xbf",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        assert_int_equal(kiln_check_dotted_name(*state, names[i]), 0);
+        assert_int_equal(kiln_dotted_name_check(*state, names[i]), 0);
     }
 }
 
@@ -68,7 +69,7 @@ a_wrong_name_is_told_with_its_fault(void **state)
         {"\xf0\x8f\xbf\xbf", "UTF-8"}, {"a\xc3", "not UTF-8"},        {"\xff", "not UTF-8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(kiln_check_dotted_name(*state, cases[i].name), KILN_ERR_INPUT);
+        assert_int_equal(kiln_dotted_name_check(*state, cases[i].name), KILN_ERR_INPUT);
         assert_non_null(strstr(last_message, cases[i].fault));
     }
 }
@@ -77,18 +78,18 @@ static void
 a_nul_is_no_part_of_a_name(void **state)
 {
     (void)state;
-    assert_non_null(kiln_name_find_problem(kiln_span_of("a\0b", 3)));
+    assert_non_null(kiln_dotted_name_find_problem(kiln_span_of("a\0b", 3)));
 }
 
 static void
 symbols_are_spelt_as_documented(void **state)
 {
-    assert_string_equal(kiln_isolate_symbol_name(*state, "PyInit_c", "a_b.c"), "kiln_init_a__b_dc");
-    assert_string_equal(kiln_isolate_symbol_name(*state, "PyInit_b_c", "a.b_c"),
+    assert_string_equal(kiln_module_symbol_make(*state, "PyInit_c", "a_b.c"), "kiln_init_a__b_dc");
+    assert_string_equal(kiln_module_symbol_make(*state, "PyInit_b_c", "a.b_c"),
                         "kiln_init_a_db__c");
-    assert_string_equal(kiln_isolate_symbol_name(*state, "PyInitU_tda", "\xc3\xa9"),
+    assert_string_equal(kiln_module_symbol_make(*state, "PyInitU_tda", "\xc3\xa9"),
                         "kiln_init__xc3_xa9");
-    assert_string_equal(kiln_isolate_symbol_name(*state, "PyModExport_c", "a.c"),
+    assert_string_equal(kiln_module_symbol_make(*state, "PyModExport_c", "a.c"),
                         "kiln_export_a_dc");
 }
 
@@ -114,12 +115,44 @@ init_symbols_are_those_that_python_looks_for(void **state)
         char name[64], wanted[64];
         snprintf(name, sizeof name, "pkg.%s", cases[i][0]);
         snprintf(wanted, sizeof wanted, "PyInitU_%s", cases[i][1]);
-        assert_string_equal(kiln_isolate_init_name(*state, "PyInit", name), wanted);
+        assert_string_equal(kiln_init_symbol_make(*state, "PyInit", name), wanted);
     }
-    assert_string_equal(kiln_isolate_init_name(*state, "PyModExport", "\xd0\xb6.m"),
+    assert_string_equal(kiln_init_symbol_make(*state, "PyModExport", "\xd0\xb6.m"),
                         "PyModExport_m");
-    assert_string_equal(kiln_isolate_init_name(*state, "PyModExport", "\xd0\xb6"),
+    assert_string_equal(kiln_init_symbol_make(*state, "PyModExport", "\xd0\xb6"),
                         "PyModExportU_f1a");
+}
+
+static void
+init_symbols_are_known(void **state)
+{
+    (void)state;
+    assert_true(kiln_init_symbol_is_valid("PyInit_m"));
+    assert_true(kiln_init_symbol_is_valid("PyInitU_m_9ja"));
+    assert_true(kiln_init_symbol_is_valid("PyModExport_m"));
+    assert_true(kiln_init_symbol_is_valid("PyModExportU_m_9ja"));
+    assert_false(kiln_init_symbol_is_valid("PyInit_"));
+    assert_false(kiln_init_symbol_is_valid("my_PyInit_m"));
+    assert_false(kiln_init_symbol_is_valid("PyInit_m.cold"));
+    assert_false(kiln_init_symbol_is_valid("PyInit_m\n.err"));
+}
+
+static void
+symbols_of_export_hooks_are_known(void **state)
+{
+    (void)state;
+    assert_true(kiln_module_symbol_is_export("kiln_export_a"));
+    assert_true(kiln_module_symbol_is_export("PyModExport_a"));
+    assert_true(kiln_module_symbol_is_export("PyModExportU_f1a"));
+    assert_false(kiln_module_symbol_is_export("kiln_init_a"));
+    assert_false(kiln_module_symbol_is_export("PyInit_a"));
+}
+
+static void
+ids_of_libraries_are_no_modules(void **state)
+{
+    assert_string_equal(kiln_module_symbol_make_library_id(*state, "libx.a", 1), "libx_da_l");
+    assert_string_equal(kiln_module_symbol_make_library_id(*state, "libx.a", 2), "libx_da_l2");
 }
 
 static void
@@ -134,12 +167,12 @@ names_that_look_alike_have_different_symbols(void **state)
         {"a._", "a_."},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        assert_string_not_equal(kiln_isolate_symbol_name(*state, "PyInit_x", pairs[i][0]),
-                                kiln_isolate_symbol_name(*state, "PyInit_x", pairs[i][1]));
+        assert_string_not_equal(kiln_module_symbol_make(*state, "PyInit_x", pairs[i][0]),
+                                kiln_module_symbol_make(*state, "PyInit_x", pairs[i][1]));
     }
 }
 
-/* What kiln_isolate_symbol_name() has encoded. */
+/* What kiln_module_symbol_make() has encoded. */
 static void
 decode(const char *symbol, char *out)
 {
@@ -173,7 +206,7 @@ every_symbol_can_be_read_back_and_is_an_identifier(void **state)
             /* The alphabet's NUL ends the name. */
             name[i] = alphabet[(random >> 16) % sizeof alphabet];
         }
-        const char *symbol = kiln_isolate_symbol_name(*state, "PyInit_x", name);
+        const char *symbol = kiln_module_symbol_make(*state, "PyInit_x", name);
         assert_int_equal(strspn(symbol, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                         "0123456789_"),
                          strlen(symbol));
@@ -192,6 +225,9 @@ main(void)
         cmocka_unit_test_setup_teardown(symbols_are_spelt_as_documented, setup, teardown),
         cmocka_unit_test_setup_teardown(init_symbols_are_those_that_python_looks_for, setup,
                                         teardown),
+        cmocka_unit_test(init_symbols_are_known),
+        cmocka_unit_test(symbols_of_export_hooks_are_known),
+        cmocka_unit_test_setup_teardown(ids_of_libraries_are_no_modules, setup, teardown),
         cmocka_unit_test_setup_teardown(names_that_look_alike_have_different_symbols, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(every_symbol_can_be_read_back_and_is_an_identifier, setup,

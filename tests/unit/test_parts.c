@@ -1,4 +1,4 @@
-/* Parts: what is written is read back, and what is no such bytes is refused. */
+/* Parts: what is written is read back, other bytes are refused, and untrusted objects identified. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "combine/parts.h"
+#include "object.h"
 
 static struct kiln_ctx ctx;
 
@@ -84,6 +85,39 @@ test_sizes_beyond_the_bytes_are_refused(void **state)
     }
 }
 
+/* The test object, with its type and the symbol of its relocation changed, is identified, or refused
+ * as no ELF file that can be read. */
+static void
+identify(uint16_t type, uint64_t symbol, bool accepted)
+{
+    struct test_object object = test_make_object();
+    struct kiln_elf elf;
+    object.header.e_type = type;
+    object.rela[0].r_info = ELF64_R_INFO(symbol, R_X86_64_PLT32);
+    assert_int_equal(kiln_elf_init(&ctx, test_object_bytes(&object), "part.o", &elf) == 0,
+                     accepted);
+    if (accepted) {
+        kiln_part_identify(&elf);
+        assert_int_equal(kiln_elf_count_relocations(&elf, TEST_RELA), type == ET_REL);
+    }
+}
+
+static void
+test_relocations_are_read_only_where_they_were_checked(void **state)
+{
+    (void)state;
+    static const uint64_t symbols[] = {TEST_SYMBOLS, 0x7fffffff, UINT32_MAX};
+    identify(ET_REL, TEST_SYMBOLS - 1, true);
+    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
+        identify(ET_REL, symbols[i], false);
+        identify(ET_NONE, symbols[i], false);
+        identify(ET_LOOS, symbols[i], false);
+        identify(ET_EXEC, symbols[i], true);
+        identify(ET_DYN, symbols[i], true);
+        identify(ET_CORE, symbols[i], true);
+    }
+}
+
 static int
 release(void **state)
 {
@@ -103,6 +137,7 @@ main(void)
         TEST(test_an_archive_that_is_not_there_is_refused),
         TEST(test_bytes_that_end_anywhere_are_refused_or_fewer_parts),
         TEST(test_sizes_beyond_the_bytes_are_refused),
+        TEST(test_relocations_are_read_only_where_they_were_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

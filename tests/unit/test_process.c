@@ -1,10 +1,12 @@
 /* Running programs: streams, status, environment, and what cannot be run. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/process.h"
@@ -73,6 +75,30 @@ input_reaches_the_child_and_may_be_left_unread(void **state)
 }
 
 static void
+input_and_output_may_both_be_large(void **state)
+{
+    (void)state;
+    char *text = kiln_arena_alloc(&ctx.arena, 1000000);
+    struct kiln_process process = shell("exec cat");
+    process.input = kiln_span_of(text, 1000000);
+    alarm(20);
+    assert_int_equal(kiln_process_run(&ctx, &process), 0);
+    alarm(0);
+    assert_int_equal(process.out.len, 1000000);
+}
+
+static void
+a_program_left_behind_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    struct kiln_process process = shell("sleep 30 & echo $!");
+    alarm(20);
+    assert_int_equal(kiln_process_run(&ctx, &process), 0);
+    alarm(0);
+    kill((pid_t)strtol((const char *)process.out.ptr, NULL, 10), SIGKILL);
+}
+
+static void
 the_environment_is_changed_and_names_removed(void **state)
 {
     (void)state;
@@ -122,6 +148,9 @@ main(void)
         cmocka_unit_test_setup_teardown(both_streams_are_captured_however_much_comes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(input_reaches_the_child_and_may_be_left_unread, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(input_and_output_may_both_be_large, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_program_left_behind_keeps_nobody_waiting, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_environment_is_changed_and_names_removed, set_up,
                                         tear_down),

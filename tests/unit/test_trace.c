@@ -55,28 +55,10 @@ make_object(const char *path)
     make_file(path, test_object_bytes(&object));
 }
 
-/* An ar archive of objects, NAMES separated by spaces, each shorter than 16 bytes. */
 static void
 make_archive(const char *path, const char *names)
 {
-    struct test_object object = test_make_object();
-    struct kiln_span bytes = test_object_bytes(&object);
-    size_t size = 8, capacity = 8 + (strlen(names) + 1) * (bytes.len + 61);
-    char *archive = kiln_arena_alloc(&ctx.arena, capacity);
-    memcpy(archive, "!<arch>\n", 8);
-    while (*names != '\0') {
-        size_t len = strcspn(names, " ");
-        const char *name = kiln_arena_printf(&ctx.arena, "%.*s/", (int)len, names);
-        size += (size_t)snprintf(archive + size, capacity - size, "%-16s%-12d%-6d%-6d%-8o%-10zu`\n",
-                                 name, 0, 0, 0, 0644U, bytes.len);
-        memcpy(archive + size, bytes.ptr, bytes.len);
-        size += bytes.len;
-        if (bytes.len % 2 != 0) {
-            archive[size++] = '\n';
-        }
-        names += len + (names[len] == ' ');
-    }
-    make_file(path, kiln_span_of(archive, size));
+    make_file(path, test_make_archive(&ctx, names));
 }
 
 static const char *
@@ -86,7 +68,7 @@ parse(const char *text)
     const char *result = "";
     assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
     for (size_t i = 0; i < trace.count; i++) {
-        const struct kiln_trace_item *item = &trace.items[i];
+        const struct kiln_link_input *item = &trace.items[i];
         result = kiln_arena_printf(&ctx.arena, "%s%s%s%s%s", result, i == 0 ? "" : "|", item->path,
                                    item->member == NULL ? "" : ":",
                                    item->member == NULL ? "" : item->member);
@@ -143,15 +125,31 @@ test_a_line_that_names_no_file_is_an_error(void **state)
 
 /* -- Sorting -- */
 
-static struct kiln_strings inputs, origins, shared;
+static struct kiln_link_inputs inputs;
+static struct kiln_strings dsos;
 
 static int
 sort(const char *text)
 {
     struct kiln_trace trace;
-    inputs = origins = shared = (struct kiln_strings){0};
+    inputs = (struct kiln_link_inputs){0};
+    dsos = (struct kiln_strings){0};
     assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
-    return kiln_trace_sort(&ctx, &trace, &inputs, &origins, &shared);
+    return kiln_link_inputs_sort(&ctx, &trace, &inputs, &dsos);
+}
+
+/* The input INDEX is MEMBER of the file at PATH (NULL: the file as a whole). */
+static void
+expect_input(size_t index, const char *path, const char *member)
+{
+    assert_true(index < inputs.count);
+    assert_string_equal(inputs.items[index].path, path);
+    if (member == NULL) {
+        assert_null(inputs.items[index].member);
+    }
+    else {
+        assert_string_equal(inputs.items[index].member, member);
+    }
 }
 
 static void
@@ -164,50 +162,42 @@ test_objects_members_and_shared_objects_are_told_apart(void **state)
     assert_int_equal(kiln_file_copy(&ctx, kiln_file_get_program(&ctx), "libm.so.6"), 0);
     assert_int_equal(sort("a.o\nlib.a\n(lib.a)n.o\nlibm.so\nlibm.so.6\na.o\n"), 0);
     assert_int_equal(inputs.count, 2);
-    assert_string_equal(inputs.items[0], "a.o");
-    assert_string_equal(inputs.items[1], "lib.a(n.o)");
-    assert_int_equal(shared.count, 1);
-    assert_int_equal(shared.items[0][0], '/');
-    assert_string_equal(kiln_file_basename(shared.items[0]), "libm.so.6");
+    expect_input(0, "a.o", NULL);
+    expect_input(1, "lib.a", "n.o");
+    assert_int_equal(dsos.count, 1);
+    assert_int_equal(dsos.items[0][0], '/');
+    assert_string_equal(kiln_file_basename(dsos.items[0]), "libm.so.6");
 }
 
 static void
-test_members_of_one_name_are_copied_out_if_all_were_linked(void **state)
+make_thin_archive(const char *path, const char *member)
 {
-    (void)state;
-    make_archive("lib.a", "m.o n.o m.o");
-    assert_int_equal(sort("lib.a(m.o)\nlib.a(n.o)\nlib.a(m.o)\n"), 0);
-    assert_int_equal(inputs.count, 3);
-    assert_string_not_equal(inputs.items[0], inputs.items[1]);
-    assert_int_equal(access(inputs.items[0], R_OK), 0);
-    assert_int_equal(access(inputs.items[1], R_OK), 0);
-    assert_string_equal(inputs.items[2], "lib.a(n.o)");
+    const char *name =
+        kiln_arena_printf(&ctx.arena, "%s/\n%s", member, strlen(member) % 2 == 0 ? "" : "\n");
+    make_file(path, kiln_span_of_string(kiln_arena_printf(&ctx.arena,
+                                                          "!<thin>\n%-48s%-10zu`\n%s%-48s%-10d`\n",
+                                                          "//", strlen(name), name, "/0", 8)));
 }
 
 static void
-test_an_archive_stands_for_members_of_one_name_if_some_were_linked(void **state)
-{
-    (void)state;
-    make_archive("lib.a", "m.o n.o m.o");
-    assert_int_equal(sort("lib.a(m.o)\nlib.a(n.o)\n"), 0);
-    assert_int_equal(inputs.count, 1);
-    assert_string_equal(inputs.items[0], "lib.a");
-}
-
-static void
-test_members_of_a_thin_archive_are_files(void **state)
+test_members_of_a_thin_archive_are_known_as_files(void **state)
 {
     (void)state;
     make_object("d/o/m.o");
-    make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
+    make_object("o/m.o");
+    make_thin_archive("d/thin.a", "o/m.o");
     assert_int_equal(sort("d/thin.a(o/m.o)\n"), 0);
-    assert_string_equal(inputs.items[0], "d/o/m.o");
-    assert_int_equal(sort("d/thin.a(d/o/m.o)\n"), 0);
-    assert_string_equal(inputs.items[0], "d/o/m.o");
-    assert_int_equal(sort("d/thin.a\nd/o/m.o\n"), 0);
-    assert_string_equal(inputs.items[0], "d/o/m.o");
-    assert_int_equal(sort("d/thin.a(gone.o)\n"), KILN_ERR_SYSTEM);
-    assert_non_null(strstr(said, "d/thin.a: member gone.o"));
+    expect_input(0, "d/thin.a", "o/m.o");
+    assert_int_equal(sort("d/thin.a\nd/o/m.o\no/m.o\n"), 0);
+    assert_int_equal(inputs.count, 2);
+    expect_input(0, "d/thin.a", "o/m.o");
+    expect_input(1, "o/m.o", NULL);
+
+    const char *path = kiln_file_absolute(&ctx, "d/o/m.o"),
+               *thin = kiln_file_absolute(&ctx, "d/t.a");
+    make_thin_archive(thin, path);
+    assert_int_equal(sort(kiln_arena_printf(&ctx.arena, "%s\n%s\n", thin, path)), 0);
+    expect_input(0, thin, path);
 }
 
 static void
@@ -237,9 +227,7 @@ main(void)
         TEST(test_what_lto_made_is_left_out),
         TEST(test_a_line_that_names_no_file_is_an_error),
         TEST(test_objects_members_and_shared_objects_are_told_apart),
-        TEST(test_members_of_one_name_are_copied_out_if_all_were_linked),
-        TEST(test_an_archive_stands_for_members_of_one_name_if_some_were_linked),
-        TEST(test_members_of_a_thin_archive_are_files),
+        TEST(test_members_of_a_thin_archive_are_known_as_files),
         TEST(test_a_script_with_a_layout_is_refused),
         TEST(test_a_trace_without_objects_is_refused),
     };

@@ -1,34 +1,53 @@
-/* The distributions that baked modules came from: what `kiln link` writes into an executable, and
- * the importer compares with what is installed (docs/version-skew.md).
+/* The distributions that baked modules came from: the contract between `kiln link`
+ * (src/link/find/prefixes.c), which writes them into an executable, and the runtime (runtime/skew),
+ * which compares them with what is installed (docs/version-skew.md).
  *
- * A second table in the layout of kiln/table.h, the whole of the section
- * KILN_DISTRIBUTIONS_SECTION. Its names are not modules but prefixes of their names, whole
- * components, and in the place of the function is the record of a distribution: all baked modules
- * of that name, and below it, came from there. It has the shortest prefixes that are true, mostly
- * one a distribution, so a module costs nothing. Needs no Python.h. */
-#ifndef KILN_DISTRIBUTIONS_H
-#define KILN_DISTRIBUTIONS_H
+ * They are a table in the layout of kiln/table.h, the whole of the section
+ * KILN_DISTRIBUTIONS_SECTION. Its names are prefixes of module names, whole components, and instead
+ * of a function an entry has the record of a distribution: all baked modules of that name, and
+ * below it, came from there. The prefixes are as short as possible, mostly one per distribution.
+ * Needs no Python.h. */
+#ifndef KILN_INTERNAL_DISTRIBUTIONS_H
+#define KILN_INTERNAL_DISTRIBUTIONS_H
 
+#include <assert.h>
+
+#include "kiln/internal/distance.h"
 #include "kiln/table.h"
 
 #define KILN_DISTRIBUTIONS_SECTION ".kiln_distributions"
 
-/* The flag of a prefix that is a module's name and tells of that module only: others below it came
- * from elsewhere. */
+/* The flag of a prefix that stands for the module of that name only: those below it came from
+ * elsewhere. */
 #define KILN_PREFIX_EXACT 0x01u
 
-/* In memory that can be written. The first three fields are the distance from the field itself to a
- * string with a NUL at its end. */
+/* In writable memory. The first three fields are distances to strings that end in NUL. */
 struct kiln_distribution {
-    int32_t directory; /* of its metadata, in the directory that it is installed in:
-                          "PyYAML-6.0.3.dist-info" */
-    int32_t name;      /* as its metadata has it */
+    int32_t directory; /* the directory of its metadata: "PyYAML-6.0.3.dist-info" */
+    int32_t name;      /* in the spelling of its metadata */
     int32_t version;
     int32_t unused;
-    void *answer; /* NULL at the start; belongs to the importer */
+    void *verdict; /* NULL at the start; for the runtime only */
 };
 
-/* Weak: an executable without known distributions, as one linked by hand, has no such table. */
+/* The same record in assembly, a format for printf() with the number of the distribution three
+ * times. A change of one must change the other. */
+#define KILN_DISTRIBUTION_ALIGN "8"
+#define KILN_DISTRIBUTION_ASSEMBLY                                                                 \
+    "\t.4byte .Ldirectory%zu-.\n"                                                                  \
+    "\t.4byte .Lname%zu-.\n"                                                                       \
+    "\t.4byte .Lversion%zu-.\n"                                                                    \
+    "\t.4byte 0\n"                                                                                 \
+    "\t.8byte 0\n"
+static_assert(offsetof(struct kiln_distribution, directory) == 0 &&
+                  offsetof(struct kiln_distribution, name) == 4 &&
+                  offsetof(struct kiln_distribution, version) == 8 &&
+                  offsetof(struct kiln_distribution, verdict) == 16 &&
+                  sizeof(struct kiln_distribution) == 24,
+              "KILN_DISTRIBUTION_ASSEMBLY has another layout");
+
+/* Weak: an executable without known distributions, such as one linked by hand, has no such
+ * table. */
 extern const struct kiln_table kiln_distributions __attribute__((weak));
 
 #endif

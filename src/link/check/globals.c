@@ -1,15 +1,15 @@
-/* Names of the program's own, and what they mean for an extension.
+/* Names of libpython and of the C library, and what they mean for an extension.
  *
- * In a shared object that was linked without -Bsymbolic, a symbol that is exported is looked for in
- * the program first, even by the object that defines it. Isolated, the object has its own. That is
- * what its author meant as a rule, but it is a difference, so it can be asked for. */
+ * A symbol that a shared object exports is looked up in the program first, even by the object that
+ * defines it, unless it was linked with -Bsymbolic. An isolated object uses its own. That is what its
+ * author meant as a rule, but it is a difference, so the report tells of it. */
 #include "link/check/globals.h"
 
 #include <stdlib.h>
 
-#include "base/file.h"
-#include "base/process.h"
+#include "elf/ar.h"
 #include "elf/elf.h"
+#include "link/find/toolchain.h"
 
 static bool
 is_global(const struct kiln_elf_symbol *symbol)
@@ -19,53 +19,62 @@ is_global(const struct kiln_elf_symbol *symbol)
            (visibility == STV_DEFAULT || visibility == STV_PROTECTED) && *symbol->name != '\0';
 }
 
+static void
+add(struct kiln_ctx *ctx, struct kiln_globals *out, const char *name, const char *owner)
+{
+    *KILN_ARENA_PUSH(&ctx->arena, out) = (struct kiln_global){name, owner};
+}
+
+/* Add the names that the shared library at PATH exports. */
+static void
+add_dso(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *path, const char *owner,
+        struct kiln_globals *out)
+{
+    const struct kiln_dso *dso = kiln_dso_get(ctx, &bake->dsos, path);
+    for (size_t i = 0; i < dso->symbol_count; i++) {
+        if (dso->symbols[i].is_exported) {
+            add(ctx, out, dso->symbols[i].name, owner);
+        }
+    }
+}
+
 struct adding {
     struct kiln_ctx *ctx;
     struct kiln_globals *out;
-    const char *owner;
 };
 
-/* Add the names in the symbol table of TYPE of an object. */
-static void
-add_names(const struct adding *adding, struct kiln_span bytes, uint32_t type)
+/* Add the names that a member of the static libpython exports. */
+static int
+add_member(void *arg, const char *member, struct kiln_span contents)
 {
+    const struct adding *adding = arg;
+    struct kiln_arena *arena = &adding->ctx->arena;
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
-    if (kiln_elf_init(&silent, bytes, adding->owner, &elf) == 0) {
-        size_t table = kiln_elf_find_type(&elf, type);
+    if (kiln_elf_init(&silent, contents, member, &elf) == 0) {
+        size_t table = kiln_elf_find_type(&elf, SHT_SYMTAB);
         size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
         for (size_t i = 1; i < count; i++) {
             struct kiln_elf_symbol symbol;
             kiln_elf_get_symbol(&elf, table, i, &symbol);
             if (is_global(&symbol)) {
-                *KILN_ARENA_PUSH(&adding->ctx->arena, adding->out) = (struct kiln_global){
-                    kiln_arena_strndup(&adding->ctx->arena, symbol.name, strcspn(symbol.name, "@")),
-                    adding->owner};
+                add(adding->ctx, adding->out,
+                    kiln_arena_strndup(arena, symbol.name, strcspn(symbol.name, "@")), "libpython");
             }
         }
     }
     kiln_ctx_release(&silent);
-}
-
-static int
-add_member(void *arg, const char *member, struct kiln_span contents)
-{
-    (void)member;
-    add_names(arg, contents, SHT_SYMTAB);
     return 0;
 }
 
 static int
-add_library(const struct adding *adding, const char *path)
+add_archive(struct kiln_ctx *ctx, const char *path, struct kiln_globals *out)
 {
+    struct adding adding = {ctx, out};
     struct kiln_file file;
-    int result = kiln_file_map(adding->ctx, path, &file);
-    if (result == 0 && kiln_elf_classify(file.bytes) == KILN_OBJECT_ARCHIVE) {
-        result =
-            kiln_ar_visit(adding->ctx, file.bytes, path, add_member, (void *)(uintptr_t)adding);
-    }
-    else if (result == 0) {
-        add_names(adding, file.bytes, SHT_DYNSYM);
+    int result = kiln_file_map(ctx, path, &file);
+    if (result == 0) {
+        result = kiln_ar_visit(ctx, file.bytes, path, add_member, &adding);
     }
     kiln_file_release(&file);
     return result;
@@ -78,16 +87,19 @@ compare(const void *a, const void *b)
 }
 
 int
-kiln_globals_read(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_globals *out)
+kiln_globals_read(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_globals *out)
 {
     *out = (struct kiln_globals){0};
-    const char *libpython =
-        bake->shared_libpython ? bake->python.shared_library : bake->python.static_library;
-    struct adding python = {ctx, out, "libpython"}, c = {ctx, out, "libc"};
-    int result = libpython == NULL ? 0 : add_library(&python, libpython);
-    const char *libc = kiln_bake_ask_driver(ctx, bake->driver, "libc.so.6");
-    if (result == 0 && libc != NULL) {
-        result = add_library(&c, libc);
+    int result = 0;
+    if (!bake->shared_libpython) {
+        result = add_archive(ctx, bake->python.static_library, out);
+    }
+    else if (bake->python.shared_library != NULL) {
+        add_dso(ctx, bake, bake->python.shared_library, "libpython", out);
+    }
+    const char *libc = kiln_toolchain_find_library(ctx, bake->driver, "libc.so.6");
+    if (libc != NULL) {
+        add_dso(ctx, bake, libc, "libc", out);
     }
     if (out->count > 0) {
         qsort(out->items, out->count, sizeof *out->items, compare);

@@ -1,6 +1,7 @@
 /* `--export SYMBOL`: a symbol of a module that stays visible under its own name, for code that looks
- * itself up by dlsym(). There is one such name in a program, so it must be one module's, and none
- * of libpython's or of the C library's. */
+ * itself up by dlsym(). A program has one symbol of a name, so one module must define it, and neither
+ * libpython nor the C library may. */
+#include "link/check/check.h"
 #include "link/check/globals.h"
 
 /* The modules that define SYMBOL. */
@@ -17,7 +18,7 @@ find_modules(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *sym
 }
 
 int
-kiln_bake_check_exports(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+kiln_bake_check_keep_symbols(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     const struct kiln_strings *exports = &bake->options->exports;
     struct kiln_globals globals = {0};

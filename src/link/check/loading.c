@@ -1,13 +1,12 @@
-/* Whether the executable will start: the dynamic loader is asked for the libraries that it would load.
+/* Whether the executable will start: the dynamic loader lists the libraries that it would load.
  *
  * The file of an extension whose library is not found cannot be imported; an executable with that
- * extension inside does not start at all. The library may yet be where the executable is going to
- * run, so that this is no error. */
-#include "base/file.h"
+ * extension inside does not start at all. The library may be on the machine where the executable is
+ * going to run, so this is not an error. */
 #include "base/process.h"
-#include "link/bake.h"
+#include "link/check/check.h"
 
-/* The lines of TEXT that tell of a library which is not found: "libx.so.1 => not found". */
+/* The names of the libraries that TEXT reports missing: "libx.so.1 => not found". */
 static const char *
 list_missing(struct kiln_ctx *ctx, const char *text)
 {

@@ -1,25 +1,25 @@
-/* The one object of an executable that is made, not taken: the table of its modules, the manifest,
- * and what the runtime has to know (runtime/settings.h). Written as assembly, so that it is the
- * same for every linker, and the same bytes for the same input. */
+/* The generated object of an executable: the table of its modules, the table of their distributions, the
+ * manifest, and what the runtime must know (kiln/internal/settings.h). It is written as assembly, so
+ * that every linker can link it, and the same input gives the same bytes. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "base/process.h"
-#include "link/bake.h"
-#include "link/find/distributions.h"
+#include "base/text.h"
+#include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
 #include "table/table.h"
+#include "link/emit/distributions.h"
+#include "link/emit/emit.h"
 
-/* TEXT and a NUL, whatever characters it has. */
+/* TEXT and a NUL byte. */
 static void
-emit_bytes(FILE *stream, const char *text)
+emit_string(FILE *stream, const char *text)
 {
-    fputs("\t.byte ", stream);
-    for (const char *c = text; *c != '\0'; c++) {
-        fprintf(stream, "%u,", (unsigned)(unsigned char)*c);
-    }
-    fputs("0\n", stream);
+    fputs("\t.asciz \"", stream);
+    kiln_asm_write_string(stream, kiln_span_of_string(text));
+    fputs("\"\n", stream);
 }
 
 /* kiln_python: the interpreter to start as. */
@@ -29,46 +29,45 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
     fputs("\t.section .rodata.kiln_python,\"a\",%progbits\n"
           "\t.globl kiln_python\n\t.hidden kiln_python\nkiln_python:\n",
           stream);
-    emit_bytes(stream, bake->python.executable);
+    emit_string(stream, bake->python.executable);
 }
 
 static void
 emit_text(FILE *stream, const char *suffix, size_t number)
 {
-    fprintf(stream,
-            "\t.long kiln_text_start%s - .\n\t.long kiln_text_end%s - .\n\t.long .Ltext%zu - .\n",
-            suffix, suffix, number);
+    fprintf(stream, KILN_TEXT_ASSEMBLY, suffix, suffix, number);
 }
 
-/* kiln_texts: which module, or shared library, an address belongs to, for kiln_dladdr(). Only if
- * some module asks. */
+/* kiln_texts: the address ranges of modules and of libraries that they share, for kiln_dladdr(). Only
+ * if some module calls that. */
 static void
 emit_texts(FILE *stream, const struct kiln_bake *bake)
 {
-    size_t modules = bake->modules.count, shared = bake->shared.count;
-    bool asked = false;
+    size_t modules = bake->modules.count, libraries = bake->common_libs.count;
+    bool is_used = false;
     for (size_t i = 0; i < modules; i++) {
-        asked = asked || bake->modules.items[i].isolated.asks_dladdr;
+        is_used = is_used || bake->modules.items[i].isolated.asks_dladdr;
     }
-    if (!asked) {
+    if (!is_used) {
         return;
     }
     fprintf(stream,
-            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign 4\n"
-            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n\t.long %zu\n",
-            modules + shared);
+            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign " KILN_TEXTS_ALIGN "\n"
+            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n" KILN_TEXTS_ASSEMBLY,
+            modules + libraries);
     for (size_t i = 0; i < modules; i++) {
         emit_text(stream, bake->modules.items[i].isolated.suffix, i);
     }
-    for (size_t i = 0; i < shared; i++) {
-        emit_text(stream, bake->shared.items[i].isolated.suffix, modules + i);
+    for (size_t i = 0; i < libraries; i++) {
+        emit_text(stream, bake->common_libs.items[i].isolated.suffix, modules + i);
     }
     for (size_t i = 0; i < modules; i++) {
-        fprintf(stream, ".Ltext%zu:\n\t.asciz \"%s\"\n", i, bake->modules.items[i].found->name);
+        fprintf(stream, ".Ltext%zu:\n", i);
+        emit_string(stream, bake->modules.items[i].found->name);
     }
-    for (size_t i = 0; i < shared; i++) {
+    for (size_t i = 0; i < libraries; i++) {
         fprintf(stream, ".Ltext%zu:\n", modules + i);
-        emit_bytes(stream, bake->shared.items[i].name);
+        emit_string(stream, bake->common_libs.items[i].name);
     }
 }
 
@@ -82,7 +81,7 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
         names[i].name = module->found->name;
         names[i].symbol = module->isolated.symbol;
         names[i].flags = module->found->package ? KILN_MODULE_PACKAGE : 0;
-        if (strncmp(module->isolated.symbol, "kiln_export_", 12) == 0) {
+        if (kiln_starts_with(module->isolated.symbol, "kiln_export_")) {
             names[i].flags |= KILN_MODULE_EXPORT;
         }
     }

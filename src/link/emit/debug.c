@@ -1,14 +1,14 @@
 /* `--split-debug`: the debug information in a file of its own beside the executable.
  *
- * objcopy copies it out and strips it; the executable keeps the name and a checksum of that file
- * (`.gnu_debuglink`), and both have one build ID, by either of which debuggers find it. The
- * executable keeps its symbols, which profilers and backtraces want, unless --strip takes these, too:
- * they are in the file then. The manifest stays in the executable alone. */
+ * objcopy copies it out and strips it. Debuggers find the file by its name and checksum, which the
+ * executable keeps (`.gnu_debuglink`), or by the build ID that both have. The executable keeps its
+ * symbols, for profilers and backtraces, unless --strip moves these into the file as well. The
+ * manifest stays in the executable alone. */
 #include "base/file.h"
 #include "base/process.h"
 #include "elf/machine.h"
 #include "fat/fat.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
 
 const char *
 kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output)
@@ -28,13 +28,13 @@ run_objcopy(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *dir,
     for (size_t i = 0; i < 4; i++) {
         kiln_strings_push(&ctx->arena, &objcopy.argv, options[i]);
     }
-    return kiln_process_check(ctx, &objcopy, "cannot split the debug information off");
+    return kiln_process_check(ctx, &objcopy, "cannot split off the debug information");
 }
 
 int
 kiln_bake_split_debug(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path)
 {
-    /* By their last components: that of the debug file is what the executable will say. */
+    /* By their last components: .gnu_debuglink holds that of the debug file. */
     const char *dir = kiln_file_dirname(ctx, path);
     const char *program = kiln_arena_printf(&ctx->arena, "./%s", kiln_file_basename(path));
     const char *debug = kiln_bake_get_debug_path(ctx, program);

@@ -1,6 +1,6 @@
-/* Static or shared libpython, position-independent or not: decided by linking a python without
- * extensions and running it, as no recorded configuration tells the truth about every
- * distribution's archive. (Some are not PIC, some lack objects.) */
+/* Static or shared libpython, position-independent or not: decided by linking a python without extensions
+ * and running it. The recorded configuration is wrong for some distributions' archives, which are not
+ * PIC, or lack objects. */
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -8,56 +8,11 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "kiln/version.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
 
 static const char TRIAL[] =
     "int Py_BytesMain(int, char **);\n"
     "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n";
-
-/* Directories that the dynamic loader searches by itself (ld.so(8)), with those of multiarch below
- * them. */
-static bool
-is_default_library_dir(const char *dir)
-{
-    static const char *const dirs[] = {"/lib", "/usr/lib", "/lib64", "/usr/lib64"};
-    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
-        size_t len = strlen(dirs[i]);
-        if (strncmp(dir, dirs[i], len) == 0 &&
-            (dir[len] == '\0' || (dir[len] == '/' && strstr(dir + len, "-linux-") != NULL)))
-        {
-            return true;
-        }
-    }
-    return false;
-}
-
-void
-kiln_bake_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                       struct kiln_strings *argv)
-{
-    if (!bake->shared_libpython) {
-        /* Whole, and its symbols exported: extension files need any of its API. */
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--whole-archive");
-        kiln_strings_push(&ctx->arena, argv, bake->python.static_library);
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--no-whole-archive");
-        kiln_strings_push(&ctx->arena, argv, "-Wl,--export-dynamic");
-    }
-}
-
-void
-kiln_bake_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                         struct kiln_strings *argv)
-{
-    if (!bake->shared_libpython) {
-        kiln_strings_push_all(&ctx->arena, argv, &bake->python.libs);
-        return;
-    }
-    const char *dir = kiln_file_dirname(ctx, bake->python.shared_library);
-    kiln_strings_push(&ctx->arena, argv, bake->python.shared_library);
-    if (!is_default_library_dir(dir)) {
-        kiln_strings_push(&ctx->arena, argv, kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s", dir));
-    }
-}
 
 int
 kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path,
@@ -83,15 +38,15 @@ kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const
     if (bake->pie) {
         kiln_strings_push(arena, &link.argv, "-fPIE");
     }
-    kiln_bake_push_archive(ctx, bake, &link.argv);
-    kiln_bake_push_libraries(ctx, bake, &link.argv);
+    kiln_link_args_push_archive(ctx, bake, &link.argv);
+    kiln_link_args_push_libraries(ctx, bake, &link.argv);
     int result = kiln_process_run(ctx, &link);
     *works = result == 0 && link.status == 0;
     if (result == 0 && link.status != 0) {
         const char *text = (const char *)link.err.ptr;
-        if (kiln_bake_is_disk_full(text)) {
+        if (kiln_link_args_is_disk_full(text)) {
             return kiln_fail(ctx, KILN_ERR_SYSTEM,
-                             "%s: cannot write: no space left on the disk, it seems (set TMPDIR)",
+                             "%s: cannot write: the disk is probably full (set TMPDIR)",
                              kiln_ctx_get_tmpdir(ctx));
         }
         *why = kiln_arena_printf(arena, "it does not link: %.*s", (int)strcspn(text, "\n"), text);
@@ -110,7 +65,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
         return result;
     }
     if (bake->python.machine != kiln_machine_get_native()) {
-        *works = true; /* as far as can be told here */
+        *works = true; /* it cannot be run here */
         return 0;
     }
 
@@ -126,14 +81,14 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     return result;
 }
 
-/* Try the forms there are until one works, and leave it in BAKE. */
+/* Try the possible forms until one works, and set it in BAKE. */
 static int
 choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
 {
     const struct kiln_python *python = &bake->python;
     enum kiln_libpython wanted = bake->options->libpython;
 
-    /* As the interpreter itself is, first; static before shared. */
+    /* Static before shared; for each, the form of the interpreter itself first. */
     const char *reason = NULL;
     for (int shared = 0; shared < 2; shared++) {
         const char *library = shared ? python->shared_library : python->static_library;
@@ -145,7 +100,9 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
             const char *why = NULL;
             bake->shared_libpython = shared;
             bake->pie = other ? !python->pie : python->pie;
-            if (bake->pie && fixed) {
+            if ((bake->pie && (fixed || bake->options->pie == KILN_PIE_NO)) ||
+                (!bake->pie && bake->options->pie == KILN_PIE_YES))
+            {
                 continue;
             }
             int result = try_link(ctx, bake, &works, &why);
@@ -171,8 +128,8 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
 }
 
 /* Whether the executable cannot be position-independent: a module has code that is not, or the linker
- * is gold, which then moves with the program what does not move, absolute symbols (the size of a
- * file that was made an object, say) and weak ones that nobody defines. */
+ * is gold, which in a PIE relocates absolute symbols (the size of a file that was made an object) and
+ * undefined weak ones as well. */
 static bool
 has_fixed_place(const struct kiln_bake *bake)
 {
@@ -183,8 +140,8 @@ has_fixed_place(const struct kiln_bake *bake)
     return found;
 }
 
-/* Where the outcome of the trials is remembered: a file called after all that they depend on, as far
- * as that can be told; NULL if there is no cache. */
+/* Returns the path of the cached outcome of the trials, a hash of everything known to affect it, or NULL
+ * if there is no cache. */
 static const char *
 get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
 {
@@ -195,10 +152,11 @@ get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
     const char *dir = cache == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/trials", cache);
     if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
         const char *const files[] = {python->static_library, python->shared_library,
-                                     kiln_process_find(ctx, bake->driver, NULL)};
-        const char *text = kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d",
+                                     kiln_process_find(ctx, bake->driver)};
+        const char *text = kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d",
                                              python->identity, bake->driver, bake->linker,
-                                             (int)bake->options->libpython, fixed, python->pie);
+                                             (int)bake->options->libpython, fixed, python->pie,
+                                             (int)bake->options->pie);
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
             struct stat st;
             if (files[i] != NULL && stat(files[i], &st) == 0) {
@@ -257,7 +215,7 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     if (result == 0) {
         say_choice(ctx, bake);
     }
-    /* A static library that does not link for want of another will be tried again. */
+    /* Not if the static library does not link: what it lacks may be installed later. */
     bool settled = !bake->shared_libpython || bake->python.static_library == NULL ||
                    bake->options->libpython == KILN_LIBPYTHON_SHARED;
     if (result == 0 && memory != NULL && settled) {

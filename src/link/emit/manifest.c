@@ -2,20 +2,13 @@
 #include "link/emit/manifest.h"
 
 #include "kiln/version.h"
-#include "link/find/distributions.h"
+#include "base/text.h"
 
 static void
 emit_string(FILE *stream, const char *key, const char *value)
 {
     fprintf(stream, "\t.asciz \"%s=", key);
-    for (const unsigned char *c = (const unsigned char *)value; *c != '\0'; c++) {
-        if (*c < 0x20 || *c >= 0x7f || *c == '"' || *c == '\\') {
-            fprintf(stream, "\\%03o", *c);
-        }
-        else {
-            fputc(*c, stream);
-        }
-    }
+    kiln_asm_write_string(stream, kiln_span_of_string(value));
     fputs("\"\n", stream);
 }
 
@@ -31,9 +24,9 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_string(stream, "module", module->found->name);
     emit_string(stream, "init", module->isolated.init);
     emit_string(stream, "package", module->found->package ? "true" : "false");
-    if (module->origin != NULL) {
-        emit_string(stream, "distribution", module->origin->name);
-        emit_string(stream, "distribution_version", module->origin->version);
+    if (module->distribution != NULL) {
+        emit_string(stream, "distribution", module->distribution->name);
+        emit_string(stream, "distribution_version", module->distribution->version);
     }
     emit_number(stream, "size", module->isolated.size);
     emit_number(stream, "constructors", module->isolated.constructors);
@@ -41,8 +34,8 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_number(stream, "hidden", module->isolated.hidden);
     emit_string(stream, "file", module->found->path);
     emit_string(stream, "driver", module->fat.driver);
-    for (size_t i = 0; i < module->fat.shared.count; i++) {
-        emit_string(stream, "library", module->fat.shared.items[i]);
+    for (size_t i = 0; i < module->fat.dsos.count; i++) {
+        emit_string(stream, "library", module->fat.dsos.items[i]);
     }
     for (size_t i = 0; module->sharing != NULL && i < module->sharing->libraries.count; i++) {
         emit_string(stream, "shares", module->sharing->libraries.items[i]);

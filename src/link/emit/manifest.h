@@ -1,9 +1,9 @@
-/* What a baked executable says of itself: the contents of its `.kiln` section, which no program
- * loads and `kiln ls` reads.
+/* The manifest of a baked executable: the contents of its `.kiln` section, which is not loaded, and which
+ * `kiln ls` reads.
  *
  * Strings "key=value", each ended by a NUL byte. The first is "kiln-baked=1" (the version of this
- * format), then facts about the executable; each "module=" starts a module, of which the strings up
- * to the next "module=" tell. */
+ * format), then facts about the executable follow; each "module=" starts a module, which the strings
+ * up to the next "module=" describe. */
 #ifndef KILN_LINK_MANIFEST_H
 #define KILN_LINK_MANIFEST_H
 
@@ -16,13 +16,13 @@
 /* Write the section as assembly to STREAM. */
 void kiln_manifest_emit(FILE *stream, const struct kiln_bake *bake);
 
-/* Whether CONTENTS, a `.kiln` section, is a manifest; KILN_ERR_FORMAT, said, if it is one of
- * another version or ends inside a string. */
+/* Set *is_manifest to whether CONTENTS, a `.kiln` section, is a manifest. One of another version, or that
+ * ends inside a string, is KILN_ERR_FORMAT. */
 int kiln_manifest_check(struct kiln_ctx *ctx, struct kiln_span contents, const char *name,
                         bool *is_manifest);
 
-/* Step through the strings of a checked manifest: the one at *offset, which moves on; NULL at the
- * end. *value points behind its "=". */
+/* Returns the string at *offset of a checked manifest, and advances *offset; NULL at the end. *value
+ * points behind its "=". */
 const char *kiln_manifest_next(struct kiln_span contents, uint64_t *offset, const char **value);
 
 #endif

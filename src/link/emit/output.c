@@ -1,5 +1,5 @@
-/* The final link. Its arguments go through a response file, as there can be thousands of objects.
- * If it fails, what the linker says of undefined symbols is told again by module. */
+/* The final link. Its arguments are in a response file, as there can be thousands. If it fails, undefined
+ * symbols and unknown options are traced to the modules that brought them. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,59 +8,64 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/response.h"
-#include "link/bake.h"
+#include "base/temporary.h"
+#include "base/text.h"
+#include "link/emit/emit.h"
+#include "link/find/bundled.h"
+#include "link/find/toolchain.h"
 
-/* The shared library that ARG of MODULE's link names, a path or `-lfoo`, if it is one of the module's
- * own package: where it was built it may be no more. NULL: it is none. */
+/* Returns the bundled library that ARG of MODULE's link names, a path or `-lfoo`, or NULL if it names
+ * none. In the build tree the library may be gone. */
 static const char *
 find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *arg)
 {
     const char *stem = NULL;
     if (*arg == '/') {
-        return kiln_baked_find_helper(ctx, module, kiln_file_basename(arg));
+        return kiln_bundled_find(ctx, module, kiln_file_basename(arg));
     }
-    if (strncmp(arg, "-l", 2) == 0) {
+    if (kiln_starts_with(arg, "-l")) {
         stem = arg[2] == ':' ? arg + 3 : kiln_arena_printf(&ctx->arena, "lib%s.so", arg + 2);
     }
-    for (size_t i = 0; stem != NULL && i < module->fat.shared.count; i++) {
-        const char *base = kiln_file_basename(module->fat.shared.items[i]);
-        if (strncmp(base, stem, strlen(stem)) == 0) {
-            return kiln_baked_find_helper(ctx, module, base);
+    for (size_t i = 0; stem != NULL && i < module->fat.dsos.count; i++) {
+        const char *base = kiln_file_basename(module->fat.dsos.items[i]);
+        if (kiln_starts_with(base, stem)) {
+            return kiln_bundled_find(ctx, module, base);
         }
     }
     return NULL;
 }
 
-/* Arguments that modules recorded, each once: libraries, their directories, run-time switches. A
- * libpython among them is the one we link anyway. */
+/* Push the arguments that modules recorded, each once: libraries, their directories, run-time switches.
+ * A libpython among them is linked anyway. */
 static void
 push_recorded(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
 {
-    struct kiln_strings seen = {0};
+    struct kiln_strings seen = {0}, rpaths = {0};
     for (size_t i = 0; i < bake->modules.count; i++) {
         const struct kiln_baked *module = &bake->modules.items[i];
         for (size_t j = 0; j < module->fat.args.count; j++) {
             const char *arg = module->fat.args.items[j];
-            const char *helper = find_helper(ctx, module, arg);
-            if (strncmp(arg, "-lpython", 8) != 0) {
-                kiln_strings_add(&ctx->arena, &seen, helper != NULL ? helper : arg);
+            const char *bundled = find_helper(ctx, module, arg);
+            if (!kiln_starts_with(arg, "-lpython")) {
+                kiln_strings_add(&ctx->arena, &seen, bundled != NULL ? bundled : arg);
             }
         }
         for (size_t j = 0; j < module->fat.rpaths.count; j++) {
             const char *rpath = module->fat.rpaths.items[j];
-            const char *expanded = kiln_baked_expand_origin(ctx, module, rpath);
-            kiln_strings_add(&ctx->arena, &seen,
-                             kiln_arena_printf(&ctx->arena, "-Wl,-rpath,%s",
-                                               expanded != NULL ? expanded : rpath));
+            const char *expanded = kiln_bundled_expand_origin(ctx, module, rpath);
+            kiln_strings_add(&ctx->arena, &rpaths, expanded != NULL ? expanded : rpath);
             if (module->is_rpath) {
                 kiln_strings_add(&ctx->arena, &seen, "-Wl,--disable-new-dtags");
             }
         }
     }
     kiln_strings_push_all(&ctx->arena, argv, &seen);
+    for (size_t i = 0; i < rpaths.count; i++) {
+        kiln_link_args_push_rpath(ctx, rpaths.items[i], argv);
+    }
 }
 
-/* The isolated relocatables; the archives among them have no index and are taken whole. */
+/* Push the isolated objects. The archives among them have no index and are linked whole. */
 static void
 push_objects(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_strings *argv)
 {
@@ -75,7 +80,7 @@ is_symbol_char(int c)
     return isalnum(c) || c == '_' || c == '.' || c == '$' || c == '@';
 }
 
-/* Whether the linker said in TEXT that SYMBOL is undefined: bfd and gold "undefined reference to
+/* Whether the linker reports in TEXT that SYMBOL is undefined: bfd and gold "undefined reference to
  * `x'", lld and mold "undefined symbol: x". */
 static bool
 is_said_undefined(const char *text, const char *symbol)
@@ -97,22 +102,22 @@ is_said_undefined(const char *text, const char *symbol)
     return false;
 }
 
-/* The libraries that the link of MODULE named, for a message. */
+/* The libraries of MODULE's link, for a message. */
 static const char *
 list_libraries(struct kiln_ctx *ctx, const struct kiln_baked *module)
 {
     const char *text = "";
     for (size_t i = 0; i < module->fat.args.count; i++) {
         const char *arg = module->fat.args.items[i];
-        if (strncmp(arg, "-l", 2) == 0 || arg[0] == '/') {
+        if (kiln_starts_with(arg, "-l") || arg[0] == '/') {
             text = kiln_arena_printf(&ctx->arena, "%s %s", text, arg);
         }
     }
     return *text == '\0' ? " none" : text;
 }
 
-/* Whether a driver said in TEXT that it does not know ARG: gcc "unrecognized", clang "unsupported
- * option" or "unknown argument", and the option behind it on the line. */
+/* Whether a driver reports in TEXT that it does not know ARG: gcc "unrecognized", clang "unsupported
+ * option" or "unknown argument", followed by the option on the same line. */
 static bool
 is_said_unknown(const char *text, const char *arg)
 {
@@ -127,7 +132,7 @@ is_said_unknown(const char *text, const char *arg)
     return false;
 }
 
-/* The first option of a module's link that the driver does not know, as another compiler has it. */
+/* Report the first option of a module's link that the driver does not know: another compiler's. */
 static int
 explain_option(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *text)
 {
@@ -141,7 +146,7 @@ explain_option(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *t
                     "%s: %s was linked by %s with %s, which %s does not know; let %s be that "
                     "compiler, or leave it out",
                     module->found->path, module->found->name, module->fat.driver, arg, bake->driver,
-                    kiln_bake_is_cplusplus(bake->driver) ? "KILN_CXX" : "KILN_CC");
+                    kiln_toolchain_is_cplusplus(bake->driver) ? "KILN_CXX" : "KILN_CC");
             }
         }
     }
@@ -167,15 +172,6 @@ explain_failure(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *
         }
     }
     return result;
-}
-
-/* The words are those of bfd and gold, of mold, and of the driver of lld, which writes to a mapping
- * and gets a signal. */
-bool
-kiln_bake_is_disk_full(const char *text)
-{
-    return strstr(text, "No space left") != NULL || strstr(text, "Disk full") != NULL ||
-           strstr(text, "Bus error") != NULL;
 }
 
 static bool
@@ -211,21 +207,20 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         kiln_strings_push(arena, &args, "-Wl,--strip-all");
     }
     if (strcmp(bake->linker, "lld") == 0) {
-        /* Sections found by __start_ and __stop_ symbols are used, whatever --gc-sections says. */
+        /* Keep sections that are found by __start_ and __stop_ symbols. */
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
-        /* Addresses in read-only sections (of assembly, as a rule) are what they are in the file:
-         * filled in at the start. The other linkers do that unasked. */
+        /* Allow relocations in read-only sections, of assembly as a rule. The other linkers do. */
         kiln_strings_push(arena, &args, "-Wl,-z,notext");
     }
-    kiln_bake_push_archive(ctx, bake, &args);
+    kiln_link_args_push_archive(ctx, bake, &args);
     push_objects(ctx, bake, &args);
     if (has_exports(bake)) {
         kiln_strings_push(arena, &args, "-Wl,--export-dynamic");
     }
     kiln_strings_push(arena, &args, bake->data);
     kiln_strings_push(arena, &args, bake->runtime);
-    kiln_bake_push_libraries(ctx, bake, &args);
+    kiln_link_args_push_libraries(ctx, bake, &args);
     push_recorded(ctx, bake, &args);
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
@@ -237,10 +232,10 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     kiln_strings_push(arena, &linker.argv, bake->driver);
     kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
     result = kiln_process_run(ctx, &linker);
-    if (result == 0 && linker.status != 0 && kiln_bake_is_disk_full((const char *)linker.err.ptr)) {
-        result =
-            kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: no space left on the disk, it seems",
-                      bake->options->output);
+    if (result == 0 && linker.status != 0 &&
+        kiln_link_args_is_disk_full((const char *)linker.err.ptr)) {
+        result = kiln_fail(ctx, KILN_ERR_SYSTEM, "%s: cannot write: the disk is probably full",
+                           bake->options->output);
     }
     else if (result == 0 && linker.status != 0) {
         result = explain_failure(ctx, bake, (const char *)linker.err.ptr);
@@ -259,18 +254,18 @@ move_file(struct kiln_ctx *ctx, const char *from, const char *to)
 }
 
 /* Link in a private directory beside OUTPUT: on the same file system, so that the result can be
- * renamed, and away from it, so that what a linker that dies leaves goes with the directory. */
+ * renamed, and apart from it, so that whatever a linker leaves is removed with the directory. */
 static int
 link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
 {
     char *dir = kiln_arena_printf(&ctx->arena, "%s.kiln-XXXXXX", output);
-    if (mkdtemp(dir) == NULL) {
+    if (!kiln_temporary_make_dir(dir)) {
         return kiln_fail_errno(ctx, "%s: cannot write", output);
     }
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
     int result = run_linker(ctx, bake, aside);
     if (result == 0 && bake->options->split_debug) {
-        /* First: a debugger passes over a file that does not fit the program. */
+        /* First: a debugger ignores a file that does not match the program. */
         result = kiln_bake_split_debug(ctx, bake, aside);
         if (result == 0) {
             result = move_file(ctx, kiln_bake_get_debug_path(ctx, aside),
@@ -280,7 +275,7 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     if (result == 0) {
         result = move_file(ctx, aside, output);
     }
-    kiln_file_remove_tree(dir);
+    kiln_temporary_remove(dir);
     return result;
 }
 
@@ -293,8 +288,8 @@ kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return kiln_fail(ctx, KILN_ERR_INPUT, "cannot write: the name of the output is empty");
     }
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return kiln_fail(ctx, KILN_ERR_INPUT, "%s: cannot write: it is there, and no regular file",
-                         output);
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: cannot write: it exists and is not a regular file", output);
     }
     kiln_progress(ctx, "link", 0, 1, output);
     int result = link_aside(ctx, bake, output);

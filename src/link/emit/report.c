@@ -1,8 +1,8 @@
-/* The report: what was done to each extension, and what could be seen of it.
+/* The report: what was done to each extension, and how a module could notice.
  *
- * `--report FILE` writes all of it as JSON; `--verbose` says the same in lines. Some functions can
- * tell an extension in the executable from one in a file of its own; which module uses them, and
- * what Kiln does about it, is said in both. */
+ * `--report FILE` writes all of it as JSON; `--verbose` prints the same in lines. Some functions can
+ * tell an extension in the executable from one in a file of its own; both list the modules that use
+ * them, and what Kiln does about it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,8 +12,9 @@
 #include "base/parallel.h"
 #include "kiln/version.h"
 #include "link/check/globals.h"
+#include "link/emit/emit.h"
 
-/* Functions by which a module can see where it is. */
+/* Functions that can tell a module where it is. */
 static const struct watched {
     const char *name, *effect;
 } WATCHED[] = {
@@ -32,7 +33,7 @@ static const struct watched {
      "names the executable; the module's functions carry its name as a suffix"},
 };
 
-/* What is known of one module besides what isolating has found out. */
+/* Facts about one module beyond those of isolating it. */
 struct details {
     struct kiln_strings interposed;
 };
@@ -47,15 +48,9 @@ static int
 look_at(struct kiln_ctx *ctx, size_t index, void *arg)
 {
     struct report *report = arg;
-    const char *path = report->bake->modules.items[index].found->path;
-    struct kiln_file file;
-    int result = kiln_file_map(ctx, path, &file);
-    if (result == 0) {
-        result = kiln_globals_find_interposed(ctx, &report->globals, file.bytes, path,
-                                              &report->details[index].interposed);
-    }
-    kiln_file_release(&file);
-    return result;
+    const struct kiln_baked *module = &report->bake->modules.items[index];
+    return kiln_globals_find_interposed(ctx, &report->globals, module->file.bytes,
+                                        module->found->path, &report->details[index].interposed);
 }
 
 /* The watched functions that a module uses, one after the other from *INDEX on; NULL at the end. */
@@ -130,9 +125,9 @@ static void
 put_shared(FILE *stream, const struct kiln_isolated *isolated)
 {
     fputs(", \"shared\": [", stream);
-    for (size_t i = 0; i < isolated->shared.count; i++) {
+    for (size_t i = 0; i < isolated->unique.count; i++) {
         fputs(i == 0 ? "" : ", ", stream);
-        kiln_json_string(stream, strchr(isolated->shared.items[i], ' ') + 1);
+        kiln_json_string(stream, strchr(isolated->unique.items[i], ' ') + 1);
     }
     fputc(']', stream);
 }
@@ -150,8 +145,8 @@ static void
 put_shared_libraries(FILE *stream, const struct kiln_bake *bake)
 {
     fputs("],\n \"shared_libraries\": [", stream);
-    for (size_t i = 0; i < bake->shared.count; i++) {
-        const struct kiln_shared *shared = &bake->shared.items[i];
+    for (size_t i = 0; i < bake->common_libs.count; i++) {
+        const struct kiln_common *shared = &bake->common_libs.items[i];
         fputs(i == 0 ? "{\"libraries\": " : ", {\"libraries\": ", stream);
         kiln_json_strings(stream, &shared->libraries);
         put_list(stream, "modules", &shared->users);
@@ -178,7 +173,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
             (unsigned long long)isolated->size, isolated->constructors, isolated->destructors,
             isolated->hidden);
     put_text(stream, "not_position_independent", isolated->not_pic);
-    put_list(stream, "libraries", &module->fat.shared);
+    put_list(stream, "libraries", &module->fat.dsos);
     put_list(stream, "exports", &isolated->exported);
     put_shared(stream, isolated);
     put_sharing(stream, module);
@@ -275,9 +270,9 @@ say_module(struct kiln_ctx *ctx, const struct report *report, size_t index)
              "%s: %llu bytes, %zu symbols hidden, %zu constructors and %zu destructors deferred",
              name, (unsigned long long)isolated->size, isolated->hidden, isolated->constructors,
              isolated->destructors);
-    if (isolated->shared.count > 0) {
+    if (isolated->unique.count > 0) {
         kiln_say(ctx, KILN_DETAIL, "%s: shares %zu variables with its distribution", name,
-                 isolated->shared.count);
+                 isolated->unique.count);
     }
     for (size_t i = 0; i < interposed->count; i++) {
         kiln_say(ctx, KILN_DETAIL,
@@ -289,8 +284,8 @@ say_module(struct kiln_ctx *ctx, const struct report *report, size_t index)
 static void
 say_shared(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
-    for (size_t i = 0; i < bake->shared.count; i++) {
-        const struct kiln_shared *shared = &bake->shared.items[i];
+    for (size_t i = 0; i < bake->common_libs.count; i++) {
+        const struct kiln_common *shared = &bake->common_libs.items[i];
         const char *users = shared->users.items[0];
         for (size_t k = 1; k < shared->users.count; k++) {
             users = kiln_arena_printf(&ctx->arena, "%s, %s", users, shared->users.items[k]);
@@ -301,7 +296,7 @@ say_shared(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     }
 }
 
-/* Who can tell, and how. */
+/* Which modules use a watched function, and to what effect. */
 static void
 say_watched(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
@@ -316,8 +311,8 @@ say_watched(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     }
 }
 
-/* The one line for those who did not ask: how many modules use such a function that Kiln does not
- * answer as a file would. */
+/* Without --report and --verbose, one line: how many modules use a function that does not answer as it
+ * would for a file. */
 static void
 say_hint(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
@@ -335,7 +330,7 @@ say_hint(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 }
 
 int
-kiln_bake_report(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+kiln_bake_report(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     if (bake->options->report == NULL && !ctx->verbose) {
         say_hint(ctx, bake);

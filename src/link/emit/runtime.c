@@ -1,45 +1,31 @@
 /* The importer for one Python: compiled from the sources that come with Kiln against that Python's
- * headers, and kept in the cache under a hash of everything that went into it. */
+ * headers, on every core, and kept in the cache under a hash of all inputs. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "kiln/version.h"
-#include "link/bake.h"
+#include "link/emit/emit.h"
+#include "link/find/toolchain.h"
 
-/* The C files of one floor, a folder of the runtime. They are compiled in a directory of their own:
- * two floors may have files of one name. */
-struct floor {
-    const char *name;
-    struct kiln_strings files;
-};
-
-/* Where Kiln's own files are: beside the program in a build tree, under the prefix when installed.
- */
+/* Kiln's own files: beside the program in a build tree, under the prefix when installed. */
 struct sources {
-    const char *runtime; /* directory of the runtime's floors */
-    const char *include; /* directory that holds kiln/ */
-    struct floor_list {
-        struct floor *items;
-        size_t count, capacity;
-    } floors;
-    struct kiln_strings files; /* .c and .h, the public headers among them */
+    const char *runtime;             /* directory of the runtime's floors */
+    const char *include;             /* directory that holds kiln/ */
+    struct kiln_strings files;       /* .c and .h, the public headers included */
+    struct kiln_strings translation; /* those to compile */
+    struct kiln_strings objects;     /* the names of their objects: "core-mutex.o" */
 };
-
-static bool
-has_suffix(const char *name, const char *suffix)
-{
-    size_t len = strlen(name), suffix_len = strlen(suffix);
-    return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
-}
 
 static int
 select_source(const struct dirent *entry)
 {
-    return has_suffix(entry->d_name, ".c") || has_suffix(entry->d_name, ".h");
+    return kiln_ends_with(entry->d_name, ".c") || kiln_ends_with(entry->d_name, ".h");
 }
 
 static int
@@ -67,20 +53,21 @@ list_directory(struct kiln_ctx *ctx, const char *dir, int (*select)(const struct
     return 0;
 }
 
+/* Add the files in DIR, a floor of the runtime. Two floors may have files of one name. */
 static int
 add_floor(struct kiln_ctx *ctx, struct sources *out, const char *dir)
 {
     struct kiln_strings files = {0};
-    struct floor floor = {.name = kiln_file_basename(dir)};
     int result = list_directory(ctx, dir, select_source, &files);
     for (size_t i = 0; result == 0 && i < files.count; i++) {
-        kiln_strings_push(&ctx->arena, &out->files, files.items[i]);
-        if (has_suffix(files.items[i], ".c")) {
-            kiln_strings_push(&ctx->arena, &floor.files, files.items[i]);
+        const char *file = files.items[i], *base = kiln_file_basename(file);
+        kiln_strings_push(&ctx->arena, &out->files, file);
+        if (kiln_ends_with(base, ".c")) {
+            kiln_strings_push(&ctx->arena, &out->translation, file);
+            kiln_strings_push(&ctx->arena, &out->objects,
+                              kiln_arena_printf(&ctx->arena, "%s-%.*so", kiln_file_basename(dir),
+                                                (int)strlen(base) - 1, base));
         }
-    }
-    if (floor.files.count > 0) {
-        *KILN_ARENA_PUSH(&ctx->arena, &out->floors) = floor;
     }
     return result;
 }
@@ -135,15 +122,19 @@ hash_inputs(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sou
     return result;
 }
 
-/* Compile FLOOR in DIR, and add its objects, relative to the parent of DIR, to OBJECTS. */
+struct compilation {
+    const struct kiln_bake *bake;
+    const struct sources *sources;
+    const char *cc, *dir;
+};
+
 static int
-compile_floor(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
-              const struct floor *floor, const char *dir, const char *cc,
-              struct kiln_strings *objects)
+compile_file(struct kiln_ctx *ctx, size_t index, void *arg)
 {
-    struct kiln_arena *arena = &ctx->arena;
-    struct kiln_process compiler = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
-    const char *argv[] = {cc,
+    const struct compilation *compilation = arg;
+    const struct sources *sources = compilation->sources;
+    struct kiln_process compiler = {.cwd = compilation->dir, .err_mode = KILN_STREAM_CAPTURE};
+    const char *argv[] = {compilation->cc,
                           "-std=c11",
                           "-D_GNU_SOURCE",
                           "-O2",
@@ -155,53 +146,50 @@ compile_floor(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct s
                           "-I",
                           sources->include,
                           "-I",
-                          bake->python.include,
-                          "-c"};
+                          compilation->bake->python.include,
+                          "-c",
+                          sources->translation.items[index],
+                          "-o",
+                          sources->objects.items[index]};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
-        kiln_strings_push(arena, &compiler.argv, argv[i]);
+        kiln_strings_push(&ctx->arena, &compiler.argv, argv[i]);
     }
-    for (size_t i = 0; i < floor->files.count; i++) {
-        const char *base = kiln_file_basename(floor->files.items[i]);
-        kiln_strings_push(arena, &compiler.argv, floor->files.items[i]);
-        kiln_strings_push(
-            arena, objects,
-            kiln_arena_printf(arena, "%s/%.*so", floor->name, (int)strlen(base) - 1, base));
-    }
-    int result = kiln_file_make_dirs(ctx, dir);
-    return result < 0 ? result : kiln_process_check(ctx, &compiler, "cannot compile the importer");
+    return kiln_process_check(ctx, &compiler, "cannot compile the importer");
 }
 
 static int
 compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
         const char *cc, const char *library)
 {
-    struct kiln_arena *arena = &ctx->arena;
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
     if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    const char *dir = kiln_arena_printf(arena, "%s/runtime", tmpdir);
-    struct kiln_process ar = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(arena, &ar.argv, kiln_machine_get_tool(ctx, bake->python.machine, "ar"));
-    kiln_strings_push(arena, &ar.argv, "qcD");
-    kiln_strings_push(arena, &ar.argv, "libkiln.a");
-    int result = 0;
-    for (size_t i = 0; i < sources->floors.count && result == 0; i++) {
-        const struct floor *floor = &sources->floors.items[i];
-        const char *own = kiln_arena_printf(arena, "%s/%s", dir, floor->name);
-        result = compile_floor(ctx, bake, sources, floor, own, cc, &ar.argv);
+    const char *dir = kiln_arena_printf(&ctx->arena, "%s/runtime", tmpdir);
+    struct compilation compilation = {.bake = bake, .sources = sources, .cc = cc, .dir = dir};
+    int result = kiln_file_make_dirs(ctx, dir);
+    if (result == 0) {
+        result = kiln_parallel_run(ctx, "compile", sources->translation.count, compile_file,
+                                   &compilation);
     }
     if (result == 0) {
+        struct kiln_process ar = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
+        kiln_strings_push(&ctx->arena, &ar.argv,
+                          kiln_machine_get_tool(ctx, bake->python.machine, "ar"));
+        kiln_strings_push(&ctx->arena, &ar.argv, "qcD");
+        kiln_strings_push(&ctx->arena, &ar.argv, "libkiln.a");
+        kiln_strings_push_all(&ctx->arena, &ar.argv, &sources->objects);
         result = kiln_process_check(ctx, &ar, "cannot collect the importer");
     }
-    return result < 0 ? result
-                      : kiln_file_copy(ctx, kiln_arena_printf(arena, "%s/libkiln.a", dir), library);
+    return result < 0
+               ? result
+               : kiln_file_copy(ctx, kiln_arena_printf(&ctx->arena, "%s/libkiln.a", dir), library);
 }
 
 int
 kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *cc = kiln_bake_get_driver(ctx, bake, false);
+    const char *cc = kiln_toolchain_get_driver(ctx, bake, false);
     const char *cache = kiln_file_get_cache_dir(ctx);
     struct sources sources = {0};
     const char *hash = NULL;

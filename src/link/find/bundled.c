@@ -1,33 +1,40 @@
-/* Shared libraries that come with an extension, inside its own package (found by $ORIGIN): where they
- * are, and under which name. */
+/* Bundled shared libraries: where they are, and under which name. */
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/file.h"
-#include "elf/elf.h"
+#include "base/text.h"
 #include "link/bake.h"
+#include "link/find/bundled.h"
 
-const char *
-kiln_baked_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath)
+/* What follows $ORIGIN in RPATH; NULL if it does not begin with that. */
+static const char *
+skip_origin(const char *rpath)
 {
     static const char *const names[] = {"$ORIGIN", "${ORIGIN}"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        size_t len = strlen(names[i]);
-        if (strncmp(rpath, names[i], len) == 0) {
-            const char *path = kiln_file_absolute(ctx, module->found->path);
-            return kiln_arena_printf(&ctx->arena, "%s%s", kiln_file_dirname(ctx, path),
-                                     rpath + len);
+        if (kiln_starts_with(rpath, names[i])) {
+            return rpath + strlen(names[i]);
         }
     }
     return NULL;
 }
 
-/* The file NAME in the directories that MODULE says $ORIGIN of. */
+const char *
+kiln_bundled_expand_origin(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *rpath)
+{
+    const char *rest = skip_origin(rpath);
+    const char *path = kiln_file_absolute(ctx, module->found->path);
+    return rest == NULL
+               ? NULL
+               : kiln_arena_printf(&ctx->arena, "%s%s", kiln_file_dirname(ctx, path), rest);
+}
+
+/* Returns the path of NAME in the search path of MODULE, as far as that begins with $ORIGIN. */
 static const char *
 find_file(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
 {
     for (size_t i = 0; i < module->fat.rpaths.count; i++) {
-        const char *dir = kiln_baked_expand_origin(ctx, module, module->fat.rpaths.items[i]);
+        const char *dir = kiln_bundled_expand_origin(ctx, module, module->fat.rpaths.items[i]);
         const char *path = dir == NULL ? NULL : kiln_arena_printf(&ctx->arena, "%s/%s", dir, name);
         if (path != NULL && access(path, R_OK) == 0) {
             char *real = realpath(path, NULL);
@@ -39,8 +46,8 @@ find_file(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *nam
     return NULL;
 }
 
-/* Whether NEEDED is what became of a library linked as NAME: "libfoo.so" may have the DT_SONAME
- * "libfoo.so.1", and `auditwheel repair` makes that "libfoo-0123abcd.so.1". */
+/* Whether NEEDED may be the library that was linked as NAME: "libfoo.so" may have the DT_SONAME
+ * "libfoo.so.1", which `auditwheel repair` renames to "libfoo-0123abcd.so.1". */
 static bool
 is_renamed(const char *needed, const char *name)
 {
@@ -54,11 +61,11 @@ is_renamed(const char *needed, const char *name)
         size_t digits = strspn(needed + 1, "0123456789abcdef");
         needed += digits == 8 ? 9 : 0;
     }
-    return strncmp(needed, ".so", 3) == 0 && (needed[3] == '\0' || needed[3] == '.');
+    return kiln_starts_with(needed, ".so") && (needed[3] == '\0' || needed[3] == '.');
 }
 
 const char *
-kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
+kiln_bundled_find(struct kiln_ctx *ctx, const struct kiln_baked *module, const char *name)
 {
     const char *path = find_file(ctx, module, name);
     for (size_t i = 0; path == NULL && i < module->needed.count; i++) {
@@ -70,13 +77,12 @@ kiln_baked_find_helper(struct kiln_ctx *ctx, const struct kiln_baked *module, co
 }
 
 struct kiln_strings
-kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
-                        struct kiln_strings *all)
+kiln_bundled_list(struct kiln_ctx *ctx, const struct kiln_baked *module, struct kiln_strings *all)
 {
     struct kiln_strings helpers = {0};
-    for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.shared.count; i++) {
+    for (size_t i = 0; module->fat.rpaths.count > 0 && i < module->fat.dsos.count; i++) {
         const char *path =
-            kiln_baked_find_helper(ctx, module, kiln_file_basename(module->fat.shared.items[i]));
+            kiln_bundled_find(ctx, module, kiln_file_basename(module->fat.dsos.items[i]));
         if (path != NULL) {
             kiln_strings_add(&ctx->arena, all, path);
             kiln_strings_add(&ctx->arena, &helpers, path);
@@ -86,13 +92,11 @@ kiln_baked_list_helpers(struct kiln_ctx *ctx, const struct kiln_baked *module,
 }
 
 const char *
-kiln_library_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
+kiln_bundled_find_needed(struct kiln_ctx *ctx, const char *library, const char *rpath,
                          const char *name)
 {
     const char *dir = kiln_file_dirname(ctx, library);
-    const char *rest = strncmp(rpath, "$ORIGIN", 7) == 0     ? rpath + 7
-                       : strncmp(rpath, "${ORIGIN}", 9) == 0 ? rpath + 9
-                                                             : NULL;
+    const char *rest = skip_origin(rpath);
     const char *path = rest != NULL    ? kiln_arena_printf(&ctx->arena, "%s%s/%s", dir, rest, name)
                        : *rpath == '/' ? kiln_arena_printf(&ctx->arena, "%s/%s", rpath, name)
                                        : NULL;

@@ -1,9 +1,9 @@
-/* Which distribution an extension came from: the one whose RECORD lists its file.
+/* Which distribution an extension belongs to: the one whose RECORD lists its file.
  *
- * Installers leave a `.dist-info` in the directory that they install to, which is the one that is
- * searched. Whatever has none (a build in place, an editable install, an egg, a package of a Linux
- * distribution) is of unknown origin, which is no error: its modules are not compared with what is
- * installed where the executable runs. */
+ * Installers write a `.dist-info` into the directory that they install to, which is the one that is
+ * searched. The distribution of an extension without one (a build in place, an editable install, an
+ * egg, a package of a Linux distribution) is not known. That is not an error: its version is not
+ * compared with the installed one where the executable runs. */
 #include "link/find/distributions.h"
 
 #include <dirent.h>
@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "link/bake.h"
 #include "link/find/metadata.h"
 
 #define DIST_INFO ".dist-info"
 
-/* The modules found in one directory of the search, sorted by their place in it. */
+/* The modules found in one directory of the search, sorted by their relative paths. */
 struct place {
     const char *root;
     struct kiln_baked **modules;
@@ -46,7 +47,8 @@ compare_path(const void *key, const void *element)
     return order != 0 ? order : (other[path->len] == '\0' ? 0 : -1);
 }
 
-/* Note that the modules of PLACE which RECORD lists came from INSTALLED. Whether there was any. */
+/* Set INSTALLED as the distribution of the modules of PLACE that RECORD lists. Returns whether there are
+ * any. */
 static bool
 claim(const struct place *place, struct kiln_span record, const struct kiln_installed *installed)
 {
@@ -55,8 +57,8 @@ claim(const struct place *place, struct kiln_span record, const struct kiln_inst
     while (kiln_metadata_next_path(&record, &path)) {
         struct kiln_baked **module =
             bsearch(&path, place->modules, place->count, sizeof(struct kiln_baked *), compare_path);
-        if (module != NULL && (*module)->origin == NULL) {
-            (*module)->origin = installed;
+        if (module != NULL && (*module)->distribution == NULL) {
+            (*module)->distribution = installed;
             any = true;
         }
     }
@@ -96,7 +98,7 @@ read_distribution(struct kiln_ctx *ctx, const struct place *place, const char *d
                   size_t *number)
 {
     const char *base = kiln_arena_printf(&ctx->arena, "%s/%s", place->root, directory);
-    struct kiln_ctx silent = {0}; /* a RECORD that cannot be read is as good as none */
+    struct kiln_ctx silent = {0}; /* a RECORD that cannot be read is ignored */
     struct kiln_file record;
     if (kiln_file_map(&silent, kiln_arena_printf(&ctx->arena, "%s/RECORD", base), &record) == 0) {
         struct kiln_installed *installed = kiln_arena_alloc(&ctx->arena, sizeof *installed);
@@ -114,8 +116,7 @@ read_distribution(struct kiln_ctx *ctx, const struct place *place, const char *d
 static int
 select_dist_info(const struct dirent *entry)
 {
-    size_t len = strlen(entry->d_name), suffix = strlen(DIST_INFO);
-    return len > suffix && strcmp(entry->d_name + len - suffix, DIST_INFO) == 0;
+    return kiln_ends_with(entry->d_name, DIST_INFO) && strcmp(entry->d_name, DIST_INFO) != 0;
 }
 
 static void
@@ -133,7 +134,7 @@ read_place(struct kiln_ctx *ctx, const struct place *place, size_t *number)
 }
 
 int
-kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake)
+kiln_distributions_find(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     size_t count = bake->extensions.count, number = 0;
     struct kiln_baked **sorted = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *sorted);
@@ -150,6 +151,19 @@ kiln_bake_distributions(struct kiln_ctx *ctx, struct kiln_bake *bake)
         struct place place = {.root = root, .modules = sorted + i, .count = end - i};
         read_place(ctx, &place, &number);
     }
-    bake->origins = number;
+    bake->distribution_count = number;
     return 0;
+}
+
+const char *
+kiln_baked_get_distribution(struct kiln_ctx *ctx, const struct kiln_baked *extension)
+{
+    if (extension->distribution != NULL) {
+        return extension->distribution->name;
+    }
+    const char *name = extension->found->name;
+    size_t len = strcspn(name, ".");
+    return extension->found->package || name[len] == '.'
+               ? kiln_arena_strndup(&ctx->arena, name, len)
+               : NULL;
 }

@@ -4,7 +4,7 @@
 
 #include <strings.h>
 
-/* Take the next line out of *TEXT, without its end. False if none is left. */
+/* Take the next line out of *TEXT, without its end. Returns false if none is left. */
 static bool
 take_line(struct kiln_span *text, struct kiln_span *line)
 {

@@ -1,6 +1,6 @@
-/* Asking an interpreter about itself. It answers a script on its standard input with strings
- * "key=value", each ended by a NUL byte, so that no path can be misread; a key that may have
- * several values comes several times. */
+/* Asking an interpreter about itself. A script on its standard input prints strings "key=value", each
+ * ended by a NUL byte, as a path may contain any other; a key that has several values comes several
+ * times. */
 #include "link/find/python.h"
 
 #include <elf.h>
@@ -10,7 +10,8 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "isolate/isolate.h"
+#include "base/text.h"
+#include "names/init_symbol.h"
 
 /* Runs on every supported version, with the current directory off sys.path before anything but
  * built-in modules is imported. */
@@ -56,12 +57,12 @@ static const char SCRIPT[] =
     "std |= {os.path.join(d, 'lib-dynload') for d in std}\n"
     "for p in sys.path:\n"
     "    if os.path.isdir(p):\n"
-    "        say('prefix', os.path.abspath(p))\n"
+    "        say('search_path', os.path.abspath(p))\n"
     "        if os.path.realpath(p) not in std:\n"
     "            say('path', os.path.abspath(p))\n"
     "sys.stdout.flush()\n";
 
-/* Where each key of the answer goes: one string, or one more item of a list. */
+/* The member for each key of the answer: a string, or a list to push to. */
 static const struct {
     const char *key;
     size_t string, list;
@@ -75,7 +76,7 @@ static const struct {
     {"lib", 0, offsetof(struct kiln_python, libs)},
     {"suffix", 0, offsetof(struct kiln_python, suffixes)},
     {"path", 0, offsetof(struct kiln_python, path)},
-    {"prefix", 0, offsetof(struct kiln_python, prefixes)},
+    {"search_path", 0, offsetof(struct kiln_python, search_path)},
     {"reserved", 0, offsetof(struct kiln_python, reserved)},
 };
 
@@ -96,7 +97,7 @@ take_answer(struct kiln_ctx *ctx, struct kiln_python *out, const char *key, size
     }
 }
 
-/* The executable may be a link to the real one, or, in a venv, a chain of them. */
+/* PATH may be a link to the executable, or, in a venv, a chain of them. */
 static bool
 is_pie(struct kiln_ctx *ctx, const char *path)
 {
@@ -133,13 +134,13 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
             continue;
         }
         take_answer(ctx, out, line, (size_t)(equals - line), equals + 1);
-        if (strncmp(line, "implementation=", 15) == 0) {
+        if (kiln_starts_with(line, "implementation=")) {
             implementation = equals + 1;
         }
-        else if (strncmp(line, "hexversion=", 11) == 0) {
+        else if (kiln_starts_with(line, "hexversion=")) {
             hexversion = equals + 1;
         }
-        else if (strncmp(line, "machine=", 8) == 0) {
+        else if (kiln_starts_with(line, "machine=")) {
             machine = equals + 1;
         }
     }
@@ -154,7 +155,7 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
                          "%s: not found; install the development files of Python %s", header,
                          out->version);
     }
-    /* What it runs under may call the machine something else (linux32). */
+    /* Under linux32, uname() gives another name. */
     out->machine = kiln_machine_find_kernel(machine);
     if (out->machine == NULL) {
         out->machine = kiln_machine_get_native();

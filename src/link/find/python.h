@@ -1,4 +1,4 @@
-/* What `kiln link` has to know of the interpreter it links for, as that interpreter tells it. */
+/* The interpreter that `kiln link` links for, as it describes itself. */
 #ifndef KILN_LINK_PYTHON_H
 #define KILN_LINK_PYTHON_H
 
@@ -15,11 +15,11 @@ struct kiln_python {
     const char *shared_library;         /* path of libpython*.so, NULL if it has none */
     struct kiln_strings libs;           /* what a static libpython needs: -ldl -lm ... */
     struct kiln_strings suffixes;       /* of extension files, in the order Python tries them */
-    struct kiln_strings path;     /* sys.path without the standard library: existing directories */
-    struct kiln_strings prefixes; /* all of sys.path, to name a file by its place in it */
-    struct kiln_strings reserved; /* top-level names that the standard library provides */
-    const char *init;             /* which of several init symbols it takes, see kiln_isolate() */
-    bool pie;                     /* its executable is position-independent */
+    struct kiln_strings path; /* sys.path without the standard library: existing directories */
+    struct kiln_strings search_path; /* all of sys.path, to name a file by its place in it */
+    struct kiln_strings reserved;    /* top-level names that the standard library provides */
+    const char *init; /* which of several init symbols it takes, see kiln_isolate() */
+    bool pie;         /* its executable is position-independent */
 };
 
 /* Ask the interpreter COMMAND, a path or a name on PATH. */

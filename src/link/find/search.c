@@ -1,12 +1,14 @@
 /* Searching for extensions where Python itself would find them.
  *
  * In one directory importlib's FileFinder prefers, for one name: a package (a directory with an
- * `__init__`), an extension module, a source file, then, last, a directory as part of a namespace
- * package. Only what wins there can be imported, so only that is found here. */
+ * `__init__`), an extension module, a source file, then a directory as part of a namespace package.
+ * Only the first of these can be imported, so only that is found here.
+ *
+ * Links are followed, but not into a directory that the search is in already: that would give a module
+ * any number of names. */
 #include "link/find/search.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,10 +16,16 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "isolate/isolate.h"
+#include "base/temporary.h"
+#include "base/text.h"
+#include "names/dotted_name.h"
 
-/* Symbolic links may form a cycle; no real package is as deep. */
-#define MAX_DEPTH 64
+/* A directory being searched, and those above it. */
+struct place {
+    dev_t device;
+    ino_t inode;
+    const struct place *above;
+};
 
 struct search {
     struct kiln_ctx *ctx;
@@ -29,13 +37,6 @@ struct search {
     const char *const *before;
     size_t before_count;
 };
-
-static bool
-is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
 
 /* The extension suffix that FILE ends in, NULL if none. Every suffix ends in ".so", so the longest
  * match is the one meant. */
@@ -64,8 +65,7 @@ find_extension(const struct search *search, const char *dir, const char *stem)
     for (size_t i = 0; i < search->python->suffixes.count; i++) {
         const char *path = kiln_arena_printf(&search->ctx->arena, "%s/%s%s", dir, stem,
                                              search->python->suffixes.items[i]);
-        struct stat st;
-        if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        if (kiln_file_is_regular(path)) {
             return path;
         }
     }
@@ -134,12 +134,12 @@ is_hidden(const struct search *search, const char *stem)
     return false;
 }
 
-static int
-search_directory(const struct search *search, const char *dir, const char *package, unsigned depth);
+static int search_directory(const struct search *search, const char *dir, const char *package,
+                            const struct place *above);
 
 static int
 visit_entry(const struct search *search, const char *dir, const char *package, const char *entry,
-            unsigned depth)
+            const struct place *place)
 {
     struct kiln_arena *arena = &search->ctx->arena;
     const char *path = kiln_arena_printf(arena, "%s/%s", dir, entry);
@@ -152,14 +152,15 @@ visit_entry(const struct search *search, const char *dir, const char *package, c
     }
     if (suffix == NULL) {
         if (!is_component(stem, stem_len) || strcmp(stem, "__pycache__") == 0 ||
-            !is_directory(path)) {
+            !kiln_file_is_directory(path))
+        {
             return 0;
         }
         /* Not a package, and a module of the same name takes its place. */
         if (!has_init(search, path) && find_extension(search, dir, stem) != NULL) {
             return 0;
         }
-        return search_directory(search, path, join_name(search, package, stem), depth + 1);
+        return search_directory(search, path, join_name(search, package, stem), place);
     }
     if (strcmp(stem, "__init__") == 0 && *package != '\0') {
         add_found(search, package, path, true);
@@ -168,9 +169,9 @@ visit_entry(const struct search *search, const char *dir, const char *package, c
     const char *chosen = find_extension(search, dir, stem);
     const char *sibling = kiln_arena_printf(arena, "%s/%s", dir, stem);
     if (chosen == NULL || strcmp(chosen, path) != 0 ||
-        (is_directory(sibling) && has_init(search, sibling)))
+        (kiln_file_is_directory(sibling) && has_init(search, sibling)))
     {
-        return 0; /* shadowed: Python would import something else under this name */
+        return 0; /* Python would import something else under this name */
     }
     add_found(search, join_name(search, package, stem), path, false);
     if (!is_component(stem, stem_len)) {
@@ -181,44 +182,50 @@ visit_entry(const struct search *search, const char *dir, const char *package, c
 }
 
 static int
-search_directory(const struct search *search, const char *dir, const char *package, unsigned depth)
+search_directory(const struct search *search, const char *dir, const char *package,
+                 const struct place *above)
 {
+    struct stat st;
     struct dirent **entries;
-    int count = depth > MAX_DEPTH ? 0 : scandir(dir, &entries, NULL, alphasort);
+    int count = stat(dir, &st) < 0 ? -1 : scandir(dir, &entries, NULL, alphasort);
     if (count < 0) {
         return kiln_fail_errno(search->ctx, "%s: cannot search", dir);
     }
+    const struct place place = {.device = st.st_dev, .inode = st.st_ino, .above = above};
+    bool is_cycle = false;
+    for (const struct place *at = above; at != NULL; at = at->above) {
+        is_cycle = is_cycle || (at->device == place.device && at->inode == place.inode);
+    }
     int result = 0;
     for (int i = 0; i < count; i++) {
-        if (result == 0 && entries[i]->d_name[0] != '.') {
-            result = visit_entry(search, dir, package,
-                                 kiln_arena_strdup(&search->ctx->arena, entries[i]->d_name), depth);
+        if (result == 0 && !is_cycle && entries[i]->d_name[0] != '.') {
+            result =
+                visit_entry(search, dir, package,
+                            kiln_arena_strdup(&search->ctx->arena, entries[i]->d_name), &place);
         }
         free(entries[i]);
     }
-    if (depth <= MAX_DEPTH) {
-        free(entries);
-    }
+    free(entries);
     return result;
 }
 
-/* An extension file by itself is named by the directory on sys.path that it is in, or, elsewhere,
- * by the packages around it. */
+/* The name of an extension file is its place below the directory on sys.path that it is in, or,
+ * elsewhere, below the packages around it. */
 static int
-add_file(const struct search *search, const char *given)
+add_file(const struct search *search, const char *file)
 {
     struct kiln_ctx *ctx = search->ctx;
-    const char *path = kiln_file_absolute(ctx, given);
+    const char *path = kiln_file_absolute(ctx, file);
     const char *suffix = find_suffix(search->python, path);
     if (suffix == NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: not an extension module of Python %s: its name ends in none of its "
                          "suffixes (%s, ...)",
-                         given, search->python->version, search->python->suffixes.items[0]);
+                         file, search->python->version, search->python->suffixes.items[0]);
     }
     const char *root = NULL;
-    for (size_t i = 0; i < search->python->prefixes.count; i++) {
-        const char *prefix = search->python->prefixes.items[i];
+    for (size_t i = 0; i < search->python->search_path.count; i++) {
+        const char *prefix = search->python->search_path.items[i];
         size_t len = strlen(prefix);
         if (strncmp(path, prefix, len) == 0 && path[len] == '/' &&
             (root == NULL || len > strlen(root))) {
@@ -241,12 +248,12 @@ add_file(const struct search *search, const char *given)
     if (package) {
         name[len - 9] = '\0';
     }
-    int result = kiln_check_dotted_name(ctx, name);
+    int result = kiln_dotted_name_check(ctx, name);
     if (result < 0) {
-        return kiln_fail(ctx, result, "%s: not baked: its name cannot be imported", given);
+        return kiln_fail(ctx, result, "%s: not baked: its name cannot be imported", file);
     }
     add_found(search, name, path, package);
-    search->found->items[search->found->count - 1].given = true;
+    search->found->items[search->found->count - 1].is_explicit = true;
     search->found->items[search->found->count - 1].root = root;
     return 0;
 }
@@ -256,10 +263,10 @@ search_root(const struct search *search, const char *root)
 {
     struct search below = *search;
     below.root = root;
-    return search_directory(&below, root, "", 0);
+    return search_directory(&below, root, "", NULL);
 }
 
-/* A wheel is unpacked by the zipfile module of the Python that it is for. */
+/* A wheel is unpacked by the zipfile module of its own Python. */
 static int
 add_wheel(const struct search *search, const char *path)
 {
@@ -269,7 +276,7 @@ add_wheel(const struct search *search, const char *path)
         return KILN_ERR_SYSTEM;
     }
     char *dir = kiln_arena_printf(&ctx->arena, "%s/wheel-XXXXXX", tmp);
-    if (mkdtemp(dir) == NULL) {
+    if (!kiln_temporary_make_dir(dir)) {
         return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", dir);
     }
     struct kiln_process unzip = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
@@ -280,7 +287,7 @@ add_wheel(const struct search *search, const char *path)
     int result = kiln_process_run(ctx, &unzip);
     if (result == 0 && unzip.status != 0) {
         result = kiln_fail(ctx, KILN_ERR_INPUT,
-                           "%s: the wheel cannot be unpacked: %s; get or build it anew", path,
+                           "%s: the wheel cannot be unpacked: %s; download or build it again", path,
                            kiln_process_get_last_line(ctx, unzip.err));
     }
     return result < 0 ? result : search_root(search, dir);
@@ -289,7 +296,6 @@ add_wheel(const struct search *search, const char *path)
 static int
 add_path(const struct search *search, const char *path)
 {
-    size_t len = strlen(path);
     struct stat st;
     if (stat(path, &st) < 0) {
         return kiln_fail_errno(search->ctx, "%s: cannot read", path);
@@ -297,7 +303,10 @@ add_path(const struct search *search, const char *path)
     if (S_ISDIR(st.st_mode)) {
         return search_root(search, kiln_file_absolute(search->ctx, path));
     }
-    if (len > 4 && strcmp(path + len - 4, ".whl") == 0) {
+    if (!S_ISREG(st.st_mode)) {
+        return kiln_fail(search->ctx, KILN_ERR_INPUT, "%s: not a regular file", path);
+    }
+    if (kiln_ends_with(path, ".whl")) {
         return add_wheel(search, path);
     }
     return add_file(search, path);
@@ -311,8 +320,8 @@ compare_found(const void *left, const void *right)
     return by_name != 0 ? by_name : (a->order > b->order) - (a->order < b->order);
 }
 
-/* Sort LIST, and let no name stay twice. With KEEP_FIRST the one found first counts, otherwise a
- * second one is an error. */
+/* Sort LIST, and remove all but the first extension of a name. Unless KEEP_FIRST, it is an error if the
+ * others are other files. */
 static int
 settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_first)
 {
@@ -327,7 +336,7 @@ settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_
         if (last == NULL || strcmp(last->name, found->name) != 0) {
             list->items[kept++] = *found;
         }
-        else if (!keep_first && strcmp(last->path, found->path) != 0) {
+        else if (!keep_first && !kiln_file_is_same(last->path, found->path)) {
             result = kiln_fail(ctx, KILN_ERR_INPUT,
                                "%s: two extensions have this name; leave one out:\n  %s\n  %s",
                                found->name, last->path, found->path);

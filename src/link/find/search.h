@@ -1,4 +1,4 @@
-/* Which extension files there are, under which dotted names. */
+/* The extension files to bake, and their dotted names. */
 #ifndef KILN_LINK_SEARCH_H
 #define KILN_LINK_SEARCH_H
 
@@ -9,8 +9,8 @@ struct kiln_found {
     const char *path;   /* the extension file */
     const char *root;   /* the directory below which its path is its name */
     bool package;       /* it is the `__init__` of a package */
-    const char *reason; /* why it cannot be baked, NULL if nothing is known against it */
-    bool given;         /* named on the command line, not met in a directory */
+    const char *reason; /* why it cannot be baked; NULL if no reason is known */
+    bool is_explicit;   /* named on the command line, not found in a directory */
     size_t order;       /* of discovery */
 };
 
@@ -20,9 +20,9 @@ struct kiln_found_list {
 };
 
 /* Find the extensions in PATHS, or, if there are none, on PYTHON's own path; sorted by name. A
- * directory is searched as importlib's FileFinder would, a wheel is unpacked into the temporary
- * directory, an extension file gets its name from its place. Under one of PATHS a dotted name that
- * is there twice is an error; on Python's own path the first one counts, as for Python. */
+ * directory is searched as importlib's FileFinder would search it, a wheel is unpacked into the
+ * temporary directory, an extension file gets its name from its place. Two files of one dotted name
+ * in PATHS are an error; on Python's own path the first one counts, as for Python. */
 int kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
                 const struct kiln_strings *paths, struct kiln_found_list *out);
 

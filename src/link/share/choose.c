@@ -1,45 +1,26 @@
-/* Who shares what: from the names that `--share` was given to libraries with their users.
+/* Which extensions share which libraries, from the arguments of `--share`.
  *
- * A name is a library's, for all extensions that were linked with it, or a set of extensions, for all
- * libraries that two of them have in common. Libraries are known by the names of their files; whether
- * they are the same is looked at later. Libraries that one extension uses together may have something
- * to do with each other, and are grouped. */
+ * An argument names a library, for all extensions that were linked with it, or a set of extensions, for
+ * all libraries that two of them have in common. Libraries are known by the names of their files;
+ * parts.c compares their contents. Libraries that one extension uses together may depend on each
+ * other, and are grouped. */
 #include <fnmatch.h>
 
 #include "base/file.h"
 #include "link/share/share.h"
 
-/* The records of all extensions, as far as they can be read: what is wrong with them is said when they
- * are. */
-static void
-read_records(struct kiln_ctx *ctx, struct kiln_bake *bake)
+/* The static libraries of EXTENSION; none if it stays a file. */
+static const struct kiln_strings *
+get_archives(const struct kiln_baked *extension)
 {
-    for (size_t i = 0; i < bake->extensions.count; i++) {
-        struct kiln_baked *extension = &bake->extensions.items[i];
-        struct kiln_ctx silent = {.quiet = true};
-        struct kiln_file file;
-        bool found = false;
-        if (extension->found->reason == NULL &&
-            !kiln_bake_is_reserved(bake, extension->found->name) &&
-            kiln_file_map(&silent, extension->found->path, &file) == 0)
-        {
-            if (kiln_fat_read(&silent, file.bytes, extension->found->path, &extension->fat,
-                              &found) < 0 ||
-                !found || extension->fat.failure != NULL)
-            {
-                extension->fat = (struct kiln_fat){0};
-            }
-            kiln_file_release(&file);
-        }
-        kiln_arena_adopt(&ctx->arena, &silent.arena);
-        kiln_ctx_release(&silent);
-    }
+    static const struct kiln_strings none;
+    return extension->reason == NULL ? &extension->fat.archives : &none;
 }
 
 static bool
-has_library(struct kiln_baked *extension, const char *library)
+has_library(const struct kiln_baked *extension, const char *library)
 {
-    const struct kiln_strings *archives = &extension->fat.archives;
+    const struct kiln_strings *archives = get_archives(extension);
     for (size_t i = 0; i < archives->count; i++) {
         if (strcmp(kiln_file_basename(archives->items[i]), library) == 0) {
             return true;
@@ -54,7 +35,7 @@ list_libraries(struct kiln_ctx *ctx, const struct kiln_share_users *extensions)
 {
     struct kiln_strings libraries = {0};
     for (size_t i = 0; i < extensions->count; i++) {
-        const struct kiln_strings *archives = &extensions->items[i]->fat.archives;
+        const struct kiln_strings *archives = get_archives(extensions->items[i]);
         for (size_t k = 0; k < archives->count; k++) {
             kiln_strings_add(&ctx->arena, &libraries, kiln_file_basename(archives->items[k]));
         }
@@ -74,7 +55,7 @@ find_users(struct kiln_ctx *ctx, const struct kiln_share_users *extensions, cons
     return users;
 }
 
-/* What could be shared, for a message: "libbar.a (one, two), libz.a (three)". */
+/* The libraries that could be shared, for a message: "libbar.a (one, two), libz.a (three)". */
 static const char *
 describe(struct kiln_ctx *ctx, const struct kiln_share_users *extensions)
 {
@@ -123,7 +104,8 @@ add_users(struct kiln_ctx *ctx, struct kiln_share *share, const struct kiln_shar
     }
 }
 
-/* Add LIBRARY for USERS; with those that it is to be shared by already, if one is among both. */
+/* Add LIBRARY for USERS. If other users are to share it already, and one is among both, all share one
+ * copy. */
 static void
 add(struct kiln_ctx *ctx, struct kiln_share_list *out, const char *library,
     const struct kiln_share_users *users)
@@ -190,7 +172,7 @@ is_among(const struct kiln_share_users *users, const struct kiln_baked *extensio
     return false;
 }
 
-/* The extensions that NAME, "a.b,c.*", is a set of. */
+/* The extensions of the set NAME: "a.b,c.*". */
 static int
 find_set(struct kiln_ctx *ctx, const char *name, const struct kiln_share_users *extensions,
          struct kiln_share_users *out)
@@ -268,7 +250,6 @@ kiln_share_choose(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_shar
     const struct kiln_strings *names = &bake->options->shares;
     struct kiln_share_users extensions = {0};
     int result = 0;
-    read_records(ctx, bake);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         *KILN_ARENA_PUSH(&ctx->arena, &extensions) = &bake->extensions.items[i];
     }

@@ -1,11 +1,13 @@
-/* Modules taken apart: the inputs of which each was combined, and which of them are a shared library's.
+/* The parts of modules: the objects that each was combined from, and which of them belong to a shared
+ * library.
  *
- * Members of one name in two modules must be one: the same code, data and symbols; debug information
+ * Members of one name must be equal in all modules: the same code, data and symbols. Debug information
  * may differ, as it names the directory that the library was built in. */
 #include <ctype.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "elf/elf.h"
 #include "link/share/share.h"
 
@@ -36,8 +38,8 @@ static bool
 changes_symbols(const struct kiln_fat *fat)
 {
     for (size_t i = 0; i < fat->combine.count; i++) {
-        if (strncmp(fat->combine.items[i], "--wrap", 6) == 0 ||
-            strncmp(fat->combine.items[i], "--defsym", 8) == 0)
+        if (kiln_starts_with(fat->combine.items[i], "--wrap") ||
+            kiln_starts_with(fat->combine.items[i], "--defsym"))
         {
             return true;
         }
@@ -50,19 +52,11 @@ static int
 decompress(struct kiln_ctx *ctx, struct kiln_share_group *group, struct kiln_share_user *user,
            struct kiln_part_list *out)
 {
-    struct kiln_baked *extension = user->extension;
+    const struct kiln_baked *extension = user->extension;
     const char *path = extension->found->path;
     struct kiln_arena scratch = {0};
-    struct kiln_file file;
     struct kiln_span object, parts;
-    bool found;
-    int result = kiln_file_map(ctx, path, &file);
-    if (result == 0) {
-        result = kiln_fat_read(ctx, file.bytes, path, &extension->fat, &found);
-    }
-    if (result == 0) {
-        result = kiln_fat_decompress(ctx, &extension->fat, path, &scratch, &object);
-    }
+    int result = kiln_fat_decompress(ctx, &extension->fat, path, &scratch, &object);
     if (result == 0) {
         result =
             kiln_fat_decompress_parts(ctx, &extension->fat, path, object, &group->arena, &parts);
@@ -73,14 +67,12 @@ decompress(struct kiln_ctx *ctx, struct kiln_share_group *group, struct kiln_sha
                            " section: its parts cannot be told apart; build the extension again",
                            path);
     }
-    extension->fat.frame = extension->fat.parts_frame = kiln_span_of(NULL, 0);
-    kiln_file_release(&file);
     kiln_arena_release(&scratch);
     return result;
 }
 
-/* A section that is found by its name, between __start_ and __stop_ symbols, belongs together with
- * those of its name in the module. */
+/* Whether an allocated section can be found by its name, by __start_ and __stop_ symbols: it belongs
+ * together with the module's sections of that name. */
 static bool
 has_gathered_section(const struct kiln_elf *elf)
 {
@@ -99,7 +91,7 @@ has_gathered_section(const struct kiln_elf *elf)
     return false;
 }
 
-/* Look at PART, which is the library's. */
+/* Check and identify PART, which is the library's. */
 static int
 identify(struct kiln_ctx *ctx, const struct kiln_share_user *user, struct kiln_share_part *part)
 {
@@ -137,7 +129,7 @@ take_part(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number,
         part->library = is_shared(group, user->extension, library) ? library : NULL;
     }
     else if (kiln_span_starts_with(in->bytes, "!<arch>", 7)) {
-        return fail(ctx, user->extension, group->shared->name,
+        return fail(ctx, user->extension, group->common->name,
                     kiln_arena_printf(&ctx->arena,
                                       "some members of %s have one name, and nobody can tell which "
                                       "of them were linked",
@@ -147,7 +139,7 @@ take_part(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number,
     return result == 0 && part->library != NULL ? identify(ctx, user, part) : result;
 }
 
-/* Every library that USER shall share must have left parts, one of a name. */
+/* Every library that USER is to share must have parts. */
 static int
 check_parts(struct kiln_ctx *ctx, const struct kiln_share_group *group,
             const struct kiln_share_user *user)
@@ -174,7 +166,7 @@ read_user(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number)
     struct kiln_share_user *user = &group->users[number];
     struct kiln_part_list parts = {0};
     if (changes_symbols(&user->extension->fat)) {
-        return fail(ctx, user->extension, group->shared->name,
+        return fail(ctx, user->extension, group->common->name,
                     "its link changes symbols, by --wrap or --defsym, in the library, too");
     }
     int result = decompress(ctx, group, user, &parts);
@@ -205,7 +197,7 @@ compare_members(const void *a, const void *b)
     return (one->order > other->order) - (one->order < other->order);
 }
 
-/* Which modules have which version of the member that FIRST .. END-1 are. */
+/* Report which modules have which version of a member, FIRST .. END-1. */
 static int
 fail_versions(struct kiln_ctx *ctx, const struct kiln_share_group *group,
               struct kiln_share_part **first, struct kiln_share_part **end)
@@ -224,7 +216,7 @@ fail_versions(struct kiln_ctx *ctx, const struct kiln_share_group *group,
                      (*first)->library, (*first)->name, text);
 }
 
-/* FIRST .. END-1 are members of one name: the first of them is the library's, if they are one. */
+/* FIRST .. END-1 are members of one name. If they are equal, the first is taken into the library. */
 static int
 unite(struct kiln_ctx *ctx, const struct kiln_share_group *group, struct kiln_share_part **first,
       struct kiln_share_part **end)

@@ -1,22 +1,20 @@
-/* `--share`: libraries that several modules have one copy of.
+/* `--share`: one copy of static libraries for several modules.
  *
- * A fat extension keeps the inputs of which its object was combined, if archives were among them. The
- * libraries that modules share become one object, of the members that any of the modules was linked
- * with, isolated as a module is, under a suffix of its own. The modules are combined again without
- * these, and refer to the library by that suffix. If it has constructors, each module that is
- * imported has them run before its own; they run once. */
+ * A fat extension keeps the inputs that its object was combined from, if archives were among them. The
+ * libraries that modules share become one object, combined from the members that any of the modules
+ * was linked with, and isolated as a module is, under a suffix of its own. The modules are combined
+ * again without these members, and refer to the library by that suffix. If it has constructors, they
+ * run before those of the first module that is imported. */
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/text.h"
+#include "combine/shim.h"
 #include "link/share/share.h"
+#include "names/combined.h"
+#include "names/module_symbol.h"
 
 /* -- Groups -- */
-
-static int
-compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static int
 compare_extensions(const void *a, const void *b)
@@ -26,7 +24,7 @@ compare_extensions(const void *a, const void *b)
     return strcmp(one->found->name, other->found->name);
 }
 
-/* The users of all libraries of GROUP, each once, by name. */
+/* The users of all libraries of GROUP, each once, sorted by name. */
 static struct kiln_share_users
 list_users(struct kiln_ctx *ctx, const struct kiln_share_group *group)
 {
@@ -48,22 +46,23 @@ list_users(struct kiln_ctx *ctx, const struct kiln_share_group *group)
 static void
 name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share_group *group)
 {
-    struct kiln_shared *shared = group->shared;
+    struct kiln_common *shared = group->common;
     for (size_t i = 0; i < group->share_count; i++) {
         kiln_strings_add(&ctx->arena, &shared->libraries, group->shares[i]->library);
     }
     qsort(shared->libraries.items, shared->libraries.count, sizeof *shared->libraries.items,
-          compare_names);
+          kiln_compare_strings);
     shared->name = shared->libraries.items[0];
     for (size_t i = 1; i < shared->libraries.count; i++) {
         shared->name =
             kiln_arena_printf(&ctx->arena, "%s, %s", shared->name, shared->libraries.items[i]);
     }
     size_t number = 1;
-    for (size_t i = 0; i + 1 < bake->shared.count; i++) {
-        number += strcmp(bake->shared.items[i].libraries.items[0], shared->libraries.items[0]) == 0;
+    for (size_t i = 0; i + 1 < bake->common_libs.count; i++) {
+        number +=
+            strcmp(bake->common_libs.items[i].libraries.items[0], shared->libraries.items[0]) == 0;
     }
-    shared->id = kiln_isolate_library_id(ctx, shared->libraries.items[0], number);
+    shared->id = kiln_module_symbol_make_library_id(ctx, shared->libraries.items[0], number);
     shared->bound.suffix = kiln_arena_printf(&ctx->arena, ".%s", shared->id);
 }
 
@@ -75,16 +74,16 @@ start_users(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t shared)
     group->users = kiln_arena_alloc(&ctx->arena, users.count * sizeof *group->users);
     for (size_t i = 0; i < users.count; i++) {
         struct kiln_sharing *sharing = kiln_arena_alloc(&ctx->arena, sizeof *sharing);
-        sharing->shared = shared;
-        sharing->bound.suffix = group->shared->bound.suffix;
+        sharing->common = shared;
+        sharing->bound.suffix = group->common->bound.suffix;
         group->users[i].extension = users.items[i];
         group->users[i].sharing = sharing;
         users.items[i]->sharing = sharing;
-        kiln_strings_push(&ctx->arena, &group->shared->users, users.items[i]->found->name);
+        kiln_strings_push(&ctx->arena, &group->common->users, users.items[i]->found->name);
     }
 }
 
-/* -- Putting together -- */
+/* -- Combining -- */
 
 static int
 compare_orders(const void *a, const void *b)
@@ -96,7 +95,7 @@ compare_orders(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Combine the library out of the members that were taken, in the order of the links. */
+/* Combine the library from the members that were taken, in the order of the links. */
 static int
 combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char *out)
 {
@@ -115,25 +114,25 @@ combine_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
     qsort(taken.items, taken.count, sizeof *taken.items, compare_orders);
     const char *start = kiln_arena_printf(&ctx->arena, "%s/start.o", group->tmpdir);
     kiln_strings_push(&ctx->arena, &combine.inits, KILN_LIBRARY_INIT);
-    kiln_strings_push(&ctx->arena, &combine.inputs, start);
+    KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = start;
     for (size_t i = 0; i < taken.count; i++) {
-        kiln_strings_push(&ctx->arena, &combine.inputs, taken.items[i]->path);
+        KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = taken.items[i]->path;
     }
     for (size_t i = 0; i < group->user_count; i++) {
         if (kiln_strings_contain(&group->users[i].extension->fat.combine, "--strip-debug")) {
             kiln_strings_add(&ctx->arena, &combine.flags,
-                             "--strip-debug"); /* its parts have none */
+                             "--strip-debug"); /* its parts have no debug information */
         }
     }
-    group->shared->members = taken.count;
-    int result = kiln_isolate_make_library_start(ctx, group->machine, start);
+    group->common->members = taken.count;
+    int result = kiln_shim_make_library_start(ctx, group->machine, start);
     return result == 0 ? kiln_combine(ctx, &combine, out) : result;
 }
 
 static int
 isolate_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char *path)
 {
-    struct kiln_shared *shared = group->shared;
+    struct kiln_common *shared = group->common;
     const struct kiln_isolation as = {
         .name = shared->libraries.items[0],
         .init = KILN_LIBRARY_INIT,
@@ -144,14 +143,14 @@ isolate_library(struct kiln_ctx *ctx, struct kiln_share_group *group, const char
     return kiln_isolate_file(ctx, path, &as, &shared->isolated);
 }
 
-/* Note which libraries USER has had, and which of its parts are left. */
+/* Set which libraries USER shares, and push the parts that it keeps to REST. */
 static void
-sort_parts(struct kiln_ctx *ctx, struct kiln_share_user *user, struct kiln_strings *rest)
+sort_parts(struct kiln_ctx *ctx, struct kiln_share_user *user, struct kiln_link_inputs *rest)
 {
     for (size_t i = 0; i < user->parts.count; i++) {
         const struct kiln_share_part *part = &user->parts.items[i];
         if (part->library == NULL) {
-            kiln_strings_push(&ctx->arena, rest, part->path);
+            KILN_ARENA_PUSH(&ctx->arena, rest)->path = part->path;
         }
         else {
             kiln_strings_add(&ctx->arena, &user->sharing->libraries, part->library);
@@ -167,13 +166,13 @@ combine_user(struct kiln_ctx *ctx, const struct kiln_share_group *group, size_t 
     const struct kiln_fat *fat = &user->extension->fat;
     struct kiln_combine combine = {.inits = fat->inits};
     for (size_t i = 0; i < fat->combine.count; i++) {
-        /* Which members are wanted is settled. */
-        if (strncmp(fat->combine.items[i], "--undefined", 11) != 0) {
+        /* The members have been chosen. */
+        if (!kiln_starts_with(fat->combine.items[i], "--undefined")) {
             kiln_strings_push(&ctx->arena, &combine.flags, fat->combine.items[i]);
         }
     }
     if (call != NULL) {
-        kiln_strings_push(&ctx->arena, &combine.inputs, call);
+        KILN_ARENA_PUSH(&ctx->arena, &combine.inputs)->path = call;
     }
     sort_parts(ctx, user, &combine.inputs);
     user->sharing->object = kiln_arena_printf(&ctx->arena, "%s/%zu.o", group->tmpdir, number);
@@ -189,10 +188,10 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
     if (result == 0) {
         result = isolate_library(ctx, group, library);
     }
-    const struct kiln_isolated *isolated = &group->shared->isolated;
+    const struct kiln_isolated *isolated = &group->common->isolated;
     if (result == 0 && isolated->constructors + isolated->destructors > 0) {
         call = kiln_arena_printf(&ctx->arena, "%s/call.o", group->tmpdir);
-        result = kiln_isolate_make_library_call(ctx, group->machine, group->shared->id, call);
+        result = kiln_shim_make_library_call(ctx, group->machine, group->common->id, call);
     }
     for (size_t i = 0; result == 0 && i < group->user_count; i++) {
         kiln_progress(ctx, "share", i, group->user_count, group->users[i].extension->found->name);
@@ -205,8 +204,8 @@ put_together(struct kiln_ctx *ctx, struct kiln_share_group *group)
 static int
 share_group(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_share_group *group)
 {
-    size_t number = bake->shared.count;
-    group->shared = KILN_ARENA_PUSH(&ctx->arena, &bake->shared);
+    size_t number = bake->common_libs.count;
+    group->common = KILN_ARENA_PUSH(&ctx->arena, &bake->common_libs);
     group->tmpdir = kiln_arena_printf(&ctx->arena, "%s/shared-%zu", ctx->tmpdir, number);
     name_group(ctx, bake, group);
     start_users(ctx, group, number);

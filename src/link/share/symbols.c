@@ -1,15 +1,15 @@
-/* Whether a library can be taken out of the modules that use it, told by their symbols, and which names
- * are to be bound.
+/* Whether the symbols of the modules allow a library to be shared, and which of them are to be bound.
  *
- * In its own file, a module and its libraries were one; what each name meant there must hold with the
- * library in one place for all. So no module may define what the library uses or has (a callback, a
- * function of its own instead of the library's), which the other modules would then get. What both
- * have weakly (inline functions, templates) is one thing for all. And what the library needs must be
- * of one kind for all: its own, the modules' inline functions, or from elsewhere. */
+ * In its file, a module was linked with a library of its own; each name must mean the same with one
+ * library for all. So no module may define a name that the library uses or defines (a callback, a
+ * function in place of the library's): the other modules would get it. Weak definitions in both
+ * (inline functions, templates) become one for all. And a name that the library needs must come from
+ * the same place for all modules: from the library, from their inline functions, or from elsewhere. */
 #include <stdlib.h>
 
 #include "elf/elf.h"
 #include "link/share/share.h"
+#include "names/init_symbol.h"
 
 enum kind { REFERENCE, WEAK, STRONG };
 
@@ -20,12 +20,12 @@ struct symbol {
     enum kind kind;
 };
 
-/* What a name of the library is in one module. */
+/* Where a name of the library is defined in one module. */
 enum state { EXTERNAL, INLINE, LIBRARY };
 struct outcome {
     const char *name;
     enum state state;
-    const struct kiln_share_part *part; /* of the library, that has or needs it */
+    const struct kiln_share_part *part; /* of the library, that defines or needs it */
 };
 
 struct binding_run {
@@ -79,7 +79,7 @@ list_symbols(struct binding_run *run, const struct kiln_share_part *part)
     return result;
 }
 
-/* The module of PART, which is a library's, cannot share that. */
+/* Report that the module of PART cannot share the library of PART. */
 static int
 fail(struct binding_run *run, const struct kiln_share_part *part, const char *problem)
 {
@@ -92,7 +92,7 @@ fail(struct binding_run *run, const struct kiln_share_part *part, const char *pr
 static int
 check_defined(struct binding_run *run, const struct symbol *symbol)
 {
-    if (kiln_elf_is_init_symbol(symbol->name)) {
+    if (kiln_init_symbol_is_valid(symbol->name)) {
         return fail(
             run, symbol->part,
             kiln_arena_printf(&run->ctx->arena, "it has the init function %s", symbol->name));
@@ -110,7 +110,7 @@ check_defined(struct binding_run *run, const struct symbol *symbol)
     return 0;
 }
 
-/* A module's OWN is what PART, of a library, uses or has, too. */
+/* Report that a module defines OWN, which PART, of a library, uses or defines as well. */
 static int
 fail_own(struct binding_run *run, const struct symbol *own, const struct kiln_share_part *part)
 {
@@ -136,7 +136,7 @@ bind(struct binding_run *run, struct kiln_bindings *bound, const char *name)
     };
 }
 
-/* FIRST .. END-1 are one name in one module. */
+/* FIRST .. END-1 are the symbols of one name in one module. */
 static int
 look_at_name(struct binding_run *run, const struct symbol *first, const struct symbol *end)
 {
@@ -172,7 +172,7 @@ look_at_name(struct binding_run *run, const struct symbol *first, const struct s
     return 0;
 }
 
-/* FIRST .. END-1 are what one name of the library is in the modules. */
+/* FIRST .. END-1 are the outcomes for one name of the library in all modules. */
 static int
 compare_outcomes(struct binding_run *run, const struct outcome *first, const struct outcome *end)
 {
@@ -194,7 +194,7 @@ compare_outcomes(struct binding_run *run, const struct outcome *first, const str
                         run->group->users[external->part->user].extension->found->name));
     }
     if (other != NULL && !is_library) {
-        bind(run, &run->group->shared->bound, first->name);
+        bind(run, &run->group->common->bound, first->name);
     }
     return 0;
 }

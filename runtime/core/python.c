@@ -1,0 +1,94 @@
+/* Helpers over the C API: importlib's and sys's objects, small conversions, exceptions. */
+#include "core/python.h"
+
+PyObject *
+kiln_get_bootstrap(void)
+{
+    PyObject *name = PyUnicode_FromString("_frozen_importlib");
+    PyObject *bootstrap = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    if (bootstrap == NULL && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ImportError, "Kiln needs importlib, and it is not there yet");
+    }
+    return bootstrap;
+}
+
+/* The `self` of CPython's function is the module _imp; that of a replacement is the function that
+ * it replaces. */
+PyObject *
+kiln_get_imp_function(PyObject *bootstrap, const char *name)
+{
+    PyObject *imp = PyObject_GetAttrString(bootstrap, "_imp");
+    PyObject *function = imp == NULL ? NULL : PyObject_GetAttrString(imp, name);
+    Py_XDECREF(imp);
+    PyObject *self =
+        function != NULL && PyCFunction_Check(function) ? PyCFunction_GetSelf(function) : NULL;
+    if (self != NULL && PyCFunction_Check(self)) {
+        Py_INCREF(self);
+        Py_SETREF(function, self);
+    }
+    return function;
+}
+
+bool
+kiln_is_flag_set(const char *name)
+{
+    PyObject *flags = kiln_get_sys("flags");
+    PyObject *flag = flags == NULL ? NULL : PyObject_GetAttrString(flags, name);
+    Py_XDECREF(flags);
+    bool result = flag != NULL && PyObject_IsTrue(flag) == 1;
+    Py_XDECREF(flag);
+    PyErr_Clear();
+    return result;
+}
+
+PyObject *
+kiln_get_first_string(PyObject *items)
+{
+    PyObject *first;
+    if (PyList_CheckExact(items)) {
+        first = kiln_get_item(items, 0);
+    }
+    else {
+        PyObject *iterator = PyObject_GetIter(items);
+        first = iterator == NULL ? NULL : PyIter_Next(iterator);
+        Py_XDECREF(iterator);
+    }
+    if (first != NULL && !PyUnicode_Check(first)) {
+        Py_CLEAR(first);
+    }
+    return first;
+}
+
+PyObject *
+kiln_refuse_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    return PyErr_Format(PyExc_TypeError, "cannot create '%.100s' instances", type->tp_name);
+}
+
+PyObject *
+kiln_fail_import(PyObject *name, PyObject *path, const char *format)
+{
+    PyObject *message = PyUnicode_FromFormat(format, name);
+    if (message != NULL) {
+        PyErr_SetImportError(message, name, path);
+        Py_DECREF(message);
+    }
+    return NULL;
+}
+
+void
+kiln_fail_with_cause(const char *format, const char *name)
+{
+#if KILN_CHAINS_UNREPORTED_EXCEPTION
+    PyObject *cause = PyErr_GetRaisedException();
+    PyErr_Format(PyExc_SystemError, format, name);
+    PyObject *error = PyErr_GetRaisedException();
+    PyException_SetCause(error, Py_NewRef(cause));
+    PyException_SetContext(error, cause);
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Clear();
+    PyErr_Format(PyExc_SystemError, format, name);
+#endif
+}

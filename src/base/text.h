@@ -1,0 +1,30 @@
+/* Small questions about NUL-terminated strings, and strings in assembly. */
+#ifndef KILN_BASE_TEXT_H
+#define KILN_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/span.h"
+
+static inline bool
+kiln_starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static inline bool
+kiln_ends_with(const char *text, const char *suffix)
+{
+    size_t len = strlen(text), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(text + len - suffix_len, suffix) == 0;
+}
+
+/* Compares two elements of an array of `const char *`, for qsort() and bsearch(). */
+int kiln_compare_strings(const void *a, const void *b);
+
+/* Writes BYTES as they stand between the quotes of a string in assembly. */
+void kiln_asm_write_string(FILE *stream, struct kiln_span bytes);
+
+#endif

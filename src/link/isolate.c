@@ -1,0 +1,192 @@
+/* Isolating the extensions: each relocatable is decompressed and isolated under the module's dotted
+ * name, and the result is written for the linker, on every core.
+ *
+ * Small objects, of which there may be thousands, go into archives, one for each run of neighbours: the
+ * linker opens a hundred files, not ten thousand. */
+#include "base/parallel.h"
+#include "elf/ar.h"
+#include "elf/elf.h"
+#include "link/bake.h"
+#include "link/check/check.h"
+
+enum {
+    RUN = 64,           /* extensions that one worker takes at a time, and that share an archive */
+    SMALL = 128 * 1024, /* bytes of a relocatable */
+};
+
+/* The files with the objects of a run. */
+struct run {
+    const char *archive; /* NULL if it has no small objects */
+    struct kiln_strings files;
+};
+
+struct isolation {
+    struct kiln_bake *bake;
+    const char *tmpdir;
+    struct run *runs;
+};
+
+/* A run at work. */
+struct worker {
+    struct kiln_ctx *ctx;
+    struct isolation *isolation;
+    size_t number;             /* of the run */
+    struct kiln_arena scratch; /* holds the objects */
+    struct kiln_ar_member members[RUN];
+    size_t member_count;
+};
+
+/* Add the facts about LIBRARY, which MODULE shares, to MODULE's. */
+static void
+add_facts(struct kiln_ctx *ctx, const struct kiln_isolated *library, struct kiln_isolated *module)
+{
+    for (size_t i = 0; i < library->undefined.count; i++) {
+        kiln_strings_add(&ctx->arena, &module->undefined, library->undefined.items[i]);
+    }
+    module->asks_dladdr |= library->asks_dladdr;
+    module->not_pic = module->not_pic == NULL ? library->not_pic : module->not_pic;
+}
+
+/* Write BYTES, an isolated object, to a file of its own. */
+static int
+write_object(struct worker *worker, struct kiln_span bytes)
+{
+    struct run *run = &worker->isolation->runs[worker->number];
+    const char *path =
+        kiln_arena_printf(&worker->ctx->arena, "%s/m%zu-%zu.o", worker->isolation->tmpdir,
+                          worker->number, run->files.count);
+    kiln_strings_push(&worker->ctx->arena, &run->files, path);
+    return kiln_file_write(worker->ctx, path, bytes);
+}
+
+/* Isolate EXTENSION without the libraries that it shares. */
+static int
+isolate_sharing(struct worker *worker, struct kiln_baked *extension,
+                const struct kiln_isolation *as)
+{
+    struct kiln_ctx *ctx = worker->ctx;
+    const struct kiln_sharing *sharing = extension->sharing;
+    struct kiln_file file;
+    struct kiln_span bytes;
+    int result = kiln_file_map(ctx, sharing->object, &file);
+    if (result == 0) {
+        result = kiln_isolate(ctx, file.bytes, as, &extension->isolated, &worker->scratch, &bytes);
+    }
+    if (result == 0) {
+        add_facts(ctx, &worker->isolation->bake->common_libs.items[sharing->common].isolated,
+                  &extension->isolated);
+        result = write_object(worker, bytes);
+    }
+    kiln_file_release(&file);
+    return result;
+}
+
+static int
+isolate_whole(struct worker *worker, struct kiln_baked *extension, const struct kiln_isolation *as)
+{
+    struct kiln_ctx *ctx = worker->ctx;
+    const struct kiln_found *found = extension->found;
+    struct kiln_span object, bytes;
+    int result = kiln_fat_decompress(ctx, &extension->fat, found->path, &worker->scratch, &object);
+    if (result < 0) {
+        return result;
+    }
+    result = kiln_isolate(ctx, object, as, &extension->isolated, &worker->scratch, &bytes);
+    if (result < 0) {
+        return kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out",
+                         found->path, found->name);
+    }
+    if (extension->fat.object_size >= SMALL) {
+        return write_object(worker, bytes);
+    }
+    worker->members[worker->member_count++] = (struct kiln_ar_member){
+        .name = kiln_arena_printf(&ctx->arena, "%s.o", found->name), .contents = bytes};
+    return 0;
+}
+
+static int
+isolate(struct worker *worker, struct kiln_baked *extension)
+{
+    struct kiln_ctx *ctx = worker->ctx;
+    const struct kiln_bake *bake = worker->isolation->bake;
+    struct kiln_strings exports = {0};
+    kiln_strings_push_all(&ctx->arena, &exports, &bake->options->exports);
+    kiln_strings_push_all(&ctx->arena, &exports, &extension->interposing);
+    const struct kiln_isolation as = {
+        .name = extension->found->name,
+        .init = bake->python.init,
+        .distribution = kiln_baked_get_distribution(ctx, extension),
+        .own = &extension->own,
+        .bound = extension->sharing == NULL ? NULL : &extension->sharing->bound,
+        .exports = &exports,
+    };
+    int result = extension->sharing == NULL ? isolate_whole(worker, extension, &as)
+                                            : isolate_sharing(worker, extension, &as);
+    if (result == 0) {
+        const struct kiln_isolated *isolated = &extension->isolated;
+        kiln_say(ctx, KILN_DETAIL, "%s: %s, %llu bytes, %zu constructors deferred, from %s",
+                 extension->found->name, isolated->init, (unsigned long long)isolated->size,
+                 isolated->constructors, extension->found->path);
+    }
+    return result;
+}
+
+static int
+isolate_run(struct kiln_ctx *ctx, size_t number, void *arg)
+{
+    struct isolation *isolation = arg;
+    struct kiln_baked_list *extensions = &isolation->bake->extensions;
+    struct worker worker = {.ctx = ctx, .isolation = isolation, .number = number};
+    int result = 0;
+    for (size_t i = number * RUN; i < extensions->count && i < (number + 1) * RUN; i++) {
+        struct kiln_baked *extension = &extensions->items[i];
+        int failed = extension->reason != NULL ? 0 : isolate(&worker, extension);
+        result = failed < 0 ? failed : result;
+    }
+    if (result == 0 && worker.member_count > 0) {
+        struct run *run = &isolation->runs[number];
+        run->archive =
+            kiln_arena_printf(&ctx->arena, "%s/modules-%zu.a", isolation->tmpdir, number);
+        result = kiln_ar_write(ctx, run->archive, worker.members, worker.member_count);
+    }
+    kiln_arena_release(&worker.scratch);
+    return result;
+}
+
+static int
+isolate_all(struct kiln_ctx *ctx, struct isolation *isolation)
+{
+    struct kiln_bake *bake = isolation->bake;
+    size_t run_count = (bake->extensions.count + RUN - 1) / RUN;
+    isolation->runs = kiln_arena_alloc(&ctx->arena, (run_count + 1) * sizeof *isolation->runs);
+    bake->objects.count = 0;
+    /* In front, so that the linker takes their inline functions. */
+    for (size_t i = 0; i < bake->common_libs.count; i++) {
+        kiln_strings_push(&ctx->arena, &bake->objects, bake->common_libs.items[i].object);
+    }
+    int result = kiln_parallel_run(ctx, "isolate", run_count, isolate_run, isolation);
+    for (size_t i = 0; i < run_count; i++) {
+        if (isolation->runs[i].archive != NULL) {
+            kiln_strings_push(&ctx->arena, &bake->objects, isolation->runs[i].archive);
+        }
+        kiln_strings_push_all(&ctx->arena, &bake->objects, &isolation->runs[i].files);
+    }
+    return result;
+}
+
+int
+kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct isolation isolation = {.bake = bake, .tmpdir = kiln_ctx_get_tmpdir(ctx)};
+    if (isolation.tmpdir == NULL) {
+        return KILN_ERR_SYSTEM;
+    }
+    int result = isolate_all(ctx, &isolation);
+    if (result < 0) {
+        return result;
+    }
+    /* What the symbols of the first time show may ask for a second. */
+    bool has_conflicts = kiln_bake_find_conflicts(ctx, bake), is_interposing = false;
+    result = kiln_bake_find_interposing(ctx, bake, &is_interposing);
+    return result == 0 && (has_conflicts || is_interposing) ? isolate_all(ctx, &isolation) : result;
+}

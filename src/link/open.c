@@ -1,0 +1,181 @@
+/* Opening the extensions: each file is mapped once, for the whole link, and its record is read once, on
+ * every core. The passes that follow use the mapping and the record. */
+#include "base/parallel.h"
+#include "elf/elf.h"
+#include "link/bake.h"
+#include "link/find/bundled.h"
+#include "names/init_symbol.h"
+
+/* Whether the standard library has a module of this NAME. */
+static bool
+is_reserved(const struct kiln_python *python, const char *name)
+{
+    size_t len = strcspn(name, ".");
+    for (size_t i = 0; i < python->reserved.count; i++) {
+        const char *reserved = python->reserved.items[i];
+        if (strncmp(reserved, name, len) == 0 && reserved[len] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether BYTES are a shared object that exports no init function: a library that has the name of an
+ * extension by chance. */
+static bool
+is_library(struct kiln_span bytes)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_init_symbol_is_exported(&elf);
+    kiln_ctx_release(&silent);
+    return result;
+}
+
+/* Read the names of the libraries and the search path from the file itself: they may have been changed
+ * since it was linked. */
+static void
+read_dynamic(struct kiln_ctx *ctx, struct kiln_baked *extension)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    struct kiln_elf_dynamic dynamic;
+    if (extension->fat.dsos.count > 0 &&
+        kiln_elf_init(&silent, extension->file.bytes, extension->found->path, &elf) == 0)
+    {
+        kiln_elf_read_dynamic(ctx, &elf, &dynamic);
+        extension->needed = dynamic.needed;
+        extension->fat.rpaths = dynamic.rpaths;
+        extension->is_rpath = dynamic.is_rpath;
+    }
+    kiln_ctx_release(&silent);
+}
+
+/* The linker would wait for what is not a file to be written. */
+static int
+check_libraries(struct kiln_ctx *ctx, const struct kiln_baked *extension)
+{
+    for (size_t i = 0; i < extension->fat.dsos.count; i++) {
+        const char *library = extension->fat.dsos.items[i];
+        const char *bundled = kiln_bundled_find(ctx, extension, kiln_file_basename(library));
+        library = bundled == NULL ? library : bundled;
+        if (kiln_file_is_special(library)) {
+            return kiln_fail(ctx, KILN_ERR_INPUT,
+                             "%s: %s is linked against %s, which is not a regular file",
+                             extension->found->path, extension->found->name, library);
+        }
+    }
+    return 0;
+}
+
+/* A context that keeps the first message. */
+struct listener {
+    struct kiln_ctx ctx;
+    char *text;
+};
+
+static void
+keep_first(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text)
+{
+    struct listener *listener = (struct listener *)ctx;
+    if (severity == KILN_ERROR && listener->text == NULL) {
+        listener->text = kiln_arena_strdup(&ctx->arena, text);
+    }
+}
+
+/* Map the file of EXTENSION and read its record. Returns NULL, or what is wrong with them. */
+static const char *
+read_record(struct kiln_ctx *ctx, struct kiln_baked *extension, bool *is_fat)
+{
+    const char *path = extension->found->path;
+    struct listener listener = {.ctx = {.say = keep_first}};
+    int result = kiln_file_map(&listener.ctx, path, &extension->file);
+    if (result == 0) {
+        result = kiln_fat_read(&listener.ctx, extension->file.bytes, path, &extension->fat, is_fat);
+    }
+    kiln_arena_adopt(&ctx->arena, &listener.ctx.arena);
+    kiln_ctx_release(&listener.ctx);
+    if (result == 0) {
+        return NULL;
+    }
+    const char *text = listener.text == NULL ? "it cannot be read" : listener.text;
+    size_t len = strlen(path);
+    return strncmp(text, path, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2 : text;
+}
+
+/* Whether the user wants EXTENSION, or a package that it is in, to stay a file. */
+static bool
+is_kept(const struct kiln_link_options *options, const char *name)
+{
+    for (size_t i = 0; i < options->keeps.count; i++) {
+        size_t len = strlen(options->keeps.items[i]);
+        if (strncmp(name, options->keeps.items[i], len) == 0 &&
+            (name[len] == '\0' || name[len] == '.'))
+        {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
+{
+    struct kiln_bake *bake = arg;
+    struct kiln_baked *extension = &bake->extensions.items[index];
+    const struct kiln_found *found = extension->found;
+    const struct kiln_machine *machine = bake->python.machine;
+    extension->reason = found->reason;
+    if (extension->reason == NULL && is_reserved(&bake->python, found->name)) {
+        extension->reason = "the standard library has a module of this name, which Python prefers";
+    }
+    if (extension->reason == NULL && is_kept(bake->options, found->name)) {
+        extension->reason = "--keep says so";
+    }
+    if (extension->reason != NULL) {
+        return 0;
+    }
+    bool is_fat = false, wants_objects = bake->options->from == KILN_FROM_OBJECTS;
+    extension->reason = read_record(ctx, extension, &is_fat);
+    if (extension->reason == NULL && !is_fat && is_library(extension->file.bytes)) {
+        extension->is_library = true;
+        extension->reason = "it is a library, without an init function (PyInit_...)";
+        return 0;
+    }
+    if (extension->reason == NULL && extension->fat.machine != machine) {
+        extension->reason =
+            kiln_arena_printf(&ctx->arena, "it is made for the machine %s, and the Python for %s",
+                              extension->fat.machine->name, machine->name);
+        return 0;
+    }
+    if (extension->reason == NULL && !is_fat) {
+        extension->reason = "it was built without Kiln (see `kiln help pip`)";
+    }
+    else if (extension->reason == NULL) {
+        extension->reason = extension->fat.failure;
+    }
+    if (extension->reason == NULL && bake->options->from == KILN_FROM_WHEELS) {
+        extension->reason = "--from wheels says so";
+    }
+    extension->is_plain = extension->reason != NULL && !wants_objects;
+    if (extension->reason != NULL) {
+        return 0;
+    }
+    read_dynamic(ctx, extension);
+    return check_libraries(ctx, extension);
+}
+
+int
+kiln_bake_open(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    return kiln_parallel_run(ctx, "open", bake->extensions.count, open_extension, bake);
+}
+
+void
+kiln_bake_close(struct kiln_bake *bake)
+{
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        kiln_file_release(&bake->extensions.items[i].file);
+    }
+}

@@ -13,11 +13,14 @@ static const char USAGE[] =
     "  --python PY          the interpreter to link for; default: python3 on PATH\n"
     "  -o, --output OUT     the executable; default: python\n"
     "  --libpython KIND     static or shared; default: static if it links, else shared\n"
-    "  --from WAY           objects (of fat extensions), wheels (any extension, unlinked), or auto:\n"
+    "  --from WAY           objects (of fat extensions), wheels (any extension, unlinked), or "
+    "auto:\n"
     "                       objects where there are some; default: auto\n"
-    "  --keep NAME          let a module, or all of a package, stay files; may be given several times\n"
+    "  --keep NAME          let a module, or all of a package, stay files; may be given several "
+    "times\n"
     "  --pie, --no-pie      whether the executable is position-independent; default: as PY is\n"
-    "  --strict             take the right to execute from the read-only data of unlinked extensions\n"
+    "  --strict             take the right to execute from the read-only data of unlinked "
+    "extensions\n"
     "  --linker NAME        bfd, gold, lld or mold; default: lld if present, else bfd\n"
     "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
     "that\n"
@@ -84,7 +87,22 @@ set_linker(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
-    enum { PYTHON = 1, FROM, KEEP, PIE, NO_PIE, STRICT, LIBPYTHON, LINKER, EXPORT, SHARE, REPORT, BINDINGS, STRIP, SPLIT_DEBUG };
+    enum {
+        PYTHON = 1,
+        FROM,
+        KEEP,
+        PIE,
+        NO_PIE,
+        STRICT,
+        LIBPYTHON,
+        LINKER,
+        EXPORT,
+        SHARE,
+        REPORT,
+        BINDINGS,
+        STRIP,
+        SPLIT_DEBUG
+    };
     static const struct option options[] = {
         {"python", required_argument, NULL, PYTHON},
         {"output", required_argument, NULL, 'o'},

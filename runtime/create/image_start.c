@@ -1,6 +1,6 @@
 /* kiln_image_start(): prepare a module's image, or raise what CPython's loader of shared libraries
  * would raise if dlopen() failed. */
-#include "core/runtime.h"
+#include "create/parts.h"
 
 #include <string.h>
 

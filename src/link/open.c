@@ -28,7 +28,8 @@ is_library(struct kiln_span bytes)
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_init_symbol_is_exported(&elf);
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 &&
+                  !kiln_init_symbol_is_exported(&elf);
     kiln_ctx_release(&silent);
     return result;
 }
@@ -101,7 +102,8 @@ read_record(struct kiln_ctx *ctx, struct kiln_baked *extension, bool *is_fat)
     }
     const char *text = listener.text == NULL ? "it cannot be read" : listener.text;
     size_t len = strlen(path);
-    return strncmp(text, path, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2 : text;
+    return strncmp(text, path, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2
+                                                                              : text;
 }
 
 /* Whether the user wants EXTENSION, or a package that it is in, to stay a file. */
@@ -111,8 +113,7 @@ is_kept(const struct kiln_link_options *options, const char *name)
     for (size_t i = 0; i < options->keeps.count; i++) {
         size_t len = strlen(options->keeps.items[i]);
         if (strncmp(name, options->keeps.items[i], len) == 0 &&
-            (name[len] == '\0' || name[len] == '.'))
-        {
+            (name[len] == '\0' || name[len] == '.')) {
             return true;
         }
     }

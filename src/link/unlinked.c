@@ -51,8 +51,9 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
 int
 kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    struct kiln_unlink unlink = {
-        .machine = bake->python.machine, .pie = bake->pie, .strict = bake->options->strict,
+    struct kiln_unlink unlink = {.machine = bake->python.machine,
+                                 .pie = bake->pie,
+                                 .strict = bake->options->strict,
                                  .bindings = bake->options->bindings};
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
     struct kiln_baked **candidates =

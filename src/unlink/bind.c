@@ -60,7 +60,8 @@ find_unique(struct kiln_set *set, const char *name)
 
 /* The set's variable of the name of SYMBOL, which OBJECT defines. */
 static uint64_t
-note_unique(struct kiln_set *set, struct kiln_object *object, const struct kiln_dso_symbol *symbol)
+note_unique(struct kiln_set *set, struct kiln_object *object,
+            const struct kiln_dynobj_symbol *symbol)
 {
     struct kiln_unique *unique = find_unique(set, symbol->name);
     if (unique == NULL) {
@@ -81,14 +82,14 @@ note_unique(struct kiln_set *set, struct kiln_object *object, const struct kiln_
 
 /* The library in OBJECT's scope that defines NAME as one for the process. */
 static struct kiln_object *
-find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dso_wanted *wanted)
+find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dynobj_wanted *wanted)
 {
     for (size_t i = 0; i < object->scope.count; i++) {
         struct kiln_object *library = object->scope.items[i];
-        struct kiln_dso_symbol symbol;
+        struct kiln_dynobj_symbol symbol;
         if (library->origin == KILN_ORIGIN_SYSTEM &&
-            kiln_dso_find(&library->dso, wanted, &symbol) &&
-            kiln_dso_get_bind(&symbol) == STB_GNU_UNIQUE)
+            kiln_dynobj_find(&library->dso, wanted, &symbol) &&
+            kiln_dynobj_get_bind(&symbol) == STB_GNU_UNIQUE)
         {
             return library;
         }
@@ -99,10 +100,10 @@ find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dso
 /* What the definition SYMBOL of OBJECT means to IMAGE. */
 static void
 set_target(struct kiln_set *set, const struct kiln_object *image,
-           const struct kiln_dso_wanted *wanted, struct kiln_object *object,
-           const struct kiln_dso_symbol *symbol, struct kiln_target *out)
+           const struct kiln_dynobj_wanted *wanted, struct kiln_object *object,
+           const struct kiln_dynobj_symbol *symbol, struct kiln_target *out)
 {
-    unsigned type = kiln_dso_get_type(symbol);
+    unsigned type = kiln_dynobj_get_type(symbol);
     out->object = object;
     out->value = symbol->sym.st_value;
     out->name = symbol->name;
@@ -123,7 +124,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     case KILN_ORIGIN_IMAGE:
         break;
     }
-    struct kiln_object *library = kiln_dso_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS
+    struct kiln_object *library = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS
                                       ? find_unique_in_libraries(image, wanted)
                                       : NULL;
     if (library != NULL) {
@@ -131,8 +132,9 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         out->object = library;
         out->kind = KILN_TARGET_LIBRARY;
     }
-    else if (kiln_dso_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS &&
-             symbol->sym.st_size > 0) {
+    else if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS &&
+             symbol->sym.st_size > 0)
+    {
         out->kind = KILN_TARGET_UNIQUE;
         out->value = note_unique(set, object, symbol);
     }
@@ -147,10 +149,10 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
 /* The first of LIST but SKIP that answers. */
 static struct kiln_object *
 find_in(const struct kiln_object_list *list, const struct kiln_object *skip,
-        const struct kiln_dso_wanted *wanted, struct kiln_dso_symbol *symbol)
+        const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] != skip && kiln_dso_find(&list->items[i]->dso, wanted, symbol)) {
+        if (list->items[i] != skip && kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
             return list->items[i];
         }
     }
@@ -159,8 +161,8 @@ find_in(const struct kiln_object_list *list, const struct kiln_object *skip,
 
 /* In the scopes of the extensions that reach IMAGE. */
 static struct kiln_object *
-find_in_scopes(const struct kiln_object *image, const struct kiln_dso_wanted *wanted,
-               struct kiln_dso_symbol *symbol)
+find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
+               struct kiln_dynobj_symbol *symbol)
 {
     const struct kiln_object_list *roots = &image->roots;
     if (image->module != NULL && roots->count == 1) {
@@ -205,12 +207,12 @@ note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_obj
 }
 
 static bool
-find_by_name(struct kiln_set *set, struct kiln_object *image, const struct kiln_dso_wanted *wanted,
-             struct kiln_target *out)
+find_by_name(struct kiln_set *set, struct kiln_object *image,
+             const struct kiln_dynobj_wanted *wanted, struct kiln_target *out)
 {
-    struct kiln_dso_symbol symbol;
+    struct kiln_dynobj_symbol symbol;
     struct kiln_object *object = NULL;
-    if ((image->dso.flags & DF_SYMBOLIC) != 0 && kiln_dso_find(&image->dso, wanted, &symbol)) {
+    if ((image->dso.flags & DF_SYMBOLIC) != 0 && kiln_dynobj_find(&image->dso, wanted, &symbol)) {
         object = image;
     }
     if (object == NULL) {
@@ -233,32 +235,32 @@ static bool
 bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_call,
      struct kiln_target *out)
 {
-    struct kiln_dso_symbol symbol;
+    struct kiln_dynobj_symbol symbol;
     *out = (struct kiln_target){.kind = KILN_TARGET_NONE, .object = image};
     if (index == 0) { /* the object itself */
         out->kind = KILN_TARGET_ABSOLUTE;
         return true;
     }
-    if (!kiln_dso_get_symbol(&image->dso, index, &symbol)) {
+    if (!kiln_dynobj_get_symbol(&image->dso, index, &symbol)) {
         image->reason = "a relocation names a symbol that it has not";
         return false;
     }
-    out->is_weak = kiln_dso_get_bind(&symbol) == STB_WEAK;
-    const struct kiln_dso_wanted wanted = {
+    out->is_weak = kiln_dynobj_get_bind(&symbol) == STB_WEAK;
+    const struct kiln_dynobj_wanted wanted = {
         .name = symbol.name,
         .version = symbol.version == NULL ? NULL : symbol.version->name,
         .is_version_hidden = symbol.version != NULL && symbol.version->is_hidden,
         .is_call = is_call,
     };
-    bool stays = kiln_dso_get_bind(&symbol) == STB_LOCAL ||
+    bool stays = kiln_dynobj_get_bind(&symbol) == STB_LOCAL ||
                  ELF64_ST_VISIBILITY(symbol.sym.st_other) != STV_DEFAULT;
     if (stays && symbol.sym.st_shndx != SHN_UNDEF) {
         out->value = symbol.sym.st_value;
         out->name = symbol.name;
-        out->is_thread_local = kiln_dso_get_type(&symbol) == STT_TLS;
-        out->kind = symbol.sym.st_shndx == SHN_ABS                ? KILN_TARGET_ABSOLUTE
-                    : kiln_dso_get_type(&symbol) == STT_GNU_IFUNC ? KILN_TARGET_IFUNC
-                                                                  : KILN_TARGET_IMAGE;
+        out->is_thread_local = kiln_dynobj_get_type(&symbol) == STT_TLS;
+        out->kind = symbol.sym.st_shndx == SHN_ABS                   ? KILN_TARGET_ABSOLUTE
+                    : kiln_dynobj_get_type(&symbol) == STT_GNU_IFUNC ? KILN_TARGET_IFUNC
+                                                                     : KILN_TARGET_IMAGE;
         return true;
     }
     if (find_by_name(set, image, &wanted, out)) {

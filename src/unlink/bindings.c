@@ -38,9 +38,9 @@ write_image(FILE *stream, const struct kiln_set *set, const struct kiln_object *
     for (int is_call = 0; is_call < 2; is_call++) {
         for (size_t i = 1; image->bound[is_call] != NULL && i < count; i++) {
             const struct kiln_target *target = image->bound[is_call][i];
-            struct kiln_dso_symbol symbol;
-            if (target != NULL && kiln_dso_get_symbol(&image->dso, i, &symbol) &&
-                kiln_dso_get_bind(&symbol) != STB_LOCAL)
+            struct kiln_dynobj_symbol symbol;
+            if (target != NULL && kiln_dynobj_get_symbol(&image->dso, i, &symbol) &&
+                kiln_dynobj_get_bind(&symbol) != STB_LOCAL)
             {
                 fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol.name,
                         symbol.version == NULL ? "-" : symbol.version->name,

@@ -65,7 +65,7 @@ read_object(struct kiln_set *set, struct kiln_object *object)
         object->inode = st.st_ino;
         object->next_file = *bucket;
         *bucket = object;
-        object->reason = kiln_dso_read(set->ctx, object->file.bytes, object->path, &object->dso);
+        object->reason = kiln_dynobj_read(set->ctx, object->file.bytes, object->path, &object->dso);
     }
     if (object->reason == NULL && object->dso.machine != set->unlink->machine) {
         object->reason = kiln_arena_printf(&set->ctx->arena, "it is made for the machine %s",

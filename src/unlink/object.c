@@ -36,7 +36,7 @@ get_section(struct writing *writing, enum kiln_writer_section section)
 /* What sections of the image are aligned to: its own sections tell, as segments are often aligned to what
  * some machine's pages might be. */
 static uint64_t
-get_alignment(const struct kiln_dso *dso)
+get_alignment(const struct kiln_dynobj *dso)
 {
     uint64_t align = PAGE, segment_align = PAGE;
     bool has_sections = false;
@@ -249,7 +249,7 @@ copy_uniques(struct writing *writing)
 
 /* Calls of this kind are few: the sections are looked through. */
 static bool
-find_section_at(const struct kiln_dso *dso, uint64_t address, Elf64_Shdr *out)
+find_section_at(const struct kiln_dynobj *dso, uint64_t address, Elf64_Shdr *out)
 {
     const Elf64_Ehdr *header = &dso->header;
     for (uint64_t i = 0; i < header->e_shnum && header->e_shentsize == sizeof *out; i++) {
@@ -266,20 +266,20 @@ find_section_at(const struct kiln_dso *dso, uint64_t address, Elf64_Shdr *out)
 /* .eh_frame at ADDRESS: as long as its section header says, or else the rest of its segment, in which a
  * terminator ends it. */
 static bool
-slice_eh_frame(const struct kiln_dso *dso, uint64_t address, struct kiln_span *out)
+slice_eh_frame(const struct kiln_dynobj *dso, uint64_t address, struct kiln_span *out)
 {
     Elf64_Shdr section;
-    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, 0);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, address, 0);
     if (load == NULL || address - load->p_vaddr > load->p_filesz) {
         return false;
     }
     return (find_section_at(dso, address, &section) &&
-            kiln_dso_slice(dso, address, section.sh_size, out)) ||
-           kiln_dso_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
+            kiln_dynobj_slice(dso, address, section.sh_size, out)) ||
+           kiln_dynobj_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
 }
 
 const char *
-kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dso *dso,
+kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dynobj *dso,
                           struct kiln_eh_frame *frame, struct kiln_span *bytes, uint64_t *address)
 {
     struct kiln_span header;
@@ -289,7 +289,7 @@ kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dso *dso,
     if (dso->eh_frame_hdr.p_type != PT_GNU_EH_FRAME) {
         return NULL;
     }
-    if (!kiln_dso_slice(dso, dso->eh_frame_hdr.p_vaddr, dso->eh_frame_hdr.p_filesz, &header)) {
+    if (!kiln_dynobj_slice(dso, dso->eh_frame_hdr.p_vaddr, dso->eh_frame_hdr.p_filesz, &header)) {
         return "its unwind information is damaged";
     }
     const char *reason =
@@ -414,7 +414,7 @@ write_stubs(struct writing *writing)
 static void
 copy_segments(struct writing *writing)
 {
-    const struct kiln_dso *dso = &writing->image->dso;
+    const struct kiln_dynobj *dso = &writing->image->dso;
     for (size_t i = 0; i < dso->load_count; i++) {
         const Elf64_Phdr *load = &dso->loads[i];
         memcpy(writing->bytes + load->p_vaddr, dso->bytes.ptr + load->p_offset, load->p_filesz);

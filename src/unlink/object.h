@@ -19,8 +19,8 @@ void
 kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_writer *writer);
 
 /* pages.c: PROTECTIONS of IMAGE, whose words are WORDS. */
-void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words, bool strict,
-                        struct kiln_buffer *protections);
+void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words,
+                        bool strict, struct kiln_buffer *protections);
 
 /* symbols.c: the functions of IMAGE, for debuggers. */
 void
@@ -29,7 +29,7 @@ kiln_symbols_add(struct kiln_ctx *ctx, const struct kiln_object *image, struct k
 /* object.c: the unwind information of DSO, whose section is BYTES at ADDRESS; empty if there is none.
  * Returns NULL, or why it is not understood. */
 const char *
-kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dso *dso,
+kiln_object_read_eh_frame(struct kiln_ctx *ctx, const struct kiln_dynobj *dso,
                           struct kiln_eh_frame *frame, struct kiln_span *bytes, uint64_t *address);
 /* Write all images of SET to PATH. */
 int kiln_object_write(struct kiln_set *set, const char *path);

@@ -65,8 +65,8 @@ find_contents_end(const Elf64_Phdr *load, const struct kiln_words *words)
 }
 
 static void
-protect_segment(const struct kiln_dso *dso, const Elf64_Phdr *load, const struct kiln_words *words,
-                struct kiln_buffer *protections)
+protect_segment(const struct kiln_dynobj *dso, const Elf64_Phdr *load,
+                const struct kiln_words *words, struct kiln_buffer *protections)
 {
     uint64_t start = round_down(load->p_vaddr), end = round_up(load->p_vaddr + load->p_memsz);
     const Elf64_Phdr *relro = &dso->relro;
@@ -98,7 +98,7 @@ void
 kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words, bool strict,
                    struct kiln_buffer *protections)
 {
-    const struct kiln_dso *dso = &image->dso;
+    const struct kiln_dynobj *dso = &image->dso;
     for (size_t i = 0; i < dso->load_count; i++) {
         const Elf64_Phdr *load = &dso->loads[i];
         if ((load->p_flags & PF_W) != 0) {

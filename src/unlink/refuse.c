@@ -9,7 +9,7 @@ enum {
 };
 
 static const char *
-check_segments(const struct kiln_dso *dso)
+check_segments(const struct kiln_dynobj *dso)
 {
     const Elf64_Phdr *first = &dso->loads[0];
     if (first->p_vaddr != 0 || first->p_offset != 0) {
@@ -38,7 +38,7 @@ check_segments(const struct kiln_dso *dso)
 }
 
 static const char *
-check_tls(const struct kiln_dso *dso)
+check_tls(const struct kiln_dynobj *dso)
 {
     const Elf64_Phdr *tls = &dso->tls;
     struct kiln_span bytes;
@@ -46,7 +46,7 @@ check_tls(const struct kiln_dso *dso)
         return NULL;
     }
     if (tls->p_filesz > tls->p_memsz || tls->p_memsz > UINT32_MAX / 4 ||
-        (tls->p_filesz > 0 && !kiln_dso_slice(dso, tls->p_vaddr, tls->p_filesz, &bytes)) ||
+        (tls->p_filesz > 0 && !kiln_dynobj_slice(dso, tls->p_vaddr, tls->p_filesz, &bytes)) ||
         (tls->p_align & (tls->p_align - 1)) != 0 || tls->p_align > PAGE)
     {
         return "its thread-local segment is damaged, or has an unusual alignment";
@@ -55,7 +55,7 @@ check_tls(const struct kiln_dso *dso)
 }
 
 static const char *
-check_dynamic(struct kiln_ctx *ctx, const struct kiln_dso *dso)
+check_dynamic(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
 {
     if (dso->unsupported != NULL) {
         return kiln_arena_printf(&ctx->arena, "it has %s", dso->unsupported);
@@ -87,11 +87,11 @@ check_dynamic(struct kiln_ctx *ctx, const struct kiln_dso *dso)
 
 /* Words of `relro` that are not whole pages of one writable segment would be protected with others. */
 static const char *
-check_relro(const struct kiln_dso *dso)
+check_relro(const struct kiln_dynobj *dso)
 {
     const Elf64_Phdr *relro = &dso->relro;
     if (relro->p_type == PT_GNU_RELRO && relro->p_memsz > 0) {
-        const Elf64_Phdr *load = kiln_dso_find_segment(dso, relro->p_vaddr, 0);
+        const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, relro->p_vaddr, 0);
         if (load == NULL || (load->p_flags & PF_W) == 0 || relro->p_memsz > dso->size) {
             return "its PT_GNU_RELRO is not in a segment that can be written";
         }
@@ -101,15 +101,15 @@ check_relro(const struct kiln_dso *dso)
 
 /* The run-time library of a sanitizer wants to be in the process before everything else. */
 static const char *
-check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dso *dso)
+check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
 {
     static const char *const names[] = {"__asan_init", "__tsan_init", "__msan_init",
                                         "__hwasan_init", "__ubsan_handle_type_mismatch_v1"};
     size_t count = dso->symbols.len / sizeof(Elf64_Sym);
     count = count < dso->symbol_count ? count : dso->symbol_count;
     for (size_t i = 1; i < count; i++) {
-        struct kiln_dso_symbol symbol;
-        if (!kiln_dso_get_symbol(dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF) {
+        struct kiln_dynobj_symbol symbol;
+        if (!kiln_dynobj_get_symbol(dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF) {
             continue;
         }
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
@@ -125,7 +125,7 @@ check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dso *dso)
 const char *
 kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image)
 {
-    const struct kiln_dso *dso = &image->dso;
+    const struct kiln_dynobj *dso = &image->dso;
     if (dso->machine->number != EM_X86_64) {
         return "unlinking is for x86-64 only";
     }

@@ -6,7 +6,7 @@
 
 /* Those of the table at ADDRESS but what lies in the LEN bytes at SKIP. */
 static bool
-visit_table(const struct kiln_dso *dso, uint64_t address, uint64_t len, uint64_t skip,
+visit_table(const struct kiln_dynobj *dso, uint64_t address, uint64_t len, uint64_t skip,
             uint64_t skip_len, bool (*visit)(void *arg, const struct kiln_relocation *relocation),
             void *arg, const char **reason)
 {
@@ -14,7 +14,7 @@ visit_table(const struct kiln_dso *dso, uint64_t address, uint64_t len, uint64_t
     if (len == 0) {
         return true;
     }
-    if (!kiln_dso_slice(dso, address, len, &table)) {
+    if (!kiln_dynobj_slice(dso, address, len, &table)) {
         *reason = "its relocations are damaged";
         return false;
     }
@@ -35,7 +35,7 @@ visit_table(const struct kiln_dso *dso, uint64_t address, uint64_t len, uint64_t
 }
 
 bool
-kiln_relocations_visit(const struct kiln_dso *dso,
+kiln_relocations_visit(const struct kiln_dynobj *dso,
                        bool (*visit)(void *arg, const struct kiln_relocation *relocation),
                        void *arg, const char **reason)
 {
@@ -51,12 +51,12 @@ kiln_relocations_visit(const struct kiln_dso *dso,
 }
 
 static bool
-visit_relative(const struct kiln_dso *dso, uint64_t address,
+visit_relative(const struct kiln_dynobj *dso, uint64_t address,
                bool (*visit)(void *arg, const struct kiln_relocation *relocation), void *arg,
                const char **reason)
 {
     uint64_t addend;
-    if (!kiln_dso_read_word(dso, address, &addend)) {
+    if (!kiln_dynobj_read_word(dso, address, &addend)) {
         *reason = "its relative relocations are damaged";
         return false;
     }
@@ -65,7 +65,7 @@ visit_relative(const struct kiln_dso *dso, uint64_t address,
 }
 
 bool
-kiln_relocations_visit_relr(const struct kiln_dso *dso,
+kiln_relocations_visit_relr(const struct kiln_dynobj *dso,
                             bool (*visit)(void *arg, const struct kiln_relocation *relocation),
                             void *arg, const char **reason)
 {
@@ -74,7 +74,7 @@ kiln_relocations_visit_relr(const struct kiln_dso *dso,
     if (dso->relr == 0 || dso->relr_size == 0) {
         return true;
     }
-    if (!kiln_dso_slice(dso, dso->relr, dso->relr_size, &table)) {
+    if (!kiln_dynobj_slice(dso, dso->relr, dso->relr_size, &table)) {
         *reason = "its relative relocations are damaged";
         return false;
     }

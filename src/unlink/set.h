@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "base/file.h"
-#include "unlink/dso.h"
+#include "unlink/dynobj.h"
 #include "unlink/unlink.h"
 
 enum kiln_object_origin {
@@ -25,7 +25,7 @@ struct kiln_object {
     dev_t device;
     ino_t inode;
     struct kiln_object *next_file; /* in the set's `files` */
-    struct kiln_dso dso;
+    struct kiln_dynobj dso;
     struct kiln_object *loader; /* the first that needed it: its DT_RPATH holds here, too */
     struct kiln_object_list {
         struct kiln_object **items;
@@ -185,11 +185,11 @@ struct kiln_relocation {
 };
 /* Calls VISIT for each relocation of DSO but relative ones in DT_RELR, for which see the next. False if
  * VISIT returned false, or the tables are damaged: then *REASON. */
-bool kiln_relocations_visit(const struct kiln_dso *dso,
+bool kiln_relocations_visit(const struct kiln_dynobj *dso,
                             bool (*visit)(void *arg, const struct kiln_relocation *relocation),
                             void *arg, const char **reason);
 /* The same for each word that DT_RELR names: relative, the addend is what the word has. */
-bool kiln_relocations_visit_relr(const struct kiln_dso *dso,
+bool kiln_relocations_visit_relr(const struct kiln_dynobj *dso,
                                  bool (*visit)(void *arg, const struct kiln_relocation *relocation),
                                  void *arg, const char **reason);
 

@@ -10,7 +10,7 @@ struct symbol_table {
 
 /* The file's .symtab. Section headers are no part of what is loaded: damaged ones are none. */
 static bool
-find_symbol_table(const struct kiln_dso *dso, struct symbol_table *out)
+find_symbol_table(const struct kiln_dynobj *dso, struct symbol_table *out)
 {
     const Elf64_Ehdr *header = &dso->header;
     for (uint64_t i = 0; i < header->e_shnum && header->e_shentsize == sizeof(Elf64_Shdr); i++) {
@@ -33,7 +33,7 @@ find_symbol_table(const struct kiln_dso *dso, struct symbol_table *out)
 void
 kiln_symbols_add(struct kiln_ctx *ctx, const struct kiln_object *image, struct kiln_writer *writer)
 {
-    const struct kiln_dso *dso = &image->dso;
+    const struct kiln_dynobj *dso = &image->dso;
     struct symbol_table table;
     (void)ctx;
     if (!find_symbol_table(dso, &table)) {

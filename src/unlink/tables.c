@@ -172,7 +172,7 @@ void
 kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct kiln_object *image,
                 const struct kiln_words *words)
 {
-    const struct kiln_dso *dso = &image->dso;
+    const struct kiln_dynobj *dso = &image->dso;
     const uint64_t *tags = dso->tags;
     struct kiln_image record = {
         .size = (uint32_t)dso->size,

@@ -21,11 +21,11 @@ static void
 find_init(struct kiln_set *set, struct kiln_object *image)
 {
     struct kiln_unlink_module *module = image->module;
-    struct kiln_dso_symbol symbol;
+    struct kiln_dynobj_symbol symbol;
     for (size_t i = 0; module->init == NULL && i < sizeof module->inits / sizeof *module->inits;
          i++) {
-        const struct kiln_dso_wanted wanted = {.name = module->inits[i].name, .is_call = true};
-        if (kiln_dso_find(&image->dso, &wanted, &symbol)) {
+        const struct kiln_dynobj_wanted wanted = {.name = module->inits[i].name, .is_call = true};
+        if (kiln_dynobj_find(&image->dso, &wanted, &symbol)) {
             module->init = &module->inits[i];
         }
     }
@@ -34,9 +34,9 @@ find_init(struct kiln_set *set, struct kiln_object *image)
                                           module->inits[0].name, module->inits[1].name);
         return;
     }
-    const Elf64_Phdr *load = kiln_dso_find_segment(&image->dso, symbol.sym.st_value, 1);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(&image->dso, symbol.sym.st_value, 1);
     if (load == NULL || (load->p_flags & PF_X) == 0 || symbol.sym.st_shndx == SHN_ABS ||
-        kiln_dso_get_type(&symbol) == STT_GNU_IFUNC)
+        kiln_dynobj_get_type(&symbol) == STT_GNU_IFUNC)
     {
         image->reason =
             kiln_arena_printf(&set->ctx->arena, "its %s is not a function", module->init->name);

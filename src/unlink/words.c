@@ -211,7 +211,7 @@ add_library_tls(struct making *making, uint64_t offset, int64_t addend,
 static bool
 check_tls_target(struct making *making, const struct kiln_target *target)
 {
-    const struct kiln_dso *dso = &target->object->dso;
+    const struct kiln_dynobj *dso = &target->object->dso;
     if (target->kind != KILN_TARGET_IMAGE && target->kind != KILN_TARGET_ABSOLUTE) {
         return fail(making, "a thread-local reference leads to what is not thread-local");
     }
@@ -255,7 +255,7 @@ add_module(struct making *making, const struct kiln_relocation *relocation,
         making->offsets.count > 0 && bsearch(&second, making->offsets.items, making->offsets.count,
                                              sizeof second, compare_offsets) != NULL;
     if (object->has_static_tls && !has_second) {
-        if (!kiln_dso_read_word(&making->image->dso, second, &value) ||
+        if (!kiln_dynobj_read_word(&making->image->dso, second, &value) ||
             value > object->dso.tls.p_memsz) {
             return fail(making, "a thread-local reference leads out of its block");
         }
@@ -338,7 +338,7 @@ static bool
 check_place(struct making *making, const struct kiln_relocation *relocation)
 {
     uint64_t len = relocation->type == R_X86_64_TLSDESC ? 16 : 8;
-    const Elf64_Phdr *load = kiln_dso_find_segment(&making->image->dso, relocation->offset, len);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(&making->image->dso, relocation->offset, len);
     if (load == NULL) {
         return fail(making, "a relocation is for a place outside of it");
     }
@@ -441,7 +441,7 @@ kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kiln_are
                 struct kiln_words *out)
 {
     struct making making = {.set = set, .image = image, .arena = arena, .words = out};
-    const struct kiln_dso *dso = &image->dso;
+    const struct kiln_dynobj *dso = &image->dso;
     out->count = 0;
     if (dso->tls.p_type == PT_TLS && dso->tls.p_memsz <= STATIC_TLS_MAX) {
         image->has_static_tls = true;

@@ -153,10 +153,10 @@ get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
     if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
         const char *const files[] = {python->static_library, python->shared_library,
                                      kiln_process_find(ctx, bake->driver)};
-        const char *text = kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d",
-                                             python->identity, bake->driver, bake->linker,
-                                             (int)bake->options->libpython, fixed, python->pie,
-                                             (int)bake->options->pie);
+        const char *text =
+            kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d", python->identity,
+                              bake->driver, bake->linker, (int)bake->options->libpython, fixed,
+                              python->pie, (int)bake->options->pie);
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
             struct stat st;
             if (files[i] != NULL && stat(files[i], &st) == 0) {

@@ -1,7 +1,7 @@
 /* Reading a dynamic object: program headers, then the dynamic section, then what that leads to. Every
- * step takes numbers from the file and bytes through kiln_dso_slice(), so it does not matter what the
+ * step takes numbers from the file and bytes through kiln_dynobj_slice(), so it does not matter what the
  * numbers are. */
-#include "unlink/dso.h"
+#include "unlink/dynobj.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum {
 };
 
 const Elf64_Phdr *
-kiln_dso_find_segment(const struct kiln_dso *dso, uint64_t address, uint64_t len)
+kiln_dynobj_find_segment(const struct kiln_dynobj *dso, uint64_t address, uint64_t len)
 {
     for (size_t i = 0; i < dso->load_count; i++) {
         const Elf64_Phdr *load = &dso->loads[i];
@@ -27,9 +27,10 @@ kiln_dso_find_segment(const struct kiln_dso *dso, uint64_t address, uint64_t len
 }
 
 bool
-kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len, struct kiln_span *out)
+kiln_dynobj_slice(const struct kiln_dynobj *dso, uint64_t address, uint64_t len,
+                  struct kiln_span *out)
 {
-    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, len);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, address, len);
     if (load == NULL || len > load->p_filesz || address - load->p_vaddr > load->p_filesz - len) {
         return false;
     }
@@ -37,9 +38,9 @@ kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len, struc
 }
 
 bool
-kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word)
+kiln_dynobj_read_word(const struct kiln_dynobj *dso, uint64_t address, uint64_t *word)
 {
-    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, sizeof *word);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, address, sizeof *word);
     if (load == NULL) {
         return false;
     }
@@ -53,15 +54,15 @@ kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word)
 
 /* From ADDRESS to the end of what the file has of its segment. */
 static bool
-slice_rest(const struct kiln_dso *dso, uint64_t address, struct kiln_span *out)
+slice_rest(const struct kiln_dynobj *dso, uint64_t address, struct kiln_span *out)
 {
-    const Elf64_Phdr *load = kiln_dso_find_segment(dso, address, 0);
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, address, 0);
     return load != NULL && address - load->p_vaddr <= load->p_filesz &&
-           kiln_dso_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
+           kiln_dynobj_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
 }
 
 static const char *
-read_header(struct kiln_ctx *ctx, struct kiln_dso *dso)
+read_header(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     const Elf64_Ehdr *header = &dso->header;
     if (!kiln_span_starts_with(dso->bytes, ELFMAG, SELFMAG)) {
@@ -88,11 +89,11 @@ read_header(struct kiln_ctx *ctx, struct kiln_dso *dso)
 }
 
 static const char *
-add_load(struct kiln_dso *dso, const Elf64_Phdr *load)
+add_load(struct kiln_dynobj *dso, const Elf64_Phdr *load)
 {
     struct kiln_span bytes;
     const Elf64_Phdr *last = dso->load_count == 0 ? NULL : &dso->loads[dso->load_count - 1];
-    if (dso->load_count == KILN_DSO_SEGMENTS) {
+    if (dso->load_count == KILN_DYNOBJ_SEGMENTS) {
         return "it has too many segments";
     }
     if (load->p_filesz > load->p_memsz || load->p_vaddr + load->p_memsz < load->p_vaddr ||
@@ -112,7 +113,7 @@ add_load(struct kiln_dso *dso, const Elf64_Phdr *load)
 }
 
 static const char *
-read_segments(struct kiln_dso *dso)
+read_segments(struct kiln_dynobj *dso)
 {
     const char *reason = NULL;
     dso->wants_executable_stack = true; /* unless PT_GNU_STACK says otherwise, as for ld.so */
@@ -176,7 +177,7 @@ find_unsupported(const Elf64_Dyn *entry)
 }
 
 static const char *
-read_dynamic(struct kiln_ctx *ctx, struct kiln_dso *dso)
+read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     Elf64_Dyn entry;
     uint64_t soname = 0, rpath = 0, runpath = 0;
@@ -186,7 +187,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dso *dso)
     } needed = {0};
     struct kiln_span entries;
     if (dso->dynamic.p_type != PT_DYNAMIC ||
-        !kiln_dso_slice(dso, dso->dynamic.p_vaddr, dso->dynamic.p_filesz, &entries))
+        !kiln_dynobj_slice(dso, dso->dynamic.p_vaddr, dso->dynamic.p_filesz, &entries))
     {
         return "it has no dynamic section";
     }
@@ -249,7 +250,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dso *dso)
             break;
         }
     }
-    if (!kiln_dso_slice(dso, dso->tags[DT_STRTAB], dso->tags[DT_STRSZ], &dso->strings) ||
+    if (!kiln_dynobj_slice(dso, dso->tags[DT_STRTAB], dso->tags[DT_STRSZ], &dso->strings) ||
         !slice_rest(dso, dso->tags[DT_SYMTAB], &dso->symbols))
     {
         return "its dynamic section is damaged";
@@ -269,11 +270,12 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dso *dso)
 
 /* DT_HASH (gABI, "Hash Table"): as many symbols as chain entries. */
 static const char *
-count_by_hash(struct kiln_dso *dso)
+count_by_hash(struct kiln_dynobj *dso)
 {
     struct kiln_span head;
     uint32_t count = 0;
-    if (!kiln_dso_slice(dso, dso->tags[DT_HASH], 8, &head) || !kiln_span_get_u32(head, 4, &count)) {
+    if (!kiln_dynobj_slice(dso, dso->tags[DT_HASH], 8, &head) ||
+        !kiln_span_get_u32(head, 4, &count)) {
         return "its hash table is damaged";
     }
     dso->symbol_count = count;
@@ -285,7 +287,7 @@ count_by_hash(struct kiln_dso *dso)
  * the buckets, and a chain of hashes, whose last one has bit 0. The last symbol ends the longest chain.
  */
 static const char *
-count_by_gnu_hash(struct kiln_dso *dso)
+count_by_gnu_hash(struct kiln_dynobj *dso)
 {
     struct kiln_span table;
     uint32_t bucket_count = 0, first = 0, bloom = 0, last = 0, hash = 0;
@@ -320,7 +322,7 @@ count_by_gnu_hash(struct kiln_dso *dso)
 }
 
 static const char *
-count_symbols(struct kiln_dso *dso)
+count_symbols(struct kiln_dynobj *dso)
 {
     const char *reason = NULL;
     if (dso->gnu_hash != 0) {
@@ -338,15 +340,15 @@ count_symbols(struct kiln_dso *dso)
 }
 
 static bool
-set_version(struct kiln_ctx *ctx, struct kiln_dso *dso, uint32_t index,
-            const struct kiln_dso_version *version)
+set_version(struct kiln_ctx *ctx, struct kiln_dynobj *dso, uint32_t index,
+            const struct kiln_dynobj_version *version)
 {
     if (index >= VERSIONS_MAX || version->name == NULL) {
         return false;
     }
     if (index >= dso->version_count) {
         size_t count = (size_t)index * 2 + 16;
-        struct kiln_dso_version *items = kiln_arena_alloc(&ctx->arena, count * sizeof *items);
+        struct kiln_dynobj_version *items = kiln_arena_alloc(&ctx->arena, count * sizeof *items);
         if (dso->version_count > 0) {
             memcpy(items, dso->versions, dso->version_count * sizeof *items);
         }
@@ -358,22 +360,22 @@ set_version(struct kiln_ctx *ctx, struct kiln_dso *dso, uint32_t index,
 }
 
 static bool
-read_defined_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+read_defined_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     uint64_t at = dso->verdef;
     for (uint64_t i = 0; i < dso->verdef_count && i < VERSIONS_MAX; i++) {
         struct kiln_span bytes;
         Elf64_Verdef def;
         Elf64_Verdaux aux;
-        if (!kiln_dso_slice(dso, at, sizeof def, &bytes)) {
+        if (!kiln_dynobj_slice(dso, at, sizeof def, &bytes)) {
             return false;
         }
         memcpy(&def, bytes.ptr, sizeof def);
-        if (!kiln_dso_slice(dso, at + def.vd_aux, sizeof aux, &bytes)) {
+        if (!kiln_dynobj_slice(dso, at + def.vd_aux, sizeof aux, &bytes)) {
             return false;
         }
         memcpy(&aux, bytes.ptr, sizeof aux);
-        const struct kiln_dso_version version = {
+        const struct kiln_dynobj_version version = {
             .name = kiln_span_get_string(dso->strings, aux.vda_name)};
         /* The base version is the object's own name: no symbol has it in a reference. */
         if ((def.vd_flags & VER_FLG_BASE) == 0 &&
@@ -389,25 +391,25 @@ read_defined_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
 }
 
 static bool
-read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     uint64_t at = dso->verneed;
     size_t left = VERSIONS_MAX;
     for (uint64_t i = 0; i < dso->verneed_count; i++) {
         struct kiln_span bytes;
         Elf64_Verneed need;
-        if (left-- == 0 || !kiln_dso_slice(dso, at, sizeof need, &bytes)) {
+        if (left-- == 0 || !kiln_dynobj_slice(dso, at, sizeof need, &bytes)) {
             return false;
         }
         memcpy(&need, bytes.ptr, sizeof need);
         uint64_t aux_at = at + need.vn_aux;
         for (unsigned k = 0; k < need.vn_cnt; k++) {
             Elf64_Vernaux aux;
-            if (left-- == 0 || !kiln_dso_slice(dso, aux_at, sizeof aux, &bytes)) {
+            if (left-- == 0 || !kiln_dynobj_slice(dso, aux_at, sizeof aux, &bytes)) {
                 return false;
             }
             memcpy(&aux, bytes.ptr, sizeof aux);
-            const struct kiln_dso_version version = {
+            const struct kiln_dynobj_version version = {
                 .name = kiln_span_get_string(dso->strings, aux.vna_name),
                 .is_hidden = (aux.vna_other & 0x8000) != 0};
             if (!set_version(ctx, dso, aux.vna_other & 0x7fff, &version)) {
@@ -424,13 +426,13 @@ read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
 }
 
 static const char *
-read_versions(struct kiln_ctx *ctx, struct kiln_dso *dso)
+read_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     struct kiln_span versym;
     if (dso->versym == 0) {
         return NULL;
     }
-    if (!kiln_dso_slice(dso, dso->versym, (uint64_t)dso->symbol_count * 2, &versym) ||
+    if (!kiln_dynobj_slice(dso, dso->versym, (uint64_t)dso->symbol_count * 2, &versym) ||
         (dso->verdef != 0 && !read_defined_versions(ctx, dso)) ||
         (dso->verneed != 0 && !read_wanted_versions(ctx, dso)))
     {
@@ -452,7 +454,7 @@ hash_name(const char *name)
 /* The file's own hash table finds what ours finds, if it is right; ours is not the file's to damage.
  */
 static void
-index_symbols(struct kiln_ctx *ctx, struct kiln_dso *dso)
+index_symbols(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     size_t count = dso->symbol_count;
     dso->bucket_count = 16;
@@ -463,8 +465,8 @@ index_symbols(struct kiln_ctx *ctx, struct kiln_dso *dso)
     dso->chain = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *dso->chain);
     /* From the last to the first, so that chains are in ascending order. */
     for (size_t i = count; i-- > dso->first_defined;) {
-        struct kiln_dso_symbol symbol;
-        if (i != 0 && kiln_dso_get_symbol(dso, i, &symbol) && *symbol.name != '\0') {
+        struct kiln_dynobj_symbol symbol;
+        if (i != 0 && kiln_dynobj_get_symbol(dso, i, &symbol) && *symbol.name != '\0') {
             uint32_t *bucket = &dso->buckets[hash_name(symbol.name) & (dso->bucket_count - 1)];
             dso->chain[i] = *bucket;
             *bucket = (uint32_t)i;
@@ -473,9 +475,10 @@ index_symbols(struct kiln_ctx *ctx, struct kiln_dso *dso)
 }
 
 const char *
-kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_dso *out)
+kiln_dynobj_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path,
+                 struct kiln_dynobj *out)
 {
-    *out = (struct kiln_dso){.bytes = bytes, .path = path};
+    *out = (struct kiln_dynobj){.bytes = bytes, .path = path};
     const char *reason = read_header(ctx, out);
     reason = reason == NULL ? read_segments(out) : reason;
     reason = reason == NULL ? read_dynamic(ctx, out) : reason;
@@ -488,9 +491,10 @@ kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, st
 }
 
 bool
-kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln_dso_symbol *out)
+kiln_dynobj_get_symbol(const struct kiln_dynobj *dso, uint64_t index,
+                       struct kiln_dynobj_symbol *out)
 {
-    *out = (struct kiln_dso_symbol){.index = (uint32_t)index, .version_index = 1};
+    *out = (struct kiln_dynobj_symbol){.index = (uint32_t)index, .version_index = 1};
     if (index > SYMBOLS_MAX ||
         !kiln_span_read(dso->symbols, index * sizeof out->sym, &out->sym, sizeof out->sym))
     {
@@ -498,7 +502,7 @@ kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln_dso_
     }
     out->name = kiln_span_get_string(dso->strings, out->sym.st_name);
     struct kiln_span entry;
-    if (dso->versym != 0 && kiln_dso_slice(dso, dso->versym + index * 2, 2, &entry)) {
+    if (dso->versym != 0 && kiln_dynobj_slice(dso, dso->versym + index * 2, 2, &entry)) {
         unsigned version = entry.ptr[0] | (unsigned)entry.ptr[1] << 8;
         out->is_hidden = (version & 0x8000) != 0;
         version &= 0x7fff;
@@ -511,10 +515,10 @@ kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln_dso_
 }
 
 static bool
-is_candidate(const struct kiln_dso_symbol *symbol, const struct kiln_dso_wanted *wanted)
+is_candidate(const struct kiln_dynobj_symbol *symbol, const struct kiln_dynobj_wanted *wanted)
 {
     const Elf64_Sym *sym = &symbol->sym;
-    unsigned type = kiln_dso_get_type(symbol), bind = kiln_dso_get_bind(symbol);
+    unsigned type = kiln_dynobj_get_type(symbol), bind = kiln_dynobj_get_bind(symbol);
     unsigned visibility = ELF64_ST_VISIBILITY(sym->st_other);
     if ((sym->st_value == 0 && sym->st_shndx != SHN_ABS && type != STT_TLS) ||
         (wanted->is_call && sym->st_shndx == SHN_UNDEF) ||
@@ -529,8 +533,8 @@ is_candidate(const struct kiln_dso_symbol *symbol, const struct kiln_dso_wanted 
 }
 
 bool
-kiln_dso_find(const struct kiln_dso *dso, const struct kiln_dso_wanted *wanted,
-              struct kiln_dso_symbol *out)
+kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted *wanted,
+                 struct kiln_dynobj_symbol *out)
 {
     size_t versioned = 0;
     if (dso->bucket_count == 0) {
@@ -538,8 +542,8 @@ kiln_dso_find(const struct kiln_dso *dso, const struct kiln_dso_wanted *wanted,
     }
     uint32_t index = dso->buckets[hash_name(wanted->name) & (dso->bucket_count - 1)];
     for (; index != 0; index = dso->chain[index]) {
-        struct kiln_dso_symbol symbol;
-        if (!kiln_dso_get_symbol(dso, index, &symbol) || !is_candidate(&symbol, wanted)) {
+        struct kiln_dynobj_symbol symbol;
+        if (!kiln_dynobj_get_symbol(dso, index, &symbol) || !is_candidate(&symbol, wanted)) {
             continue;
         }
         if (wanted->version != NULL) {

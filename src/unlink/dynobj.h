@@ -1,31 +1,31 @@
 /* A dynamic object as the dynamic loader sees it: segments, the dynamic section, symbols and their
  * versions. No section header is needed, so that a stripped or patched file is read as it is loaded.
  *
- * kiln_dso_read() is the gate for bytes from anywhere. What it has let through can be asked for by
+ * kiln_dynobj_read() is the gate for bytes from anywhere. What it has let through can be asked for by
  * address, and every answer lies in the file. (gABI, "Program Loading and Dynamic Linking"; versions:
  * LSB Core, "Symbol Versioning".) */
-#ifndef KILN_UNLINK_DSO_H
-#define KILN_UNLINK_DSO_H
+#ifndef KILN_UNLINK_DYNOBJ_H
+#define KILN_UNLINK_DYNOBJ_H
 
 #include <elf.h>
 
 #include "base/ctx.h"
 #include "elf/machine.h"
 
-enum { KILN_DSO_SEGMENTS = 16 }; /* PT_LOADs at most; linkers make 1 to 6 */
+enum { KILN_DYNOBJ_SEGMENTS = 16 }; /* PT_LOADs at most; linkers make 1 to 6 */
 
 /* A version that symbols of this object have, or want of others: index as in DT_VERSYM. */
-struct kiln_dso_version {
+struct kiln_dynobj_version {
     const char *name; /* NULL: no such index */
     bool is_hidden;   /* wanted, and marked as hidden: matches that version only */
 };
 
-struct kiln_dso {
+struct kiln_dynobj {
     const char *path;       /* for messages */
     struct kiln_span bytes; /* the file, borrowed */
     Elf64_Ehdr header;
     const struct kiln_machine *machine;
-    Elf64_Phdr loads[KILN_DSO_SEGMENTS];
+    Elf64_Phdr loads[KILN_DYNOBJ_SEGMENTS];
     size_t load_count;
     uint64_t size;                                /* of memory: the end of the last segment */
     Elf64_Phdr tls, relro, dynamic, eh_frame_hdr; /* p_type PT_NULL: it has none */
@@ -44,60 +44,62 @@ struct kiln_dso {
     struct kiln_span symbols; /* from DT_SYMTAB to the end of its segment's bytes in the file */
     size_t symbol_count;      /* those the hash table covers, and the undefined ones before them */
     size_t first_defined;     /* the first symbol that the hash table covers */
-    struct kiln_dso_version *versions;
+    struct kiln_dynobj_version *versions;
     size_t version_count;
 
-    /* Chains of the symbols that can be found by name, see kiln_dso_find(). */
+    /* Chains of the symbols that can be found by name, see kiln_dynobj_find(). */
     uint32_t *buckets, *chain;
     size_t bucket_count;
 };
 
 /* Read BYTES, which outlive *OUT. Returns NULL, or what is wrong, as a clause ("it is cut short") in the
  * context's arena. */
-const char *
-kiln_dso_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_dso *out);
+const char *kiln_dynobj_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path,
+                             struct kiln_dynobj *out);
 
 /* LEN bytes at ADDRESS, if the file holds all of them. */
-bool
-kiln_dso_slice(const struct kiln_dso *dso, uint64_t address, uint64_t len, struct kiln_span *out);
+bool kiln_dynobj_slice(const struct kiln_dynobj *dso, uint64_t address, uint64_t len,
+                       struct kiln_span *out);
 /* The same for what may reach into memory that is zero at the start: a copy of it in *WORD. */
-bool kiln_dso_read_word(const struct kiln_dso *dso, uint64_t address, uint64_t *word);
+bool kiln_dynobj_read_word(const struct kiln_dynobj *dso, uint64_t address, uint64_t *word);
 /* The segment with all LEN bytes at ADDRESS, NULL if there is none. */
-const Elf64_Phdr *kiln_dso_find_segment(const struct kiln_dso *dso, uint64_t address, uint64_t len);
+const Elf64_Phdr *
+kiln_dynobj_find_segment(const struct kiln_dynobj *dso, uint64_t address, uint64_t len);
 
-struct kiln_dso_symbol {
+struct kiln_dynobj_symbol {
     Elf64_Sym sym;
     const char *name;
     uint32_t index;
-    const struct kiln_dso_version *version; /* NULL: none, or the base version */
-    unsigned version_index;                 /* DT_VERSYM without the hidden bit; 1 without that */
-    bool is_hidden;                         /* of several versions, not the default one */
+    const struct kiln_dynobj_version *version; /* NULL: none, or the base version */
+    unsigned version_index; /* DT_VERSYM without the hidden bit; 1 without that */
+    bool is_hidden;         /* of several versions, not the default one */
 };
 
 /* The symbol at INDEX, as a relocation may name it. False if there is none, or its name does not end. */
-bool kiln_dso_get_symbol(const struct kiln_dso *dso, uint64_t index, struct kiln_dso_symbol *out);
+bool kiln_dynobj_get_symbol(const struct kiln_dynobj *dso, uint64_t index,
+                            struct kiln_dynobj_symbol *out);
 
 /* What a reference asks for. */
-struct kiln_dso_wanted {
+struct kiln_dynobj_wanted {
     const char *name;
     const char *version;    /* NULL: none */
-    bool is_version_hidden; /* see struct kiln_dso_version */
+    bool is_version_hidden; /* see struct kiln_dynobj_version */
     bool is_call; /* a jump slot or thread-local: an undefined symbol with a value (a canonical PLT
                    * entry) is none */
 };
 
 /* Whether DSO answers WANTED, as glibc's do_lookup_x() decides it for one object; then *OUT. */
-bool kiln_dso_find(const struct kiln_dso *dso, const struct kiln_dso_wanted *wanted,
-                   struct kiln_dso_symbol *out);
+bool kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted *wanted,
+                      struct kiln_dynobj_symbol *out);
 
 static inline unsigned
-kiln_dso_get_bind(const struct kiln_dso_symbol *symbol)
+kiln_dynobj_get_bind(const struct kiln_dynobj_symbol *symbol)
 {
     return ELF64_ST_BIND(symbol->sym.st_info);
 }
 
 static inline unsigned
-kiln_dso_get_type(const struct kiln_dso_symbol *symbol)
+kiln_dynobj_get_type(const struct kiln_dynobj_symbol *symbol)
 {
     return ELF64_ST_TYPE(symbol->sym.st_info);
 }

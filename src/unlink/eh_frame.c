@@ -374,6 +374,7 @@ read_personality(struct cursor *cursor)
     if (is_null) {
         return refuse(cursor->reader, pointer.at, "null personality");
     }
+    pointer.is_personality = true;
     return push_pointer(cursor->reader, &pointer, (encoding & PE_INDIRECT) != 0 ? 8 : 1);
 }
 

@@ -327,9 +327,15 @@ write_eh_frame(struct writing *writing)
         kiln_eh_frame_edit(&frame, contents->bytes + at);
         for (size_t i = 0; i < frame.count; i++) {
             const struct kiln_eh_pointer *pointer = &frame.items[i];
+            kiln_writer_symbol symbol = kiln_writer_get_section(KILN_OUT_IMAGE);
+            uint64_t addend = writing->image->start + pointer->target;
+            if (pointer->is_personality) {
+                symbol = kiln_writer_add_local(&writing->writer, "kiln_personality", STT_NOTYPE,
+                                               KILN_OUT_IMAGE, addend, 0);
+                addend = 0;
+            }
             kiln_writer_relocate(&writing->writer, KILN_OUT_EH_FRAME, at + pointer->at,
-                                 types[pointer->kind], kiln_writer_get_section(KILN_OUT_IMAGE),
-                                 (int64_t)(writing->image->start + pointer->target));
+                                 types[pointer->kind], symbol, (int64_t)addend);
         }
     }
     kiln_ctx_release(&ctx);

@@ -47,14 +47,40 @@ add_dependencies(struct kiln_tables *tables, const struct kiln_object *image)
     return end_list(tables, first, 1);
 }
 
+static bool
+contains(const struct kiln_tables *tables, size_t first, uint32_t word)
+{
+    const uint32_t *items = (const uint32_t *)(const void *)tables->words.bytes;
+    for (size_t i = first; i < count_words(tables); i++) {
+        if (items[i] == word) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The libraries that IMAGE needs, and then those that they need and that it is bound to. */
 static struct kiln_image_list
-add_libraries(struct kiln_tables *tables, const struct kiln_object *image)
+add_libraries(const struct kiln_set *set, struct kiln_tables *tables,
+              const struct kiln_object *image, const struct kiln_words *words)
 {
     size_t first = count_words(tables);
     for (size_t i = 0; i < image->needs.count; i++) {
         const struct kiln_object *need = image->needs.items[i];
         if (need->origin == KILN_ORIGIN_SYSTEM && need->number != SIZE_MAX) {
             push(tables, (uint32_t)need->number);
+        }
+    }
+    for (size_t i = 0; i < words->count; i++) {
+        const struct kiln_word *word = &words->items[i];
+        const struct kiln_object *library = NULL;
+        if (word->kind == KILN_WORD_PATCH || word->kind == KILN_WORD_STUB) {
+            library = set->imports.items[word->value].object;
+        }
+        if (library != NULL && library->origin == KILN_ORIGIN_SYSTEM &&
+            !contains(tables, first, (uint32_t)library->number))
+        {
+            push(tables, (uint32_t)library->number);
         }
     }
     return end_list(tables, first, 1);
@@ -196,7 +222,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
         .version_definitions = (uint32_t)dso->verdef,
     };
     record.dependencies = add_dependencies(tables, image);
-    record.libraries = add_libraries(tables, image);
+    record.libraries = add_libraries(set, tables, image, words);
     record.imports = add_imports(set, tables, words);
     record.patches = add_patches(set, tables, words);
     record.relative = add_relative(tables, words);

@@ -265,12 +265,14 @@ kiln_writer_refer(struct kiln_writer *writer, const char *name)
     return GLOBAL | (*reference - 1);
 }
 
-void
+kiln_writer_symbol
 kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
                       enum kiln_writer_section section, uint64_t value, uint64_t size)
 {
+    size_t index = writer->locals.len / sizeof(Elf64_Sym);
     add_symbol(writer, &writer->locals, name, ELF64_ST_INFO(STB_LOCAL, type), STV_DEFAULT,
                type == STT_FILE ? SHN_ABS : (unsigned)section, value, size);
+    return (kiln_writer_symbol)index;
 }
 
 void

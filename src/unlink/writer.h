@@ -74,8 +74,8 @@ kiln_writer_symbol kiln_writer_export(struct kiln_writer *writer, const char *na
                                       enum kiln_writer_section section, uint64_t value);
 /* The undefined symbol NAME, made if there is none. */
 kiln_writer_symbol kiln_writer_refer(struct kiln_writer *writer, const char *name);
-/* A local symbol that debuggers see; nothing refers to it. */
-void kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
+/* A local symbol, for debuggers or to refer to. */
+kiln_writer_symbol kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
                            enum kiln_writer_section section, uint64_t value, uint64_t size);
 
 void

@@ -11,6 +11,11 @@ FUZZ_SECONDS ?= 60
 # In CI a warning is an error.
 WERROR  ?= $(if $(CI),-Werror)
 
+# `kiln link` keeps what it compiles of the runtime; a system without HOME has no other place for that.
+ifndef HOME
+export XDG_CACHE_HOME ?= $(CURDIR)/build/cache
+endif
+
 B := build
 VERSION := $(shell sed -n 's/.*KILN_VERSION "\(.*\)"/\1/p' include/kiln/version.h)
 
@@ -173,7 +178,7 @@ fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
 	$(Q)$< tests/fuzz/corpus/$*
 
 # One file of tests at a time a core: what its tests share is made once. What a skipped test lacks is listed.
-PYTEST_FLAGS ?= -q -rs -n $(shell nproc) --dist loadfile
+PYTEST_FLAGS ?= -q -rfEs -n $(shell nproc) --dist loadfile
 pytest:
 	$(PYTEST) $(PYTEST_FLAGS) tests
 

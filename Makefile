@@ -110,7 +110,7 @@ check: deps
 	$(SUBMAKE) unit fuzz-smoke
 	$(SUBMAKE) pytest sanitized
 
-lint: format-check cppcheck sh-check warnings
+lint: format-check cppcheck sh-check warnings floors
 
 format-check:
 	$(Q)scripts/clang-format --dry-run --Werror $(C_FILES)
@@ -130,6 +130,11 @@ CPPCHECK_FLAGS := --quiet --error-exitcode=1 --inline-suppr --std=c11 --language
 cppcheck:
 	$(Q)cppcheck $(CPPCHECK_FLAGS) $(filter %.c,$(C_FILES))
 	@echo "cppcheck: $(words $(filter %.c,$(C_FILES))) files, nothing found"
+
+# Who calls whom, as the objects say, and the page that shows it.
+floors: all
+	$(Q)$(PYTHON) scripts/floors.py $(B)
+	$(Q)$(PYTHON) scripts/floors.py --page-check docs/architecture.md
 
 sh-check:
 	$(Q)for file in $(SH_FILES); do sh -n $$file || exit 1; done
@@ -302,7 +307,7 @@ help:
 	@echo 'make clean        remove build/'
 
 force:
-.PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings unit fuzz-smoke sanitized-host sanitized \
+.PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings floors unit fuzz-smoke sanitized-host sanitized \
         unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick \
         install clean help force
 .DELETE_ON_ERROR:

@@ -66,5 +66,4 @@ int kiln_isolate(struct kiln_ctx *ctx, struct kiln_span object, const struct kil
 int kiln_isolate_file(struct kiln_ctx *ctx, const char *path, const struct kiln_isolation *as,
                       struct kiln_isolated *out);
 
-
 #endif

@@ -28,7 +28,8 @@ is_library(struct kiln_span bytes)
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_elf elf;
     bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-                  kiln_elf_init(&silent, bytes, "", &elf) == 0 && !kiln_init_symbol_is_exported(&elf);
+                  kiln_elf_init(&silent, bytes, "", &elf) == 0 &&
+                  !kiln_init_symbol_is_exported(&elf);
     kiln_ctx_release(&silent);
     return result;
 }

@@ -164,7 +164,7 @@ RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv ma
 $(B)/unit/test_runtime_%: tests/unit/test_runtime_%.c $(RUNTIME_PLAIN)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka
+	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka $(KEEP_WARNINGS)
 $(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
 	$(call say,LD)
 	@mkdir -p $(@D)

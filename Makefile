@@ -11,6 +11,11 @@ FUZZ_SECONDS ?= 60
 # In CI a warning is an error.
 WERROR  ?= $(if $(CI),-Werror)
 
+# `kiln link` keeps what it compiles of the runtime; a system without HOME has no other place for that.
+ifndef HOME
+export XDG_CACHE_HOME ?= $(CURDIR)/build/cache
+endif
+
 B := build
 VERSION := $(shell sed -n 's/.*KILN_VERSION "\(.*\)"/\1/p' include/kiln/version.h)
 
@@ -105,7 +110,7 @@ check: deps
 	$(SUBMAKE) unit fuzz-smoke
 	$(SUBMAKE) pytest sanitized
 
-lint: format-check cppcheck sh-check warnings
+lint: format-check cppcheck sh-check warnings floors
 
 format-check:
 	$(Q)scripts/clang-format --dry-run --Werror $(C_FILES)
@@ -125,6 +130,11 @@ CPPCHECK_FLAGS := --quiet --error-exitcode=1 --inline-suppr --std=c11 --language
 cppcheck:
 	$(Q)cppcheck $(CPPCHECK_FLAGS) $(filter %.c,$(C_FILES))
 	@echo "cppcheck: $(words $(filter %.c,$(C_FILES))) files, nothing found"
+
+# Who calls whom, as the objects say, and the page that shows it.
+floors: all
+	$(Q)$(PYTHON) scripts/floors.py $(B)
+	$(Q)$(PYTHON) scripts/floors.py --page-check docs/architecture.md
 
 sh-check:
 	$(Q)for file in $(SH_FILES); do sh -n $$file || exit 1; done
@@ -154,7 +164,7 @@ RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv ma
 $(B)/unit/test_runtime_%: tests/unit/test_runtime_%.c $(RUNTIME_PLAIN)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka
+	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka $(KEEP_WARNINGS)
 $(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -175,7 +185,7 @@ fuzz-smoke-run-fuzz_%: $(B)/fuzz/fuzz_%
 	$(Q)$< tests/fuzz/corpus/$*
 
 # One file of tests at a time a core: what its tests share is made once. What a skipped test lacks is listed.
-PYTEST_FLAGS ?= -q -rs -n $(shell nproc) --dist loadfile
+PYTEST_FLAGS ?= -q -rfEs -n $(shell nproc) --dist loadfile
 pytest:
 	$(PYTEST) $(PYTEST_FLAGS) tests
 
@@ -299,7 +309,7 @@ help:
 	@echo 'make clean        remove build/'
 
 force:
-.PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings unit fuzz-smoke sanitized-host sanitized \
+.PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings floors unit fuzz-smoke sanitized-host sanitized \
         unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick \
         install clean help force
 .DELETE_ON_ERROR:

@@ -118,7 +118,7 @@ def check(part, build):
 def format_page(parts):
     rows = []
     for part in parts:
-        rows += ["", f"| `{part.directory}/` | gives those below it |", "|---|---|"]
+        rows += ["", f"| `{part.directory}/` | is |", "|---|---|"]
         rows += [f"| {floor} | {text} |" for line in part.lines for floor, text in line]
     return "\n".join(rows) + "\n\n"
 

@@ -930,7 +930,7 @@ def test_error_names_that_combining_uses(name, workshop):
     source = workshop.compile("a.c", VALUE + INIT)
     other = workshop.compile("b.c", f"int {name} = 1;")
     result = workshop.isolate("p.m", source, other, check=False)
-    assert_error(workshop, result, f"b.c.o: it defines {name}", "call it something else")
+    assert_error(workshop, result, f"b.c.o: it defines {name}", "rename it")
     assert workshop.isolate("p.m", source, workshop.compile("b.c", f"static int {name} = 1; int *f(void) {{ return &{name}; }}"))
 
 

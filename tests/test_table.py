@@ -281,7 +281,7 @@ def test_every_wrong_line_is_reported_and_no_output_is_left(project, kiln):
     assert f'{names}:4: "extra" is not known' in result.stderr
     assert f'{names}:5: "e-f" is not the name of a module' in result.stderr
     assert f'{names}:6: "1x" is not a symbol' in result.stderr
-    assert f"{names}:7: the module a.b is there twice" in result.stderr
+    assert f"{names}:7: the module a.b is listed twice" in result.stderr
     assert f"first is at {names}:1" in result.stderr
     assert f'{names}:8: ".x" is not the name of a module' in result.stderr
     assert os.listdir(project.path) == ["names"]
@@ -290,7 +290,7 @@ def test_every_wrong_line_is_reported_and_no_output_is_left(project, kiln):
 def test_wrong_standard_input_gives_no_output(kiln):
     result = kiln("table", input="a f\na g\n", check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    assert "<stdin>:2: the module a is there twice" in result.stderr
+    assert "<stdin>:2: the module a is listed twice" in result.stderr
 
 
 def test_an_output_from_before_stays_when_the_names_are_wrong(project, kiln):

@@ -2,20 +2,22 @@
  * a system call that blocks, or in a loop that nobody thought of.
  *
  * The run does not unwind. What must not stay behind is listed in base/temporary.h, and a child has
- * ended before its files are removed. The last to know acts: the waiting thread, or the thread that
- * reaps the last child.
+ * ended before its files are removed. The thread that waits, or the one that reaps the last child, ends
+ * the process.
  *
  * A terminal sends an interrupt to the children as well; one that another process sent to this one is
  * handed on. A process that does not watch, such as one that has a parent to clean up after it,
  * ignores interrupts while it has a child, as system(3) does. */
 #include "base/interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <errno.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
 
 static atomic_int caught;
-static bool watching;
+static atomic_bool watching;
 static sigset_t watched, mask_before; /* of kiln_interrupt_watch() */
 static void (*call_last)(void);
 
@@ -45,27 +47,37 @@ end_process(void)
     _exit(128 + caught);
 }
 
-static void *
-wait_for_signal(void *arg)
+/* Act on pending signals. Requires the mutex, under which alone they are taken: a thread that reaps a
+ * child learns of a signal that ended the child. */
+static void
+take_signals(void)
 {
-    (void)arg;
-    for (;;) {
-        siginfo_t info;
-        int number = sigwaitinfo(&watched, &info);
-        if (number < 0) {
-            continue;
-        }
-        pthread_mutex_lock(&mutex);
-        caught = number;
+    const struct timespec now = {0};
+    siginfo_t info;
+    int number;
+    while (watching && (number = sigtimedwait(&watched, &info, &now)) > 0) {
         bool is_terminal = number == SIGINT && info.si_code == SI_KERNEL;
+        caught = number;
         for (const struct kiln_child *child = children; child != NULL && !is_terminal;
              child = child->next) {
             kill(child->pid, number);
         }
-        if (children == NULL) {
-            end_process();
+    }
+    if (caught != 0 && children == NULL) {
+        end_process();
+    }
+}
+
+static void *
+wait_for_signals(void *arg)
+{
+    struct pollfd poll_fd = {.fd = *(const int *)arg, .events = POLLIN};
+    for (;;) {
+        if (poll(&poll_fd, 1, -1) > 0) {
+            pthread_mutex_lock(&mutex);
+            take_signals();
+            pthread_mutex_unlock(&mutex);
         }
-        pthread_mutex_unlock(&mutex);
     }
     return NULL;
 }
@@ -73,6 +85,7 @@ wait_for_signal(void *arg)
 void
 kiln_interrupt_watch(void (*last)(void))
 {
+    static int fd; /* is readable while a signal is pending */
     pthread_t thread;
     call_last = last;
     sigemptyset(&watched);
@@ -83,8 +96,10 @@ kiln_interrupt_watch(void (*last)(void))
         }
     }
     pthread_sigmask(SIG_BLOCK, &watched, &mask_before); /* and so in every thread made later */
-    watching = pthread_create(&thread, NULL, wait_for_signal, NULL) == 0;
-    if (!watching) {
+    fd = signalfd(-1, &watched, SFD_CLOEXEC);
+    watching = fd >= 0;
+    if (!watching || pthread_create(&thread, NULL, wait_for_signals, &fd) != 0) {
+        watching = false;
         pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
     }
 }
@@ -95,10 +110,11 @@ kiln_interrupt_get(void)
     return caught;
 }
 
-/* Another thread ends the process. Requires the mutex. */
+/* Let another thread end the process. Requires the mutex. */
 static void
 block_if_caught(void)
 {
+    take_signals();
     if (caught != 0) {
         pthread_mutex_unlock(&mutex);
         for (;;) {
@@ -181,7 +197,7 @@ kiln_interrupt_reap(struct kiln_child *child)
 {
     int status = 0;
     siginfo_t info;
-    /* Its process id stays its own until the mutex is held, for wait_for_signal(). */
+    /* Its process id stays its own until the mutex is held, for take_signals(). */
     while (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
     }
     pthread_mutex_lock(&mutex);
@@ -193,9 +209,6 @@ kiln_interrupt_reap(struct kiln_child *child)
     }
     *at = child->next;
     restore_signals();
-    if (caught != 0 && children == NULL) {
-        end_process();
-    }
     block_if_caught();
     pthread_mutex_unlock(&mutex);
     return status;

@@ -186,11 +186,10 @@ kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import *import)
     if (kiln_fast_is_package(import)) {
         return load_by_finder(fast, import);
     }
-    if (import->path != NULL) {
-        import->origin = kiln_finder_get_place(fast->finder, import->name, import->path);
-        if (import->origin == NULL && PyErr_Occurred()) {
-            return NULL;
-        }
+    import->origin =
+        kiln_finder_get_place(fast->finder, import->name, import->path, import->target.function);
+    if (import->origin == NULL && PyErr_Occurred()) {
+        return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)fast->spec_type;
     import->spec = type->tp_new(type, fast->no_args, NULL);

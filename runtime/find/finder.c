@@ -2,9 +2,9 @@
  *
  * It is asked about every import of the program; a name that is not in the table costs one lookup.
  * A spec has what that of a shared library would have. The place of a module in a package is where
- * its file would be, whether or not there is one, as code uses __file__ for the directory. A
- * top-level module has no place. A package that is an extension has the directories of its name on
- * the search path. */
+ * its file would be, whether or not there is one, as code uses __file__ for the directory; outside of
+ * packages only a module that was unlinked has a place, its file. A package that is an extension has
+ * the directories of its name on the search path. */
 #include "find/finder.h"
 
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "core/python.h"
 #include "find/lookup.h"
 #include "home/executable.h"
+#include "kiln/internal/images.h"
 #include "skew/skew.h"
 
 struct finder {
@@ -108,17 +109,39 @@ join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t 
     return place;
 }
 
-PyObject *
-kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path)
+/* Returns the place of a module that was unlinked from FILE: the file, or, in a package, one of its
+ * name in the package's directory. */
+static PyObject *
+place_file(const char *file, PyObject *directory)
 {
-    PyObject *directory = kiln_get_first_string(path);
-    if (directory == NULL) {
+    const char *slash = strrchr(file, '/');
+    if (directory == NULL || slash == NULL) {
+        return PyUnicode_DecodeFSDefault(file);
+    }
+    PyObject *base = PyUnicode_DecodeFSDefault(slash + 1);
+    PyObject *place = base == NULL ? NULL : PyUnicode_FromFormat("%U/%U", directory, base);
+    Py_XDECREF(base);
+    return place;
+}
+
+PyObject *
+kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path,
+                      kiln_table_function function)
+{
+    const char *file = kiln_image_find_file(function);
+    PyObject *place = NULL;
+    PyObject *directory = path == NULL || path == Py_None ? NULL : kiln_get_first_string(path);
+    if (directory == NULL && PyErr_Occurred()) {
         return NULL;
     }
-    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
-    PyObject *place =
-        dot == -2 ? NULL : join_place((struct finder *)finder, directory, name, dot + 1);
-    Py_DECREF(directory);
+    if (file != NULL) {
+        place = place_file(file, directory);
+    }
+    else if (directory != NULL) {
+        Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
+        place = dot == -2 ? NULL : join_place((struct finder *)finder, directory, name, dot + 1);
+    }
+    Py_XDECREF(directory);
     return place;
 }
 
@@ -131,9 +154,10 @@ set_place(PyObject *spec, PyObject *place)
 }
 
 static int
-place_module(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
+place_module(struct finder *self, PyObject *spec, PyObject *name, PyObject *path,
+             kiln_table_function function)
 {
-    PyObject *place = path == Py_None ? NULL : kiln_finder_get_place((PyObject *)self, name, path);
+    PyObject *place = kiln_finder_get_place((PyObject *)self, name, path, function);
     int result = place == NULL ? 0 : set_place(spec, place);
     Py_XDECREF(place);
     return PyErr_Occurred() ? -1 : result;
@@ -170,14 +194,16 @@ place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *pat
 }
 
 static PyObject *
-make_spec(struct finder *self, unsigned flags, PyObject *name, PyObject *path)
+make_spec(struct finder *self, const struct kiln_target *target, PyObject *name, PyObject *path)
 {
     PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
     if (spec == NULL) {
         return NULL;
     }
-    bool package = (flags & KILN_MODULE_PACKAGE) != 0;
-    if ((package ? place_package : place_module)(self, spec, name, path) < 0) {
+    int result = (target->flags & KILN_MODULE_PACKAGE) != 0
+                     ? place_package(self, spec, name, path)
+                     : place_module(self, spec, name, path, target->function);
+    if (result < 0) {
         Py_CLEAR(spec);
     }
     return spec;
@@ -233,7 +259,7 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
         int fits = target.in_table
                        ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file)
                        : 1;
-        return fits > 0 ? make_spec(self, target.flags, name, path) : file;
+        return fits > 0 ? make_spec(self, &target, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);

@@ -359,12 +359,13 @@ static const uint8_t START[] = {
 enum { START_INDEX = 9, START_CALL = 14, START_JUMP = 27 };
 
 static void
-write_start(struct writing *writing, const struct kiln_object *image, const char *symbol)
+write_start(struct writing *writing, struct kiln_object *image, const char *symbol)
 {
     struct kiln_writer *writer = &writing->writer;
     struct kiln_buffer *text = &get_section(writing, KILN_OUT_TEXT)->contents;
     size_t at = kiln_buffer_align(text, 16);
     uint32_t index = (uint32_t)image->number;
+    image->function = at;
     kiln_buffer_append(text, START, sizeof START);
     memcpy(text->bytes + at + START_INDEX, &index, sizeof index);
     kiln_writer_relocate(writer, KILN_OUT_TEXT, at + START_CALL, R_X86_64_PLT32,
@@ -474,7 +475,7 @@ kiln_object_write(struct kiln_set *set, const char *path)
         write_stubs(&writing);
         write_answers(&writing);
         for (size_t i = 0; i < set->images.count; i++) {
-            const struct kiln_object *image = set->images.items[i];
+            struct kiln_object *image = set->images.items[i];
             if (image->module != NULL) {
                 write_start(&writing, image, image->module->init->symbol);
             }

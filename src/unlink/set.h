@@ -42,6 +42,7 @@ struct kiln_object {
 
     /* IMAGE, when it is written. */
     size_t number;                 /* its index; SYSTEM: its index among the libraries */
+    uint64_t function;             /* of the module, in the section of instructions */
     uint64_t init;                 /* the address of its init function, of an extension */
     uint64_t start;                /* its address 0 in the section of images */
     bool has_static_tls;           /* its thread-local variables have places from the start */

@@ -65,7 +65,7 @@ is_key(const struct pair *pair, const char *key)
 
 /* The keys of a module that come several times. */
 struct lists {
-    struct kiln_strings libraries, shared;
+    struct kiln_strings libraries, shared, images;
 };
 
 static void
@@ -73,8 +73,9 @@ end_module_json(struct lists *lists)
 {
     print_json_list("libraries", &lists->libraries);
     print_json_list("shared_libraries", &lists->shared);
+    print_json_list("images", &lists->images);
     putchar('}');
-    lists->libraries.count = lists->shared.count = 0;
+    lists->libraries.count = lists->shared.count = lists->images.count = 0;
 }
 
 static void
@@ -96,6 +97,9 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
         }
         else if (is_key(&pair, "library")) {
             kiln_strings_push(&ctx->arena, &lists.libraries, pair.value);
+        }
+        else if (is_key(&pair, "image")) {
+            kiln_strings_push(&ctx->arena, &lists.images, pair.value);
         }
         else if (is_key(&pair, "shares")) {
             kiln_strings_push(&ctx->arena, &lists.shared, pair.value);
@@ -119,13 +123,16 @@ print_manifest(struct kiln_span contents)
     struct pair pair;
     uint64_t offset = 0;
     const char *init = "", *distribution = "-", *version = "";
-    printf("%-44s %-12s %10s %6s  %-24s %s\n", "MODULE", "INIT", "BYTES", "CTORS", "DISTRIBUTION",
-           "BUILT FROM");
+    printf("%-44s %-8s %-12s %10s %6s  %-24s %s\n", "MODULE", "AS", "INIT", "BYTES", "CTORS",
+           "DISTRIBUTION", "BUILT FROM");
     while (next_pair(contents, &offset, &pair)) {
         if (is_key(&pair, "module")) {
             printf("%-44s ", pair.value);
             distribution = "-";
             version = "";
+        }
+        else if (is_key(&pair, "way")) {
+            printf("%-8s ", pair.value);
         }
         else if (is_key(&pair, "distribution")) {
             distribution = pair.value;
@@ -149,6 +156,9 @@ print_manifest(struct kiln_span contents)
         }
         else if (is_key(&pair, "library")) {
             printf("%-44s needs %s\n", "", pair.value);
+        }
+        else if (is_key(&pair, "image")) {
+            printf("%-44s brings %s\n", "", pair.value);
         }
         else if (is_key(&pair, "shares")) {
             printf("%-44s shares %s\n", "", pair.value);

@@ -54,7 +54,10 @@ struct kiln_baked {
     struct kiln_strings own;         /* see struct kiln_isolation */
     struct kiln_strings interposing; /* symbols that stay visible for its shared libraries */
 
-    bool is_image; /* unlink: it is baked as an image of its file */
+    /* unlink */
+    bool is_image;              /* it is baked as an image of its file */
+    struct kiln_strings images; /* paths of the libraries that are images with it */
+    struct kiln_strings opened; /* names of the shared libraries that its import opens */
 };
 
 struct kiln_baked_list {

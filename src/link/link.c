@@ -17,10 +17,18 @@ say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     const char *output = bake->options->output;
     struct stat st;
     double size = stat(output, &st) == 0 ? (double)st.st_size / 1e6 : 0;
+    size_t count = bake->modules.count, images = 0;
+    for (size_t i = 0; i < count; i++) {
+        images += bake->modules.items[i].is_image;
+    }
+    const char *how = images == 0 ? ""
+                      : images == count
+                          ? ", unlinked"
+                          : kiln_arena_printf(&ctx->arena, ", %zu of them unlinked", images);
     kiln_say(ctx, KILN_NOTE,
-             "%s: %zu extension%s baked, %zu left as files, %.1f MB (Python %s, %s libpython)",
-             output, bake->modules.count, bake->modules.count == 1 ? "" : "s", bake->kept, size,
-             bake->python.version, bake->shared_libpython ? "shared" : "static");
+             "%s: %zu extension%s baked%s, %zu left as files, %.1f MB (Python %s, %s libpython%s)",
+             output, count, count == 1 ? "" : "s", how, bake->kept, size, bake->python.version,
+             bake->shared_libpython ? "shared" : "static", bake->pie ? ", PIE" : "");
 }
 
 static void

@@ -40,7 +40,11 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
         return kiln_bake_keep(ctx, bake, extension);
     }
     extension->is_image = true;
-    extension->fat.driver = "";
+    extension->images = module->images;
+    extension->opened = module->libraries;
+    extension->isolated.constructors = module->constructors;
+    extension->isolated.destructors = module->destructors;
+    extension->fat = (struct kiln_fat){.driver = "", .machine = bake->python.machine};
     extension->isolated.init = module->init->name;
     extension->isolated.symbol = module->init->symbol;
     extension->isolated.size = module->size;

@@ -205,6 +205,8 @@ tell_modules(struct kiln_set *set)
         }
         module->reason = object->reason;
         module->size = object->dso.size;
+        module->constructors = object->dso.tags[DT_INIT_ARRAYSZ] / sizeof(Elf64_Addr);
+        module->destructors = object->dso.tags[DT_FINI_ARRAYSZ] / sizeof(Elf64_Addr);
         for (size_t k = 1; object->reason == NULL && k < object->scope.count; k++) {
             const struct kiln_object *need = object->scope.items[k];
             if (need->origin == KILN_ORIGIN_IMAGE) {

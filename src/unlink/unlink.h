@@ -26,6 +26,7 @@ struct kiln_unlink_module {
     const struct kiln_unlink_init *init; /* which of them */
     const char *reason;                  /* why it stays a file; NULL: it does not */
     uint64_t size;                       /* bytes of its image */
+    size_t constructors, destructors;    /* in the arrays of its file */
     struct kiln_strings images;          /* paths of the libraries that are images with it */
     struct kiln_strings libraries;       /* shared libraries that are opened at its import */
 };

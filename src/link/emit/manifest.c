@@ -1,6 +1,8 @@
 /* The manifest: written by `kiln link`, read back by `kiln ls`; see manifest.h for its form. */
 #include "link/emit/manifest.h"
 
+#include <xxhash.h>
+
 #include "kiln/version.h"
 #include "base/text.h"
 
@@ -19,9 +21,26 @@ emit_number(FILE *stream, const char *key, uint64_t value)
 }
 
 static void
+emit_strings(FILE *stream, const char *key, const struct kiln_strings *values)
+{
+    for (size_t i = 0; i < values->count; i++) {
+        emit_string(stream, key, values->items[i]);
+    }
+}
+
+static void
+emit_hash(FILE *stream, struct kiln_span bytes)
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes.ptr, bytes.len);
+    fprintf(stream, "\t.asciz \"xxh128=%016llx%016llx\"\n", (unsigned long long)hash.high64,
+            (unsigned long long)hash.low64);
+}
+
+static void
 emit_module(FILE *stream, const struct kiln_baked *module)
 {
     emit_string(stream, "module", module->found->name);
+    emit_string(stream, "way", module->is_image ? "image" : "objects");
     emit_string(stream, "init", module->isolated.init);
     emit_string(stream, "package", module->found->package ? "true" : "false");
     if (module->distribution != NULL) {
@@ -33,12 +52,12 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_number(stream, "destructors", module->isolated.destructors);
     emit_number(stream, "hidden", module->isolated.hidden);
     emit_string(stream, "file", module->found->path);
+    emit_hash(stream, module->file.bytes);
     emit_string(stream, "driver", module->fat.driver);
-    for (size_t i = 0; i < module->fat.dsos.count; i++) {
-        emit_string(stream, "library", module->fat.dsos.items[i]);
-    }
-    for (size_t i = 0; module->sharing != NULL && i < module->sharing->libraries.count; i++) {
-        emit_string(stream, "shares", module->sharing->libraries.items[i]);
+    emit_strings(stream, "image", &module->images);
+    emit_strings(stream, "library", module->is_image ? &module->opened : &module->fat.dsos);
+    if (module->sharing != NULL) {
+        emit_strings(stream, "shares", &module->sharing->libraries);
     }
 }
 

@@ -165,6 +165,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
     const struct kiln_isolated *isolated = &module->isolated;
     fputs(index == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ", stream);
     kiln_json_string(stream, module->found->name);
+    put_text(stream, "way", module->is_image ? "image" : "objects");
     put_text(stream, "file", module->found->path);
     put_text(stream, "distribution", kiln_baked_get_distribution(ctx, module));
     put_text(stream, "init", isolated->init);
@@ -173,7 +174,8 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
             (unsigned long long)isolated->size, isolated->constructors, isolated->destructors,
             isolated->hidden);
     put_text(stream, "not_position_independent", isolated->not_pic);
-    put_list(stream, "libraries", &module->fat.dsos);
+    put_list(stream, "libraries", module->is_image ? &module->opened : &module->fat.dsos);
+    put_list(stream, "images", &module->images);
     put_list(stream, "exports", &isolated->exported);
     put_shared(stream, isolated);
     put_sharing(stream, module);

@@ -16,10 +16,10 @@ COMMANDS = ["pip", "link", "ls", "isolate", "table"]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, python):
-    """A directory with one fat extension and one that was built without Kiln."""
+    """A directory with one fat extension and one that stays a file."""
     root = tmp_path_factory.mktemp("site")
     extension(root, "fat", python)
-    extension(root, "thin", python, compiler="cc")
+    extension(root, "thin", python, compiler="cc", more=["-Wl,-z,execstack"])
     return root
 
 

@@ -41,7 +41,7 @@ struct kiln_baked {
     /* open */
     const char *reason;    /* why it stays a file; NULL if it does not, and the rest is filled */
     bool is_library;       /* it has the name of an extension, but no init function */
-    bool is_plain;         /* it has no `.kiln` section; it can be unlinked at most */
+    bool is_plain;         /* its record cannot be used; it can be unlinked at most */
     struct kiln_file file; /* the extension's file, mapped until the end of the link */
     struct kiln_fat fat;
     struct kiln_strings needed; /* DT_NEEDED of the file, if it is linked against any library */
@@ -109,8 +109,10 @@ int kiln_bake_open(struct kiln_ctx *ctx, struct kiln_bake *bake);
 void kiln_bake_close(struct kiln_bake *bake);
 /* Isolate the relocatables and write them where the linker will read them. */
 int kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake);
-/* Sort the extensions into modules and files. */
+/* Sort the extensions into modules, files, and those to unlink. */
 int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Fail if there is no module. */
+int kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Let EXTENSION stay a file, and say so. */
 int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);

@@ -159,7 +159,8 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     if (extension->reason == NULL && bake->options->from == KILN_FROM_WHEELS) {
         extension->reason = "--from wheels says so";
     }
-    extension->is_plain = extension->reason != NULL && !wants_objects;
+    extension->is_plain =
+        extension->reason != NULL && extension->file.bytes.ptr != NULL && !wants_objects;
     if (extension->reason != NULL) {
         return 0;
     }

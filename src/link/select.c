@@ -1,4 +1,4 @@
-/* Sorts the extensions into modules, which have an object, and files, which have a reason. The reason is
+/* Sorts the extensions into modules, which have an object, files, which have a reason, and those to unlink. The reason is
  * an error only if the extension was named on the command line. */
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +86,17 @@ check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct ki
 }
 
 int
+kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    if (bake->modules.count > 0) {
+        return 0;
+    }
+    return kiln_fail(ctx, KILN_ERR_INPUT, "nothing to bake: %s",
+                     bake->found.count == 0 ? "no extension was found"
+                                            : "all extensions that were found stay files");
+}
+
+int
 kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = 0;
@@ -106,11 +117,5 @@ kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
             *KILN_ARENA_PUSH(&ctx->arena, &bake->modules) = *extension;
         }
     }
-    if (result == 0 && bake->modules.count + plain == 0) {
-        return kiln_fail(ctx, KILN_ERR_INPUT,
-                         "nothing to bake: %s; build packages with `kiln pip install`",
-                         bake->found.count == 0 ? "no extension was found"
-                                                : "none of the extensions found is fat");
-    }
-    return result;
+    return result == 0 && plain == 0 ? kiln_bake_check_any(ctx, bake) : result;
 }

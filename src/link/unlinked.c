@@ -91,6 +91,7 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     for (size_t i = 0; result == 0 && i < unlink.module_count; i++) {
         result = take(ctx, bake, candidates[i], &unlink.modules[i]);
     }
+    result = result < 0 ? result : kiln_bake_check_any(ctx, bake);
     if (result == 0 && unlink.image_count > 0) {
         kiln_strings_push(&ctx->arena, &bake->objects, object);
         qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,

@@ -1,0 +1,358 @@
+"""kiln link with extensions that Kiln has not built: which way each goes into the executable, what the options say about
+it, what stays a file, and what can be seen of it from outside."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+from conftest import BUILD, run
+from extensions import MULTI_PHASE, extension, suffix
+
+VALUE = "PyUnicode_FromString(VALUE)"
+
+FACTS = r"""
+import importlib, json, os, sys
+answer = {}
+for name in sys.argv[1:]:
+    m = importlib.import_module(name)
+    file = getattr(m, "__file__", None)
+    with open("/proc/self/maps") as maps:
+        answer[name] = [m.value(), m.__name__, file, f" {file}\n" in maps.read()]
+print(json.dumps(answer))
+"""
+
+
+def link(python, output, *args, check=True):
+    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args, check=check)
+
+
+def list_modules(app):
+    """What `kiln ls` tells of each module of APP."""
+    return {module["name"]: module for module in json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]}
+
+
+def list_ways(app):
+    return {name: module["way"] for name, module in list_modules(app).items()}
+
+
+def list_reasons(said):
+    return dict(re.findall(r"^kiln: (\S+) stays a file: (.*) \(/.*\)$", said, re.M))
+
+
+def list_needed(app):
+    return re.findall(r"\((NEEDED|RPATH|RUNPATH)\).*\[(.*)\]", run("readelf", "-dW", app).stdout)
+
+
+def import_all(program, site, *names, **env):
+    """[value(), __name__, __file__, whether the file is mapped] of each module."""
+    env = {**os.environ, "PYTHONPATH": os.fspath(site), **env}
+    return json.loads(run(program, "-c", FACTS, *names, env=env).stdout)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, python):
+    """A fat extension and plain ones: in a package, in a package below it, of the stable ABI, and a top-level one."""
+    root = tmp_path_factory.mktemp("images") / "site"
+    extension(root, "pkg.fat", python)
+    for name in "pkg.plain", "pkg.inner.plain", "top", "pkgs":
+        extension(root, name, python, compiler="cc")
+    stable = extension(root, "pkg.stable", python, compiler="cc")
+    stable.rename(stable.with_name("stable.abi3.so"))
+    return root
+
+
+NAMES = ["pkg.fat", "pkg.inner.plain", "pkg.plain", "pkg.stable", "pkgs", "top"]
+PLAIN = [name for name in NAMES if name != "pkg.fat"]
+
+
+@pytest.fixture(scope="module")
+def baked(site, python, tmp_path_factory):
+    """The executable, and what `kiln link` said."""
+    app = tmp_path_factory.mktemp("baked") / "app"
+    return app, link(python, app, site).stderr
+
+
+def check_modules(app, python, site, files):
+    """Each module is as from its file, and mapped from there only if it is one of FILES."""
+    stock = import_all(python, site, *NAMES)
+    got = import_all(app, site, *NAMES)
+    assert {name: facts[:3] for name, facts in got.items()} == {name: facts[:3] for name, facts in stock.items()}
+    assert {name for name, facts in got.items() if facts[3]} == set(files)
+    assert all(facts[3] for facts in stock.values())
+
+
+# --- Which way ---
+
+@pytest.mark.parametrize("way", [[], ["--from", "auto"]])
+def test_auto_bakes_fat_extensions_from_objects_and_unlinks_the_others(way, site, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, *way, site).stderr
+    assert list_ways(app) == {"pkg.fat": "objects", **dict.fromkeys(PLAIN, "image")}
+    assert list_reasons(said) == {}
+    assert f"{app}: 6 extensions baked, 5 of them unlinked, 0 left as files" in said
+    check_modules(app, python, site, [])
+
+
+def test_from_objects_leaves_plain_extensions_as_files(site, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, "--from", "objects", site).stderr
+    assert list_ways(app) == {"pkg.fat": "objects"}
+    assert list_reasons(said) == dict.fromkeys(PLAIN, "it was built without Kiln (see `kiln help pip`)")
+    assert f"{app}: 1 extension baked, 5 left as files" in said
+    check_modules(app, python, site, PLAIN)
+
+
+def test_from_wheels_unlinks_fat_extensions_too(site, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, "--from", "wheels", site).stderr
+    assert list_ways(app) == dict.fromkeys(NAMES, "image")
+    assert f"{app}: 6 extensions baked, unlinked, 0 left as files" in said
+    check_modules(app, python, site, [])
+
+
+def test_from_objects_without_a_fat_extension_is_an_error(site, python, tmp_path):
+    path = site / ("top" + suffix(python))
+    result = link(python, tmp_path / "app", "--from", "objects", path, check=False)
+    assert result.returncode == 1 and f"{path}: top cannot be baked: it was built without Kiln" in result.stderr
+    only = tmp_path / "site"
+    only.mkdir()
+    shutil.copy(path, only)
+    result = link(python, tmp_path / "app", "--from", "objects", only, check=False)
+    assert result.returncode == 1 and "nothing to bake: all extensions that were found stay files" in result.stderr
+    assert not (tmp_path / "app").exists()
+
+
+def test_a_fat_extension_whose_object_could_not_be_made_is_unlinked(python, tmp_path):
+    """The linker refuses to make the object, but the extension is an ordinary one."""
+    script = tmp_path / "layout.ld"
+    script.write_text("SECTIONS { .mine : { *(.mine) } }\n")
+    extension(tmp_path / "site", "scripted", python, more=[script])
+    app = tmp_path / "app"
+    said = link(python, app, "--from", "objects", tmp_path / "site", check=False)
+    assert said.returncode == 1 and "a linker script" in list_reasons(said.stderr)["scripted"]
+    link(python, app, tmp_path / "site")
+    assert list_ways(app) == {"scripted": "image"}
+    assert import_all(app, tmp_path / "site", "scripted")["scripted"][0] == "scripted"
+
+
+@pytest.mark.parametrize("args", [["--from", "nonsense"], ["--from", ""], ["--from"], ["--keep"]])
+def test_a_bad_way_is_a_usage_error(args, python, tmp_path):
+    result = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", *args, check=False)
+    assert result.returncode == 2 and args[0] in result.stderr
+    assert not (tmp_path / "app").exists()
+
+
+# --- What the user wants to stay a file ---
+
+@pytest.mark.parametrize("keeps, files", [
+    (["pkg"], ["pkg.fat", "pkg.inner.plain", "pkg.plain", "pkg.stable"]),
+    (["pkg.inner"], ["pkg.inner.plain"]),
+    (["pkg.plain"], ["pkg.plain"]),
+    (["pkg.fat", "top"], ["pkg.fat", "top"]),
+    (["pk", "pkg.pla", "to", "plain"], []),
+])
+def test_a_module_or_a_package_may_stay_a_file(keeps, files, site, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, *(arg for name in keeps for arg in ("--keep", name)), site).stderr
+    assert list_reasons(said) == dict.fromkeys(files, "--keep says so")
+    assert set(list_ways(app)) == set(NAMES) - set(files)
+    check_modules(app, python, site, files)
+
+
+def test_when_everything_stays_a_file_there_is_nothing_to_bake(site, python, tmp_path):
+    result = link(python, tmp_path / "app", "--keep", "pkg", "--keep", "pkgs", "--keep", "top", site, check=False)
+    assert result.returncode == 1 and "nothing to bake" in result.stderr
+    assert not (tmp_path / "app").exists()
+
+
+# --- PIE ---
+
+@pytest.mark.parametrize("option, kind", [("--pie", 3), ("--no-pie", 2)])
+def test_pie_or_not(option, kind, site, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, option, site).stderr
+    assert int.from_bytes(app.read_bytes()[16:18], "little") == kind
+    (line,) = [line for line in said.splitlines() if f"{app}: " in line]
+    assert ("PIE" in line) == (option == "--pie")
+    check_modules(app, python, site, [])
+
+
+# --- Bad input ---
+
+def write_cut(path, good):
+    path.write_bytes(good[:len(good) * 2 // 3])
+
+
+def write_cut_in_the_header(path, good):
+    path.write_bytes(good[:40])
+
+
+def write_nothing(path, good):
+    path.write_bytes(b"")
+
+
+def write_text(path, good):
+    path.write_text("import sys\n" * 100)
+
+
+def write_32_bit(path, good):
+    path.write_bytes(good[:4] + b"\1" + good[5:])
+
+
+def write_arm64(path, good):
+    path.write_bytes(good[:18] + b"\xb7\0" + good[20:])
+
+
+def write_riscv(path, good):
+    path.write_bytes(good[:18] + b"\xf3\0" + good[20:])
+
+
+BAD = {
+    "cut": (write_cut, "cut short"),
+    "header": (write_cut_in_the_header, "cut short|ends inside its ELF header"),
+    "empty": (write_nothing, "not an ELF file|empty"),
+    "text": (write_text, "not an ELF file"),
+    "bits": (write_32_bit, "32-bit"),
+    "arm": (write_arm64, "made for the machine arm64"),
+    "riscv": (write_riscv, "made for the machine riscv"),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_files(python, tmp_path_factory):
+    """A directory with a good extension, fat and plain, and bad files with names of extensions."""
+    root = tmp_path_factory.mktemp("bad") / "site"
+    extension(root, "fat", python)
+    good = extension(root, "plain", python, compiler="cc").read_bytes()
+    for name, (write, _) in BAD.items():
+        write(root / (name + suffix(python)), good)
+    return root
+
+
+@pytest.mark.parametrize("way", ["auto", "objects", "wheels"])
+def test_bad_files_in_a_directory_stay_files_for_a_reason_and_fail_nothing(way, bad_files, python, tmp_path):
+    app = tmp_path / "app"
+    said = link(python, app, "--from", way, bad_files).stderr
+    reasons = list_reasons(said)
+    good = ["fat"] if way == "objects" else ["fat", "plain"]
+    assert sorted(list_ways(app)) == good
+    assert set(reasons) == set(BAD) | ({"plain"} if way == "objects" else set())
+    for name, (_, reason) in BAD.items():
+        assert re.search(reason, reasons[name]), (name, reasons[name])
+    assert "error" not in said
+    assert [facts[0] for facts in import_all(app, bad_files, *good).values()] == good
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_that_is_named_is_an_error(name, bad_files, python, tmp_path):
+    path, good = bad_files / (name + suffix(python)), bad_files / ("plain" + suffix(python))
+    result = link(python, tmp_path / "app", good, path, check=False)
+    assert result.returncode == 1
+    assert re.search(f"^kiln: error: {re.escape(str(path))}: {name} cannot be baked: .*({BAD[name][1]})", result.stderr, re.M)
+    assert not (tmp_path / "app").exists()
+
+
+def test_a_directory_of_bad_files_only_has_nothing_to_bake(bad_files, python, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in BAD:
+        shutil.copy(bad_files / (name + suffix(python)), site)
+    result = link(python, tmp_path / "app", site, check=False)
+    assert result.returncode == 1 and set(list_reasons(result.stderr)) == set(BAD)
+    assert result.stderr.splitlines()[-1] == "kiln: error: nothing to bake: all extensions that were found stay files"
+    assert not (tmp_path / "app").exists()
+
+
+# --- What can be seen of it ---
+
+@pytest.fixture(scope="module")
+def with_libraries(python, tmp_path_factory):
+    """An extension with a library that its package brings, which has another one, and a library from outside of the PATHs;
+    and a fat one. Returns the directory and the executable."""
+    root = tmp_path_factory.mktemp("libraries")
+    site, libs, elsewhere = root / "site", root / "site" / "pkg.libs", root / "elsewhere"
+    libs.mkdir(parents=True)
+    elsewhere.mkdir()
+
+    def library(path, source, *more):
+        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path, f"-Wl,-soname,{path.name}", "-x", "none", *more, input=source)
+    library(libs / "libinner.so.2", "int inner(void) { return 40; }")
+    library(libs / "libouter.so.1", "int inner(void); int outer(void) { return inner() + 2; }", libs / "libinner.so.2", "-Wl,-rpath,$ORIGIN")
+    library(elsewhere / "libsystem.so.3", "int of_system(void) { return 100; }")
+    source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint outer(void), of_system(void);").replace(
+        VALUE, "PyLong_FromLong(outer() + of_system())")
+    extension(site, "pkg.native", python, source=source, compiler="cc",
+              more=[libs / "libouter.so.1", elsewhere / "libsystem.so.3", f"-Wl,-rpath,$ORIGIN/../pkg.libs:{elsewhere}", f"-Wl,-rpath-link,{libs}"])
+    extension(site, "fat", python)
+    link(python, root / "app", "--report", root / "report.json", site)
+    return root, site, root / "app"
+
+
+def test_ls_and_report_tell_of_images_and_libraries(with_libraries):
+    root, site, app = with_libraries
+    fat, native = list_modules(app)["fat"], list_modules(app)["pkg.native"]
+    assert (fat["way"], fat["images"]) == ("objects", [])
+    assert native["way"] == "image"
+    assert sorted(map(os.path.normpath, native["images"])) == [str(site / "pkg.libs" / name) for name in ("libinner.so.2", "libouter.so.1")]
+    assert any("libsystem.so.3" in name for name in native["libraries"])
+    assert not any("libouter" in name or "libinner" in name for name in native["libraries"])
+    assert native["file"].startswith(str(site / "pkg" / "native.")) and re.fullmatch("[0-9a-f]{32}", native["xxh128"])
+    reported = {module["name"]: module for module in json.loads((root / "report.json").read_text())["modules"]}
+    for module in fat, native:
+        assert {key: reported[module["name"]][key] for key in ("way", "images", "libraries", "file")} == \
+            {key: module[key] for key in ("way", "images", "libraries", "file")}
+
+
+def test_ls_has_a_column_for_the_way(with_libraries):
+    root, site, app = with_libraries
+    lines = [line.split() for line in run(BUILD / "kiln", "ls", app).stdout.splitlines()]
+    assert next(line for line in lines if "MODULE" in line)[:2] == ["MODULE", "AS"]
+    assert {line[0]: line[1] for line in lines if line and line[0] in ("fat", "pkg.native")} == {"fat": "objects", "pkg.native": "image"}
+    assert {os.path.normpath(line[1]) for line in lines if line and line[0] == "brings"} == \
+        {str(site / "pkg.libs" / name) for name in ("libinner.so.2", "libouter.so.1")}
+
+
+def test_images_add_nothing_to_what_the_executable_needs(with_libraries, python, tmp_path):
+    root, site, app = with_libraries
+    link(python, tmp_path / "app", site / ("fat" + suffix(python)))
+    assert list_needed(app) == list_needed(tmp_path / "app")
+    assert not any("libouter" in name or "libinner" in name or "libsystem" in name for _, name in list_needed(app))
+    assert import_all(app, site, "pkg.native")["pkg.native"][0] == 142
+
+
+@pytest.mark.parametrize("names", [["top"], ["pkg.stable"], NAMES], ids=str)
+def test_a_module_has_the_place_of_its_file(names, baked, site, python, fast_path):
+    stock = import_all(python, site, *names)
+    assert {name: facts[:3] for name, facts in import_all(baked[0], site, *names).items()} == \
+        {name: facts[:3] for name, facts in stock.items()}
+    files = {"top": site / ("top" + suffix(python)), "pkg.stable": site / "pkg" / "stable.abi3.so"}
+    assert all(stock[name][2] == str(files[name]) for name in names if name in files)
+
+
+def test_a_module_has_its_place_without_its_file_too(baked, site, python, tmp_path, fast_path):
+    """In a package the place is in the directory of the package."""
+    moved = shutil.copytree(site, tmp_path / "moved")
+    for file in moved.rglob("*.so"):
+        file.unlink()
+    got = import_all(baked[0], moved, *NAMES)
+    assert got["pkg.stable"][2] == str(moved / "pkg" / "stable.abi3.so")
+    assert got["pkg.plain"][2] == str(moved / "pkg" / ("plain" + suffix(python)))
+    assert got["top"][2] == str(site / ("top" + suffix(python)))
+    assert not any(facts[3] for facts in got.values())
+
+
+def test_spec_and_loader_are_the_same_with_the_fast_path_and_without(baked, site, fast_path):
+    script = """
+import importlib, json
+def tell(m): return [m.__spec__.origin, m.__spec__.has_location, m.__spec__.parent, type(m.__loader__).__module__, m.__package__]
+import top, pkg.stable
+import importlib.util
+print(json.dumps([tell(top), tell(pkg.stable), importlib.util.find_spec("pkg.plain").origin]))
+"""
+    got = json.loads(run(baked[0], "-c", script, env={**os.environ, "PYTHONPATH": os.fspath(site)}).stdout)
+    assert got[0] == [import_all(baked[0], site, "top")["top"][2], True, "", "_kiln", ""]
+    assert got[1] == [str(site / "pkg" / "stable.abi3.so"), True, "pkg", "_kiln", "pkg"]
+    assert got[2].startswith(str(site / "pkg" / "plain."))

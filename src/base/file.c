@@ -286,6 +286,48 @@ kiln_file_get_cache_dir(struct kiln_ctx *ctx)
     return kiln_file_make_dirs(ctx, path) == 0 ? path : NULL;
 }
 
+enum {
+    BLOCK = 4096,         /* of a file system, at most */
+    HOLE_MIN = 64 * 1024, /* smaller holes only make a file of many pieces */
+};
+
+/* The bytes of zeros, in whole blocks, from AT on. */
+static uint64_t
+count_zeros(struct kiln_span bytes, uint64_t at)
+{
+    static const uint8_t zeros[BLOCK];
+    struct kiln_span block;
+    uint64_t end = at;
+    while (kiln_span_slice(bytes, end, BLOCK, &block) && memcmp(block.ptr, zeros, BLOCK) == 0) {
+        end += BLOCK;
+    }
+    return end - at;
+}
+
+void
+kiln_file_punch_zeros(const char *path)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_file file;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && kiln_file_map(&silent, path, &file) == 0) {
+        bool works = true;
+        for (uint64_t at = 0; works && at < file.bytes.len; at += BLOCK) {
+            uint64_t len = count_zeros(file.bytes, at);
+            if (len >= HOLE_MIN) {
+                works = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                                  (off_t)len) == 0;
+            }
+            at += len;
+        }
+        kiln_file_release(&file);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    kiln_ctx_release(&silent);
+}
+
 const char *
 kiln_file_get_program(struct kiln_ctx *ctx)
 {

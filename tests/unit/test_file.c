@@ -145,6 +145,32 @@ paths_are_taken_apart(void **state)
     assert_string_equal(kiln_file_dirname(&ctx, "b"), ".");
 }
 
+static void
+punching_keeps_what_is_in_a_file(void **state)
+{
+    (void)state;
+    enum { SIZE = 1024 * 1024 };
+    const char *path = kiln_arena_printf(&ctx.arena, "%s/sparse", dir);
+    uint8_t *bytes = kiln_arena_alloc(&ctx.arena, SIZE);
+    bytes[0] = 1;
+    bytes[300 * 1024 + 7] = 2; /* two holes, neither of which begins or ends with the file */
+    bytes[SIZE - 1] = 3;
+    assert_int_equal(kiln_file_write(&ctx, path, kiln_span_of(bytes, SIZE)), 0);
+    struct stat before, after;
+    assert_int_equal(stat(path, &before), 0);
+    kiln_file_punch_zeros(path);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, SIZE);
+    struct kiln_file file;
+    assert_int_equal(kiln_file_map(&ctx, path, &file), 0);
+    assert_memory_equal(file.bytes.ptr, bytes, SIZE);
+    kiln_file_release(&file);
+    if (after.st_blocks != before.st_blocks) { /* the file system can */
+        assert_true(after.st_blocks * 512 <= 64 * 1024);
+    }
+    kiln_file_punch_zeros("/nowhere/at/all");
+}
+
 int
 main(void)
 {
@@ -157,6 +183,7 @@ main(void)
         cmocka_unit_test_setup_teardown(an_empty_file_is_an_empty_span, set_up, tear_down),
         cmocka_unit_test_setup_teardown(directories_are_made_with_those_above, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paths_are_taken_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(punching_keeps_what_is_in_a_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,8 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         }
     }
     if (result == 0) {
+        kiln_file_punch_zeros(
+            aside); /* an image has its zero-initialised data, and gaps, in the file */
         result = move_file(ctx, aside, output);
     }
     kiln_temporary_remove(dir);

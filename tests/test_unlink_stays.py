@@ -93,7 +93,7 @@ MODULE(M(f))
 X
 ext _a a.c b.s -fuse-ld=bfd
 """, "(?i)writ.*exec|exec.*writ|W\\+X", LOADS, [5, 46]),
-    left("stays_rel_instead_of_rela", "ext _a a.c -fuse-ld=lld -Wl,-z,rel", "(?i)\\bREL\\b|relocation", needs=("ld.lld",)),
+    left("stays_rel_instead_of_rela", "ext _a a.c -fuse-ld=lld -Wl,-z,rel", "DT_REL\\b", needs=("ld.lld",)),
     left("stays_initfirst", "ext _a a.c -Wl,-z,initfirst", "(?i)initfirst", LOADS, [5, 5]),
     left("stays_global", "ext _a a.c -fuse-ld=bfd -Wl,-z,global", "(?i)global", LOADS, [5, 5]),
     left("stays_filter", "mkdir $OUT/lib; ext _a a.c -Wl,-F,libm.so.6", "(?i)filter", LOADS, [5, 5]),

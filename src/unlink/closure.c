@@ -285,7 +285,9 @@ kiln_closure_walk(struct kiln_set *set)
     }
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
-        if (object->origin != KILN_ORIGIN_IMAGE || object->reason != NULL) {
+        if ((object->origin != KILN_ORIGIN_IMAGE && object->origin != KILN_ORIGIN_SYSTEM) ||
+            object->reason != NULL)
+        {
             continue;
         }
         fill_scope(set, object);

@@ -32,7 +32,7 @@ struct kiln_object {
         size_t count, capacity;
     } needs;                       /* in the order of DT_NEEDED, each once */
     struct kiln_object_list scope; /* itself and what it needs, breadth first */
-    struct kiln_object_list roots; /* IMAGE: the extensions that reach it, itself if it is one */
+    struct kiln_object_list roots; /* the extensions that reach it, itself if it is one */
     struct kiln_object_list extra; /* IMAGE: images that it is bound to outside of its scope */
     struct kiln_unlink_module *module; /* NULL: it is a library */
     const char *reason;                /* IMAGE: why it stays a file */
@@ -106,7 +106,7 @@ struct kiln_set {
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
 void kiln_closure_find_images(struct kiln_set *set);
-/* Fill the scopes and roots of all images, anew. */
+/* Fill the scopes and roots of all images and of the system's libraries, anew. */
 void kiln_closure_walk(struct kiln_set *set);
 /* Let what needs, or is needed by, an image that stays a file stay one, too. Whether any does newly. */
 bool kiln_closure_spread_reasons(struct kiln_set *set);
@@ -129,6 +129,10 @@ void kiln_bind_forget(struct kiln_set *set);
 /* The functions of libc that the runtime has in its place, for everybody: INDEX < KILN_ANSWERED. */
 enum { KILN_ANSWERED = 8 };
 const char *kiln_bind_get_answered(size_t index, const char **runtime);
+
+/* interpose.c: let images stay files that a library of the system would be bound to, had it been loaded with
+ * them. Requires scopes and roots. */
+void kiln_interpose_check(struct kiln_set *set);
 
 /* bindings.c: what everything is bound to, as text in the file at PATH. Requires that all images have been
  * bound. */

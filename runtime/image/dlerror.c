@@ -33,8 +33,10 @@ create_key(void)
 void
 kiln_image_clear_message(void)
 {
-    free(message.text);
-    message.text = NULL;
+    if (message.text != NULL) { /* free() may not be ready, see find.c */
+        free(message.text);
+        message.text = NULL;
+    }
     kiln_libc_get()->dlerror();
 }
 

@@ -131,6 +131,10 @@ uint32_t *kiln_image_tree_get_final(size_t *count);
  */
 
 void kiln_image_imports_start(void);
+/* Call before and after several kiln_image_resolve(); and the second if one of them fails: what has been
+ * opened for them is closed again. */
+void kiln_image_imports_begin(void);
+void kiln_image_imports_abandon(void);
 /* Open the libraries of IMAGE and find the values of its imports. Returns 0 or -1. */
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);
 /* The value of an import that is resolved, or that needs no resolving. */

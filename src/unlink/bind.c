@@ -277,6 +277,9 @@ find_in_scopes(struct kiln_set *set, const struct kiln_object *image,
                const char **reason)
 {
     const struct kiln_object_list *roots = &image->roots;
+    if (roots->count == 0) { /* libraries that need each other, and that nothing else needs */
+        return find_in(&image->scope, NULL, wanted, symbol);
+    }
     return roots->count == 1 ? find_in(&roots->items[0]->scope, NULL, wanted, symbol)
                              : find_in_scopes_of_all(set, image, wanted, symbol, reason);
 }

@@ -35,6 +35,8 @@ struct kiln_object {
     struct kiln_object_list roots; /* the extensions that reach it, itself if it is one */
     struct kiln_object_list extra; /* IMAGE: images that it is bound to outside of its scope */
     struct kiln_unlink_module *module; /* NULL: it is a library */
+    bool is_opened;  /* IMAGE: a library that nothing needs, and that is opened by its path at most */
+    bool is_missing; /* it needs a library that is nowhere: nothing is loaded with it */
     const char *reason;                /* IMAGE: why it stays a file */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
@@ -98,6 +100,13 @@ struct kiln_set {
     } imports;
     uint32_t *import_buckets; /* open addressing: index + 1 */
     size_t import_bucket_count, stub_count;
+    struct kiln_alias_list {
+        struct kiln_alias {
+            const char *path;
+            const struct kiln_object *object;
+        } *items;
+        size_t count, capacity;
+    } aliases;                  /* other paths of files that are images */
     struct kiln_arena bindings; /* what kiln_bind() remembers */
     struct kiln_library_search *search;
     struct kiln_object *files[KILN_SET_BUCKETS]; /* chains by inode */

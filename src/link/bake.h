@@ -95,6 +95,8 @@ struct kiln_bake {
     const char *linker; /* toolchain: for -fuse-ld= */
     bool shared_libpython, pie; /* libpython */
     const char *runtime;        /* runtime: path of libkiln.a for this Python */
+    const char *program; /* unlink: a program without extensions, linked in the same form; NULL if
+                          * there are no images */
     const char *data;           /* data: path of the object with table, manifest and settings */
 };
 
@@ -113,6 +115,10 @@ int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);
 /* Turn the extensions that were built without Kiln into images, which are modules, too. */
 int kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake);
+
+/* Returns why modules have addresses in read-only sections (IS_ANY: or other absolute ones): the section and
+ * the symbol of the first; NULL if none has. */
+const char *kiln_bake_find_fixed(const struct kiln_bake *bake, bool is_any);
 
 /* Returns whether isolated extensions must be isolated again, with some variables of their own: these
  * are in their `own` and in the bake's conflicts. */

@@ -113,6 +113,7 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     }
     if (result == 0 && unlink.image_count > 0) {
         kiln_strings_push(&ctx->arena, &bake->objects, object);
+        bake->program = unlink.program;
         qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,
               compare_modules);
     }

@@ -296,6 +296,25 @@ find_needs_from(struct kiln_set *set, size_t next)
     }
 }
 
+/* OBJECT needs a library that is nowhere: but a program may open one of that name by its path before, and
+ * then the dynamic loader has to know it. */
+static void
+keep_preloaded(struct kiln_set *set, const struct kiln_object *object)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *library = set->objects.items[i];
+        for (size_t k = 0; k < object->dso.needed.count; k++) {
+            if (library->origin == KILN_ORIGIN_IMAGE && library->module == NULL &&
+                library->reason == NULL && is_named(library, object->dso.needed.items[k]) &&
+                !contains(&object->needs, library))
+            {
+                library->reason = kiln_arena_printf(
+                    &set->ctx->arena, "%s, which stays a file, needs it by its name", object->path);
+            }
+        }
+    }
+}
+
 void
 kiln_closure_find_images(struct kiln_set *set)
 {
@@ -309,6 +328,11 @@ kiln_closure_find_images(struct kiln_set *set)
         add_opened(set, set->unlink->libraries.items[i]);
     }
     find_needs_from(set, opened);
+    for (size_t i = first; i < set->objects.count; i++) {
+        if (set->objects.items[i]->is_missing) {
+            keep_preloaded(set, set->objects.items[i]);
+        }
+    }
     for (size_t i = first; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
         const char *real = get_real_path(set, object);

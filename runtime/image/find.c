@@ -103,8 +103,8 @@ is_outside(uintptr_t address)
     for (uint32_t i = 0; &kiln_images != NULL && i < kiln_images.image_count; i++) {
         uintptr_t start = (uintptr_t)kiln_image_get_start(i);
         low = start < low ? start : low;
-        high = start + kiln_image_records[i].size > high ? start + kiln_image_records[i].size
-                                                         : high;
+        high =
+            start + kiln_image_records[i].size > high ? start + kiln_image_records[i].size : high;
     }
     /* Threads that do this at the same time store the same values. */
     __atomic_store_n(&first, low, __ATOMIC_RELAXED);

@@ -164,10 +164,8 @@ kiln_survey_fill(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln
                 out->not_pic = find_relocation(ctx, plan, i, shdr.sh_info, is_no_pie);
             }
             if ((target.sh_flags & (SHF_ALLOC | SHF_WRITE)) == SHF_ALLOC &&
-                out->read_only_address == NULL)
-            {
-                out->read_only_address =
-                    find_relocation(ctx, plan, i, shdr.sh_info, is_address);
+                out->read_only_address == NULL) {
+                out->read_only_address = find_relocation(ctx, plan, i, shdr.sh_info, is_address);
             }
         }
     }

@@ -97,7 +97,7 @@ struct kiln_bake {
     const char *runtime;        /* runtime: path of libkiln.a for this Python */
     const char *program; /* unlink: a program without extensions, linked in the same form; NULL if
                           * there are no images */
-    const char *data;           /* data: path of the object with table, manifest and settings */
+    const char *data;    /* data: path of the object with table, manifest and settings */
 };
 
 /* The passes in this folder. Those of share/, check/ and emit/ are in share.h, check.h, emit.h. */

@@ -120,6 +120,12 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     case KILN_ORIGIN_SYSTEM:
         object->is_used = true;
         out->kind = KILN_TARGET_LIBRARY;
+        /* dlsym() would find the newest of several versions. */
+        if (out->version == NULL && symbol->version != NULL &&
+            kiln_dynobj_has_several(&object->dso, symbol->name))
+        {
+            out->version = symbol->version->name;
+        }
         return;
     case KILN_ORIGIN_IMAGE:
         break;

@@ -585,3 +585,19 @@ kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted 
     }
     return wanted->version == NULL && versioned == 1;
 }
+
+bool
+kiln_dynobj_has_several(const struct kiln_dynobj *dso, const char *name)
+{
+    const struct kiln_dynobj_wanted wanted = {.name = name, .is_call = true};
+    size_t found = 0;
+    if (dso->bucket_count == 0) {
+        return false;
+    }
+    uint32_t index = dso->buckets[hash_name(name) & (dso->bucket_count - 1)];
+    for (; index != 0; index = dso->chain[index]) {
+        struct kiln_dynobj_symbol symbol;
+        found += kiln_dynobj_get_symbol(dso, index, &symbol) && is_candidate(&symbol, &wanted);
+    }
+    return found > 1;
+}

@@ -15,8 +15,9 @@ enum kiln_eh_kind {
 struct kiln_eh_pointer {
     uint32_t at; /* offset in the section */
     enum kiln_eh_kind kind;
-    uint64_t target;     /* address in the image */
-    bool is_personality; /* of a CIE: linkers merge CIEs that name one symbol here, whatever the addend */
+    uint64_t target; /* address in the image */
+    bool
+        is_personality; /* of a CIE: linkers merge CIEs that name one symbol here, whatever the addend */
 };
 
 /* An FDE that the linker must not see; see kiln_eh_frame_edit(). */

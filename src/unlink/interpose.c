@@ -116,8 +116,8 @@ read_references(struct library *library)
 {
     const char *reason = NULL;
     const struct kiln_dynobj *dso = &library->object->dso;
-    library->is_seen = kiln_arena_alloc(&library->set->ctx->arena,
-                                        dso->symbols.len / sizeof(Elf64_Sym) + 1);
+    library->is_seen =
+        kiln_arena_alloc(&library->set->ctx->arena, dso->symbols.len / sizeof(Elf64_Sym) + 1);
     kiln_relocations_visit(dso, note_reference, library, &reason);
     if (library->references.count > 0) {
         qsort(library->references.items, library->references.count,
@@ -163,9 +163,9 @@ check_reference(const struct library *library, struct kiln_object *object,
             !(reference->own != NULL && is_of_std(reference->wanted.name)))
         {
             stays->reason = kiln_arena_printf(
-                &library->set->ctx->arena, "the library %s refers to %s, which %s defines before it",
-                library->object->path, reference->wanted.name,
-                stays == object ? "this file" : object->path);
+                &library->set->ctx->arena,
+                "the library %s refers to %s, which %s defines before it", library->object->path,
+                reference->wanted.name, stays == object ? "this file" : object->path);
         }
     }
 }

@@ -70,9 +70,12 @@ check_dynamic(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
         uint64_t flag;
         const char *name;
     } flags[] = {
-        {DF_1_GLOBAL, "DF_1_GLOBAL"},     {DF_1_INITFIRST, "DF_1_INITFIRST"},
-        {DF_1_LOADFLTR, "DF_1_LOADFLTR"}, {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
-        {DF_1_NODEFLIB, "DF_1_NODEFLIB"}, {DF_1_NOOPEN, "DF_1_NOOPEN (it cannot be opened by dlopen())"},
+        {DF_1_GLOBAL, "DF_1_GLOBAL"},
+        {DF_1_INITFIRST, "DF_1_INITFIRST"},
+        {DF_1_LOADFLTR, "DF_1_LOADFLTR"},
+        {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
+        {DF_1_NODEFLIB, "DF_1_NODEFLIB"},
+        {DF_1_NOOPEN, "DF_1_NOOPEN (it cannot be opened by dlopen())"},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if ((dso->flags_1 & flags[i].flag) != 0) {

@@ -30,14 +30,15 @@ struct kiln_object {
     struct kiln_object_list {
         struct kiln_object **items;
         size_t count, capacity;
-    } needs;                       /* in the order of DT_NEEDED, each once */
-    struct kiln_object_list scope; /* itself and what it needs, breadth first */
-    struct kiln_object_list roots; /* the extensions that reach it, itself if it is one */
-    struct kiln_object_list extra; /* IMAGE: images that it is bound to outside of its scope */
+    } needs;                           /* in the order of DT_NEEDED, each once */
+    struct kiln_object_list scope;     /* itself and what it needs, breadth first */
+    struct kiln_object_list roots;     /* the extensions that reach it, itself if it is one */
+    struct kiln_object_list extra;     /* IMAGE: images that it is bound to outside of its scope */
     struct kiln_unlink_module *module; /* NULL: it is a library */
-    bool is_opened;  /* IMAGE: a library that nothing needs, and that is opened by its path at most */
-    bool is_missing; /* it needs a library that is nowhere: nothing is loaded with it */
-    const char *reason;                /* IMAGE: why it stays a file */
+    bool
+        is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
+    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it */
+    const char *reason; /* IMAGE: why it stays a file */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
     bool is_marked; /* for walks */
@@ -104,7 +105,7 @@ struct kiln_set {
         struct kiln_alias {
             const char *path;
             const struct kiln_object *object;
-        } *items;
+        } * items;
         size_t count, capacity;
     } aliases;                  /* other paths of files that are images */
     struct kiln_arena bindings; /* what kiln_bind() remembers */

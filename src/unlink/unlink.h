@@ -34,9 +34,9 @@ struct kiln_unlink_module {
 struct kiln_unlink {
     struct kiln_unlink_module *modules;
     size_t module_count;
-    struct kiln_strings roots; /* directories: a library below one of them is a package's own */
+    struct kiln_strings roots;     /* directories: a library below one of them is a package's own */
     struct kiln_strings libraries; /* shared libraries below them, which may be opened by path */
-    const char *program;       /* an executable linked as the final one will be, without images:
+    const char *program;           /* an executable linked as the final one will be, without images:
                                     * what it defines, and what it needs, is there before them */
     const struct kiln_machine *machine;
     bool pie;

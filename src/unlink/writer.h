@@ -75,8 +75,9 @@ kiln_writer_symbol kiln_writer_export(struct kiln_writer *writer, const char *na
 /* The undefined symbol NAME, made if there is none. */
 kiln_writer_symbol kiln_writer_refer(struct kiln_writer *writer, const char *name);
 /* A local symbol, for debuggers or to refer to. */
-kiln_writer_symbol kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
-                           enum kiln_writer_section section, uint64_t value, uint64_t size);
+kiln_writer_symbol
+kiln_writer_add_local(struct kiln_writer *writer, const char *name, unsigned type,
+                      enum kiln_writer_section section, uint64_t value, uint64_t size);
 
 void
 kiln_writer_relocate(struct kiln_writer *writer, enum kiln_writer_section section, uint64_t offset,

@@ -45,8 +45,8 @@ note_relocation(void *arg, const struct kiln_relocation *relocation)
     const Elf64_Phdr *load = kiln_dynobj_find_segment(&program->dso, relocation->offset, 1);
     struct kiln_dynobj_symbol symbol;
     if (!is_expected(relocation->type)) {
-        program->unexpected = kiln_arena_printf(
-            &program->ctx->arena, "it has a relocation of type %u", relocation->type);
+        program->unexpected = kiln_arena_printf(&program->ctx->arena,
+                                                "it has a relocation of type %u", relocation->type);
     }
     else if (load == NULL || (load->p_flags & PF_W) == 0) {
         program->unexpected = kiln_arena_printf(
@@ -127,9 +127,9 @@ compare(struct kiln_ctx *ctx, const struct program *before, const struct program
         if (kiln_dynobj_get_symbol(dso, i, &symbol) && symbol.sym.st_shndx == SHN_UNDEF &&
             symbol.sym.st_value != 0 && !has_canonical_entry(before, symbol.name))
         {
-            return kiln_arena_printf(&ctx->arena,
-                                     "it has an address of its own for the function %s of a library",
-                                     symbol.name);
+            return kiln_arena_printf(
+                &ctx->arena, "it has an address of its own for the function %s of a library",
+                symbol.name);
         }
     }
     return NULL;

@@ -198,7 +198,10 @@ uint32_t kiln_image_get_by_handle(const void *handle);
 /* --- dl*.c: what images call in place of the C library's functions -------------------------------
  */
 
-/* dlerror.c: forget this thread's last message, the C library's too; set another. */
+/* dlerror.c: forget this thread's last message, the C library's too; set another. The first forgets only
+ * that of this code, as before a call of the C library's, which forgets its own: dlerror() would
+ * translate it, and call free(). */
+void kiln_image_drop_message(void);
 void kiln_image_clear_message(void);
 void kiln_image_set_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

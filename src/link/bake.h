@@ -116,10 +116,6 @@ kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_b
 /* Turn the extensions that were built without Kiln into images, which are modules, too. */
 int kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
-/* Returns why modules have addresses in read-only sections (IS_ANY: or other absolute ones): the section and
- * the symbol of the first; NULL if none has. */
-const char *kiln_bake_find_fixed(const struct kiln_bake *bake, bool is_any);
-
 /* Returns whether isolated extensions must be isolated again, with some variables of their own: these
  * are in their `own` and in the bake's conflicts. */
 bool kiln_bake_find_conflicts(struct kiln_ctx *ctx, struct kiln_bake *bake);

@@ -135,6 +135,18 @@ compare(struct kiln_ctx *ctx, const struct program *before, const struct program
     return NULL;
 }
 
+const char *
+kiln_bake_find_fixed(const struct kiln_bake *bake, bool is_any)
+{
+    const char *found = NULL;
+    for (size_t i = 0; found == NULL && i < bake->modules.count; i++) {
+        const struct kiln_isolated *module = &bake->modules.items[i].isolated;
+        found = module->read_only_address;
+        found = found == NULL && is_any ? module->not_pic : found;
+    }
+    return found;
+}
+
 int
 kiln_bake_check_result(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path)
 {

@@ -290,6 +290,27 @@ ext _a a.c ${L}two ${L}one; rm $OUT/lib/*_one.so
 answer = [failure("_good"), failure("_b")]
 """, [None, ["ImportError", "dynamic module does not define module export function (PyInit__b)"]], stays="PyInit__b"),
     construct("outside_library", OUTSIDE, 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [[1, 1], [2, 1], [3, 1]]),
+    construct("outside_library_without_versions_once", r"""
+--- b.c
+int answer_old(void) { return 1; }
+int answer_new(void) { return 2; }
+__asm__(".symver answer_old,answer@V_1");
+__asm__(".symver answer_new,answer@@V_2");
+--- c.c
+int answer(void) { return 0; }
+--- a.c
+#include "module.h"
+int answer(void);
+F(f) { return N(answer()); }
+MODULE(M(f))
+--- build
+mkdir -p $EXTERN
+so=lib${CON}_x.so.1
+gcc -shared -fPIC c.c -Wl,-soname,$so -o $EXTERN/$so
+ext _a a.c $EXTERN/$so -Wl,-rpath,$EXTERN
+printf 'V_1 { global: answer; local: *; };\nV_2 { global: answer; } V_1;\n' >v.map
+gcc -shared -fPIC b.c -Wl,-soname,$so -Wl,--version-script=v.map -o $EXTERN/$so
+""", 'answer = load("_a").f()', 1),
     construct("outside_library_gone_and_back", OUTSIDE, """
 path = open(HERE + "/path.txt").read().strip()
 os.rename(path, path + ".away")

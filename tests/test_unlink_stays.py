@@ -93,7 +93,7 @@ MODULE(M(f))
 X
 ext _a a.c b.s -fuse-ld=bfd
 """, "(?i)writ.*exec|exec.*writ|W\\+X", LOADS, [5, 46]),
-    left("stays_rel_instead_of_rela", "ext _a a.c -fuse-ld=lld -Wl,-z,rel", "(?i)\\bREL\\b|relocation", needs=("ld.lld",)),
+    left("stays_rel_instead_of_rela", "ext _a a.c -fuse-ld=lld -Wl,-z,rel", "DT_REL\\b", needs=("ld.lld",)),
     left("stays_initfirst", "ext _a a.c -Wl,-z,initfirst", "(?i)initfirst", LOADS, [5, 5]),
     left("stays_global", "ext _a a.c -fuse-ld=bfd -Wl,-z,global", "(?i)global", LOADS, [5, 5]),
     left("stays_filter", "mkdir $OUT/lib; ext _a a.c -Wl,-F,libm.so.6", "(?i)filter", LOADS, [5, 5]),
@@ -148,6 +148,10 @@ ext _a a.c ${L}one; ext _b b.c ${L}two; ext _good c.c
     construct("instrumented_address_without_preload", INSTRUMENTED + "ext _a a.c -fsanitize=address -g", 'answer = load("_a").f()', None, status=1,
               stays="(?i)asan|sanitizer", either=True),
     construct("instrumented_undefined", INSTRUMENTED + "ext _a a.c -fsanitize=undefined -g", 'answer = load("_a").f()', 5, stays="(?i)ubsan|sanitizer", either=True),
+    construct("instrumented_undefined_and_stripped", INSTRUMENTED + "ext _a a.c -fsanitize=undefined -fno-sanitize-recover -s", 'answer = load("_a").f()', 5,
+              stays="sanitizer"),
+    construct("instrumented_leak", INSTRUMENTED + "ext _a a.c -fsanitize=leak -g", 'answer = load("_a").f()', 5, stays="sanitizer",
+              env={"LD_PRELOAD": find_library("liblsan.so"), "LSAN_OPTIONS": "detect_leaks=0"}),
     construct("instrumented_thread", INSTRUMENTED + "ext _a a.c -fsanitize=thread -g", 'a = failure("_a"); answer = a and a[1].endswith("cannot allocate memory in static TLS block")',
               True, stays="(?i)tsan|sanitizer", either=True),
     construct("instrumented_coverage", INSTRUMENTED + "ext _a a.c --coverage", COUNTS, ["gcda"], prints="5\n", stays="(?i)gcov|coverage|profil", either=True,

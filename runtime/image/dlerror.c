@@ -31,10 +31,18 @@ create_key(void)
 }
 
 void
+kiln_image_drop_message(void)
+{
+    if (message.text != NULL) { /* free() may not be ready, see find.c */
+        free(message.text);
+        message.text = NULL;
+    }
+}
+
+void
 kiln_image_clear_message(void)
 {
-    free(message.text);
-    message.text = NULL;
+    kiln_image_drop_message();
     kiln_libc_get()->dlerror();
 }
 

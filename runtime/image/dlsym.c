@@ -123,7 +123,7 @@ kiln_image_dlsym(void *handle, const char *name)
     if (image != KILN_IMAGE_NONE) {
         return find(image, handle, name, NULL);
     }
-    kiln_image_clear_message();
+    kiln_image_drop_message();
     return kiln_libc_get()->dlsym(handle, name);
 }
 
@@ -134,6 +134,6 @@ kiln_image_dlvsym(void *handle, const char *name, const char *version)
     if (image != KILN_IMAGE_NONE) {
         return find(image, handle, name, version);
     }
-    kiln_image_clear_message();
+    kiln_image_drop_message();
     return kiln_libc_get()->dlvsym(handle, name, version);
 }

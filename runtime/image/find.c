@@ -90,9 +90,34 @@ create(void)
     }
 }
 
+/* Whether ADDRESS is before the first image or behind the last. Allocates nothing: a library that replaces
+ * malloc() asks for libc's by dlsym() before there is any. */
+static bool
+is_outside(uintptr_t address)
+{
+    static uintptr_t first, end;
+    uintptr_t low = UINTPTR_MAX, high = __atomic_load_n(&end, __ATOMIC_ACQUIRE);
+    if (high != 0) {
+        return address < first || address >= high;
+    }
+    for (uint32_t i = 0; &kiln_images != NULL && i < kiln_images.image_count; i++) {
+        uintptr_t start = (uintptr_t)kiln_image_get_start(i);
+        low = start < low ? start : low;
+        high =
+            start + kiln_image_records[i].size > high ? start + kiln_image_records[i].size : high;
+    }
+    /* Threads that do this at the same time store the same values. */
+    __atomic_store_n(&first, low, __ATOMIC_RELAXED);
+    __atomic_store_n(&end, high, __ATOMIC_RELEASE);
+    return address < low || address >= high;
+}
+
 uint32_t
 kiln_image_find_at(uintptr_t address)
 {
+    if (is_outside(address)) {
+        return KILN_IMAGE_NONE;
+    }
     pthread_once(&once, create);
     /* The last image that does not start behind it. */
     size_t low = 0, high = by_address == NULL ? 0 : kiln_images.image_count;
@@ -135,7 +160,7 @@ kiln_image_get_map(uint32_t image)
 uint32_t
 kiln_image_get_by_handle(const void *handle)
 {
-    pthread_once(&once, create);
+    /* Without maps there is no handle of an image. */
     uintptr_t distance = (uintptr_t)handle - (uintptr_t)maps;
     return maps != NULL && distance < kiln_images.image_count * sizeof *maps
                ? (uint32_t)(distance / sizeof *maps)

@@ -131,6 +131,10 @@ uint32_t *kiln_image_tree_get_final(size_t *count);
  */
 
 void kiln_image_imports_start(void);
+/* Call before and after several kiln_image_resolve(); and the second if one of them fails: what has been
+ * opened for them is closed again. */
+void kiln_image_imports_begin(void);
+void kiln_image_imports_abandon(void);
 /* Open the libraries of IMAGE and find the values of its imports. Returns 0 or -1. */
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);
 /* The value of an import that is resolved, or that needs no resolving. */
@@ -194,7 +198,10 @@ uint32_t kiln_image_get_by_handle(const void *handle);
 /* --- dl*.c: what images call in place of the C library's functions -------------------------------
  */
 
-/* dlerror.c: forget this thread's last message, the C library's too; set another. */
+/* dlerror.c: forget this thread's last message, the C library's too; set another. The first forgets only
+ * that of this code, as before a call of the C library's, which forgets its own: dlerror() would
+ * translate it, and call free(). */
+void kiln_image_drop_message(void);
 void kiln_image_clear_message(void);
 void kiln_image_set_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

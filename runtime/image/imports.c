@@ -10,11 +10,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { UNKNOWN, KNOWN };
 
 static bool has_preload;
 static void **handles; /* of kiln_image_libraries; NULL: not open */
+/* Those that have been opened since kiln_image_imports_begin(). */
+static uint32_t *opened;
+static size_t opened_count;
 
 void
 kiln_image_imports_start(void)
@@ -23,24 +27,72 @@ kiln_image_imports_start(void)
     has_preload = preload != NULL && *preload != '\0';
 }
 
-static int
-open_library(uint32_t image, uint32_t library, const struct kiln_image_error *error)
+static bool
+make_handles(void)
 {
     if (handles == NULL) {
         handles = calloc(kiln_images.library_count, sizeof *handles);
     }
-    if (handles == NULL) {
+    if (opened == NULL) {
+        opened = calloc(kiln_images.library_count, sizeof *opened);
+    }
+    return handles != NULL && opened != NULL;
+}
+
+/* A library that was found by an image's own path is opened by its path. If it is gone from there, the
+ * dynamic loader would look for its name elsewhere, and name that if there is none. */
+static void *
+open_by_name(const char *name)
+{
+    const struct kiln_libc *libc = kiln_libc_get();
+    const char *slash = strrchr(name, '/');
+    if (slash != NULL && access(name, F_OK) < 0) {
+        name = slash + 1;
+    }
+    return libc->dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+static int
+open_library(uint32_t image, uint32_t library, const struct kiln_image_error *error)
+{
+    if (!make_handles()) {
         return kiln_image_fail(error, "%s: cannot allocate memory", kiln_image_get_path(image));
     }
     if (handles[library] == NULL) {
-        const struct kiln_libc *libc = kiln_libc_get();
-        handles[library] =
-            libc->dlopen(kiln_image_strings + kiln_image_libraries[library], RTLD_NOW | RTLD_LOCAL);
+        void *handle = open_by_name(kiln_image_strings + kiln_image_libraries[library]);
+        if (handle == NULL) {
+            return kiln_image_fail(error, "%s", kiln_libc_get()->dlerror());
+        }
+        /* Its constructors may have come here, too. */
         if (handles[library] == NULL) {
-            return kiln_image_fail(error, "%s", libc->dlerror());
+            handles[library] = handle;
+            opened[opened_count++] = library;
         }
     }
     return 0;
+}
+
+void
+kiln_image_imports_begin(void)
+{
+    opened_count = 0;
+}
+
+void
+kiln_image_imports_abandon(void)
+{
+    while (opened_count > 0) {
+        uint32_t library = opened[--opened_count];
+        void *handle = handles[library];
+        handles[library] = NULL;
+        for (uint32_t i = 0; i < kiln_images.import_count; i++) {
+            uint32_t kind = kiln_image_imports[i].kind & ~KILN_IMPORT_WEAK;
+            if (kind >= KILN_IMPORT_CALL && kiln_image_imports[i].index == library) {
+                __atomic_store_n(&kiln_image_import_states[i], UNKNOWN, __ATOMIC_RELEASE);
+            }
+        }
+        kiln_libc_get()->dlclose(handle);
+    }
 }
 
 /* --- Symbols -------------------------------------------------------------------------------------

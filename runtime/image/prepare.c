@@ -41,13 +41,16 @@ kiln_image_fail(const struct kiln_image_error *error, const char *format, ...)
 static int
 resolve(const struct kiln_image_tree *tree, const struct kiln_image_error *error)
 {
+    kiln_image_imports_begin();
     for (size_t i = 0; i < tree->count; i++) {
         if (!kiln_image_is(tree->images[i], KILN_IMAGE_FILLED) &&
             kiln_image_resolve(tree->images[i], error) < 0)
         {
+            kiln_image_imports_abandon();
             return -1;
         }
     }
+    kiln_image_imports_begin(); /* what is opened now stays open */
     return 0;
 }
 

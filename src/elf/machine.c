@@ -22,9 +22,10 @@ is_absolute_arm64(uint64_t type)
 }
 
 static const struct kiln_machine machines[] = {
-    {EM_X86_64, "x86-64", "x86_64", "x86_64-linux-gnu-", "elf64-x86-64", is_absolute_x86_64},
-    {EM_AARCH64, "arm64", "aarch64", "aarch64-linux-gnu-", "elf64-littleaarch64",
-     is_absolute_arm64},
+    {EM_X86_64, "x86-64", "x86_64", "x86_64-linux-gnu-", "elf64-x86-64", is_absolute_x86_64,
+     R_X86_64_64},
+    {EM_AARCH64, "arm64", "aarch64", "aarch64-linux-gnu-", "elf64-littleaarch64", is_absolute_arm64,
+     R_AARCH64_ABS64},
 };
 
 enum { MACHINES = sizeof machines / sizeof machines[0] };

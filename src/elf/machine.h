@@ -16,6 +16,7 @@ struct kiln_machine {
     /* Returns whether relocations of TYPE store a part of an absolute address, which no
      * position-independent executable can have. */
     bool (*is_absolute)(uint64_t type);
+    uint32_t address; /* the type of relocations that store an address whole */
 };
 
 /* Returns the machine with the e_machine NUMBER, or NULL if Kiln does not link for it. */

@@ -16,10 +16,13 @@ struct kiln_isolated {
     uint64_t size;             /* bytes of SHF_ALLOC sections */
     size_t constructors;       /* deferred ones */
     size_t destructors;
-    size_t hidden;                 /* symbols renamed and hidden */
-    bool asks_dladdr;              /* it refers to dladdr, now to kiln_dladdr */
-    const char *not_pic;           /* section and symbol of an absolute 32-bit relocation, which
+    size_t hidden;       /* symbols renamed and hidden */
+    bool asks_dladdr;    /* it refers to dladdr, now to kiln_dladdr */
+    const char *not_pic; /* section and symbol of an absolute 32-bit relocation, which
                                     * cannot be linked into a PIE; NULL if there is none */
+    const char
+        *read_only_address; /* section and symbol of an absolute 64-bit relocation in a section
+                                    * that is not written; NULL if there is none */
     struct kiln_strings undefined; /* global, not weak; sorted, without duplicates */
     struct kiln_strings unique; /* STB_GNU_UNIQUE symbols shared in its distribution: "SIZE NAME" */
     struct kiln_strings exported; /* those of kiln_isolation.exports that it defines */

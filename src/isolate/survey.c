@@ -111,16 +111,29 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
     kiln_arena_release(&scratch);
 }
 
-/* Returns the first relocation of TABLE that no PIE can have, as text, or NULL. */
+static bool
+is_no_pie(const struct kiln_machine *machine, uint64_t type)
+{
+    return machine->is_absolute(type);
+}
+
+static bool
+is_address(const struct kiln_machine *machine, uint64_t type)
+{
+    return type == machine->address;
+}
+
+/* Returns the first relocation of TABLE whose type IS_WANTED, as text, or NULL. */
 static const char *
-find_absolute(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, size_t section)
+find_relocation(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t table, size_t section,
+                bool (*is_wanted)(const struct kiln_machine *machine, uint64_t type))
 {
     const struct kiln_elf *elf = plan->elf;
     size_t count = kiln_elf_count_relocations(elf, table);
     for (size_t i = 0; i < count; i++) {
         Elf64_Rela rela;
         kiln_elf_get_relocation(elf, table, i, &rela);
-        if (!elf->machine->is_absolute(ELF64_R_TYPE(rela.r_info))) {
+        if (!is_wanted(elf->machine, ELF64_R_TYPE(rela.r_info))) {
             continue;
         }
         struct kiln_elf_symbol symbol;
@@ -145,10 +158,14 @@ kiln_survey_fill(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln
         if ((shdr.sh_flags & SHF_ALLOC) != 0) {
             out->size += shdr.sh_size;
         }
-        if (shdr.sh_type == SHT_RELA && shdr.sh_link == plan->symtab && out->not_pic == NULL) {
+        if (shdr.sh_type == SHT_RELA && shdr.sh_link == plan->symtab) {
             kiln_elf_get_section(elf, shdr.sh_info, &target);
-            if ((target.sh_flags & SHF_ALLOC) != 0) {
-                out->not_pic = find_absolute(ctx, plan, i, shdr.sh_info);
+            if ((target.sh_flags & SHF_ALLOC) != 0 && out->not_pic == NULL) {
+                out->not_pic = find_relocation(ctx, plan, i, shdr.sh_info, is_no_pie);
+            }
+            if ((target.sh_flags & (SHF_ALLOC | SHF_WRITE)) == SHF_ALLOC &&
+                out->read_only_address == NULL) {
+                out->read_only_address = find_relocation(ctx, plan, i, shdr.sh_info, is_address);
             }
         }
     }

@@ -98,7 +98,9 @@ struct kiln_bake {
     const char *linker; /* toolchain: for -fuse-ld= */
     bool shared_libpython, pie; /* libpython */
     const char *runtime;        /* runtime: path of libkiln.a for this Python */
-    const char *data;           /* data: path of the object with table, manifest and settings */
+    const char *program; /* unlink: a program without extensions, linked in the same form; NULL if
+                          * there are no images */
+    const char *data;    /* data: path of the object with table, manifest and settings */
 };
 
 /* The passes in this folder. Those of share/, check/ and emit/ are in share.h, check.h, emit.h. */

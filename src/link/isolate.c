@@ -44,6 +44,8 @@ add_facts(struct kiln_ctx *ctx, const struct kiln_isolated *library, struct kiln
         kiln_strings_add(&ctx->arena, &module->undefined, library->undefined.items[i]);
     }
     module->asks_dladdr |= library->asks_dladdr;
+    module->read_only_address =
+        module->read_only_address == NULL ? library->read_only_address : module->read_only_address;
     module->not_pic = module->not_pic == NULL ? library->not_pic : module->not_pic;
 }
 

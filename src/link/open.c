@@ -1,10 +1,11 @@
 /* Opening the extensions: each file is mapped once, for the whole link, and its record is read once, on
  * every core. The passes that follow use the mapping and the record. */
 #include "base/parallel.h"
+#include "base/text.h"
 #include "elf/elf.h"
 #include "link/bake.h"
 #include "link/find/bundled.h"
-#include "names/init_symbol.h"
+#include "link/find/libraries.h"
 
 /* Whether the standard library has a module of this NAME. */
 static bool
@@ -20,18 +21,18 @@ is_reserved(const struct kiln_python *python, const char *name)
     return false;
 }
 
-/* Whether BYTES are a shared object that exports no init function: a library that has the name of an
- * extension by chance. */
+/* Whether EXTENSION is a library that has the name of an extension by chance. Files with a suffix of
+ * Python's own ("_x.abi3.so") do not have it by chance. */
 static bool
-is_library(struct kiln_span bytes)
+is_library(const struct kiln_python *python, const struct kiln_baked *extension)
 {
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_elf elf;
-    bool result = kiln_elf_classify(bytes) == KILN_OBJECT_SHARED &&
-                  kiln_elf_init(&silent, bytes, "", &elf) == 0 &&
-                  !kiln_init_symbol_is_exported(&elf);
-    kiln_ctx_release(&silent);
-    return result;
+    for (size_t i = 0; i < python->suffixes.count; i++) {
+        const char *suffix = python->suffixes.items[i];
+        if (strcmp(suffix, ".so") != 0 && kiln_ends_with(extension->found->path, suffix)) {
+            return false;
+        }
+    }
+    return kiln_libraries_is_one(extension->file.bytes);
 }
 
 /* Read the names of the libraries and the search path from the file itself: they may have been changed
@@ -139,7 +140,7 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     }
     bool is_fat = false, wants_objects = bake->options->from == KILN_FROM_OBJECTS;
     extension->reason = read_record(ctx, extension, &is_fat);
-    if (extension->reason == NULL && !is_fat && is_library(extension->file.bytes)) {
+    if (extension->reason == NULL && !is_fat && is_library(&bake->python, extension)) {
         extension->is_library = true;
         extension->reason = "it is a library, without an init function (PyInit_...)";
         return 0;

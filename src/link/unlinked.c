@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "link/bake.h"
 #include "link/emit/emit.h"
+#include "link/find/libraries.h"
 #include "names/init_symbol.h"
 #include "names/module_symbol.h"
 #include "unlink/unlink.h"
@@ -52,6 +53,14 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
     return 0;
 }
 
+/* Whether EXTENSION stays a file for a reason that is known already: its libraries do, too. */
+static bool
+is_kept(const struct kiln_baked *extension)
+{
+    return extension->reason != NULL && !extension->is_plain && !extension->is_library &&
+           kiln_file_is_regular(extension->found->path);
+}
+
 int
 kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
@@ -60,20 +69,32 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
                                  .strict = bake->options->strict,
                                  .bindings = bake->options->bindings};
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
+    struct kiln_strings searched = {0};
     struct kiln_baked **candidates =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);
     unlink.modules =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *unlink.modules);
+    bool any = false;
     for (size_t i = 0; i < bake->extensions.count; i++) {
         struct kiln_baked *extension = &bake->extensions.items[i];
-        if (extension->is_plain && !extension->is_library) {
-            candidates[unlink.module_count] = extension;
+        bool is_candidate = extension->is_plain && !extension->is_library;
+        if (is_candidate || is_kept(extension)) {
+            struct kiln_unlink_module *module = &unlink.modules[unlink.module_count];
+            candidates[unlink.module_count++] = is_candidate ? extension : NULL;
+            add_candidate(ctx, bake, extension, module);
+            module->reason = is_candidate ? NULL : extension->reason;
+            any = any || is_candidate;
             kiln_strings_add(&ctx->arena, &unlink.roots, extension->found->root);
-            add_candidate(ctx, bake, extension, &unlink.modules[unlink.module_count++]);
+            if (!extension->found->is_explicit) {
+                kiln_strings_add(&ctx->arena, &searched, extension->found->root);
+            }
         }
     }
-    if (unlink.module_count == 0) {
+    if (!any) {
         return 0;
+    }
+    for (size_t i = 0; i < searched.count; i++) {
+        kiln_libraries_find(ctx, searched.items[i], &unlink.libraries);
     }
     if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
@@ -89,11 +110,15 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
         result = kiln_unlink(ctx, &unlink, object);
     }
     for (size_t i = 0; result == 0 && i < unlink.module_count; i++) {
+        if (candidates[i] == NULL) {
+            continue;
+        }
         result = take(ctx, bake, candidates[i], &unlink.modules[i]);
     }
     result = result < 0 ? result : kiln_bake_check_any(ctx, bake);
     if (result == 0 && unlink.image_count > 0) {
         kiln_strings_push(&ctx->arena, &bake->objects, object);
+        bake->program = unlink.program;
         qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,
               compare_modules);
     }

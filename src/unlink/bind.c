@@ -4,8 +4,8 @@
  * First the object itself, if the symbol does not leave it;
  * then the global scope, the program and its libraries; then the scope of the extension that was
  * opened, itself and what it needs, breadth first. A library that several extensions need is bound
- * by the dynamic loader in the scope of the first that is imported. Here there is one answer: that on
- * which all of them agree, or else that of the library's own scope. */
+ * by the dynamic loader in the scope of the first that is imported. Here there is one answer, on which
+ * all of them agree; where they do not, the library stays a file. */
 #include "unlink/set.h"
 
 #include <string.h>
@@ -120,6 +120,12 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     case KILN_ORIGIN_SYSTEM:
         object->is_used = true;
         out->kind = KILN_TARGET_LIBRARY;
+        /* dlsym() would find the newest of several versions. */
+        if (out->version == NULL && symbol->version != NULL &&
+            kiln_dynobj_has_several(&object->dso, symbol->name))
+        {
+            out->version = symbol->version->name;
+        }
         return;
     case KILN_ORIGIN_IMAGE:
         break;
@@ -159,19 +165,105 @@ find_in(const struct kiln_object_list *list, const struct kiln_object *skip,
     return NULL;
 }
 
-/* In the scopes of the extensions that reach IMAGE. */
+/* Whether any number of objects may define SYMBOL, all the same: the inline functions and variables of
+ * C++ (its one definition rule). */
+static bool
+is_vague(const struct kiln_dynobj_symbol *symbol)
+{
+    unsigned bind = kiln_dynobj_get_bind(symbol);
+    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
+}
+
+/* The part of a library's NAME that says what it is: "libx.so.5" of "libx-0a1b2c3d.so.5.0.0", as tools
+ * that repair wheels rename it. */
+struct stem {
+    size_t len;         /* of the name, without marks */
+    const char *suffix; /* from ".so" on */
+    size_t suffix_len;  /* with the first number */
+};
+
+static struct stem
+get_stem(const char *name)
+{
+    enum { MARK = 9 }; /* "-" and eight digits */
+    const char *suffix = strstr(name, ".so");
+    struct stem stem = {.suffix = suffix == NULL ? name + strlen(name) : suffix};
+    stem.len = (size_t)(stem.suffix - name);
+    while (stem.len > MARK && name[stem.len - MARK] == '-' &&
+           strspn(name + stem.len - MARK + 1, "0123456789abcdef") >= MARK - 1)
+    {
+        stem.len -= MARK;
+    }
+    if (suffix != NULL) {
+        stem.suffix_len = suffix[3] == '.' ? 4 + strcspn(suffix + 4, ".") : 3;
+    }
+    return stem;
+}
+
+/* Whether A and B are builds of one library: their names are the same, and (the caller has seen to it) so
+ * is the version of a symbol. */
+static bool
+is_same_library(const struct kiln_object *a, const struct kiln_object *b)
+{
+    if (a->dso.soname == NULL || b->dso.soname == NULL) {
+        return false;
+    }
+    struct stem x = get_stem(a->dso.soname), y = get_stem(b->dso.soname);
+    return x.len == y.len && memcmp(a->dso.soname, b->dso.soname, x.len) == 0 &&
+           x.suffix_len == y.suffix_len && memcmp(x.suffix, y.suffix, x.suffix_len) == 0;
+}
+
+/* Whether it does not matter which of two definitions WANTED leads to. */
+static bool
+is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
+         const struct kiln_dynobj_symbol *x, const struct kiln_object *b,
+         const struct kiln_dynobj_symbol *y)
+{
+    if (a == b) {
+        return true;
+    }
+    if (a == NULL || b == NULL) {
+        return false;
+    }
+    return (is_vague(x) && is_vague(y)) ||
+           (wanted->version != NULL && x->version != NULL && y->version != NULL &&
+            strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
+}
+
+/* What WANTED, of an image that several extensions reach, is in each one's scope. If it is not the same,
+ * the answer depends on which of them is imported first: *REASON is set, unless it does not matter. That
+ * is so for definitions that are equal by the one definition rule of C++, and for symbols of one version
+ * in two builds of one library. Then the answer is that of the libraries without the extensions, or of
+ * the image's own scope. */
 static struct kiln_object *
-find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
-               struct kiln_dynobj_symbol *symbol)
+find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
+                      const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol,
+                      const char **reason)
 {
     const struct kiln_object_list *roots = &image->roots;
-    if (image->module != NULL && roots->count == 1) {
-        return find_in(&image->scope, NULL, wanted, symbol);
+    struct kiln_object *first = NULL, *agreed = NULL;
+    bool is_same = true;
+    for (size_t i = 0; i < roots->count; i++) {
+        struct kiln_object *root = roots->items[i];
+        struct kiln_dynobj_symbol one;
+        struct kiln_object *found = find_in(&root->scope, NULL, wanted, &one);
+        if (i == 0) {
+            first = found;
+            *symbol = one;
+        }
+        else if (!is_equal(wanted, first, symbol, found, &one)) {
+            *reason = kiln_arena_printf(
+                &set->ctx->arena,
+                "its reference to %s leads to %s if %s is imported first, and to %s if %s is",
+                wanted->name, first == NULL ? "nothing" : first->path, roots->items[0]->path,
+                found == NULL ? "nothing" : found->path, root->path);
+            return NULL;
+        }
+        is_same = is_same && found == first;
     }
-    if (roots->count == 1) {
-        return find_in(&roots->items[0]->scope, NULL, wanted, symbol);
+    if (is_same) {
+        return first;
     }
-    struct kiln_object *agreed = NULL;
     for (size_t i = 0; i < roots->count; i++) {
         struct kiln_object *root = roots->items[i];
         struct kiln_object *found =
@@ -182,6 +274,20 @@ find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted 
         agreed = found;
     }
     return agreed;
+}
+
+/* In the scopes of the extensions that reach IMAGE. */
+static struct kiln_object *
+find_in_scopes(struct kiln_set *set, const struct kiln_object *image,
+               const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol,
+               const char **reason)
+{
+    const struct kiln_object_list *roots = &image->roots;
+    if (roots->count == 0) { /* libraries that need each other, and that nothing else needs */
+        return find_in(&image->scope, NULL, wanted, symbol);
+    }
+    return roots->count == 1 ? find_in(&roots->items[0]->scope, NULL, wanted, symbol)
+                             : find_in_scopes_of_all(set, image, wanted, symbol, reason);
 }
 
 static bool
@@ -219,7 +325,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
         object = find_in(&set->global, NULL, wanted, &symbol);
     }
     if (object == NULL) {
-        object = find_in_scopes(image, wanted, &symbol);
+        object = find_in_scopes(set, image, wanted, &symbol, &image->reason);
     }
     if (object == NULL) {
         return false;
@@ -272,8 +378,8 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         }
         return true;
     }
-    if (out->is_weak) {
-        return true;
+    if (out->is_weak || image->reason != NULL) {
+        return image->reason == NULL;
     }
     image->reason = wanted.version == NULL
                         ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)

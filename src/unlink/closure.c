@@ -139,6 +139,28 @@ find_equal(const struct kiln_set *set, const struct kiln_object *object)
     return NULL;
 }
 
+static void
+add_alias(struct kiln_set *set, const char *path, const struct kiln_object *object)
+{
+    *KILN_ARENA_PUSH(&set->ctx->arena, &set->aliases) = (struct kiln_alias){path, object};
+}
+
+/* Take OBJECT, the last one, back. */
+static void
+remove_last(struct kiln_set *set, struct kiln_object *object)
+{
+    set->objects.count--;
+    set->files[object->inode % KILN_SET_BUCKETS] = object->next_file;
+    kiln_file_release(&object->file);
+}
+
+static const char *
+get_real_path(struct kiln_set *set, const struct kiln_object *object)
+{
+    return kiln_arena_printf(&set->ctx->arena, "%s/%s", object->directory,
+                             kiln_file_basename(object->path));
+}
+
 /* The object at PATH, which OBJECT needs as NAME. */
 static struct kiln_object *
 add_library(struct kiln_set *set, struct kiln_object *object, const char *path, const char *name,
@@ -157,9 +179,9 @@ add_library(struct kiln_set *set, struct kiln_object *object, const char *path, 
                                     ? find_equal(set, library)
                                     : NULL;
     if (equal != NULL) {
-        set->objects.count--;
-        set->files[library->inode % KILN_SET_BUCKETS] = library->next_file;
-        kiln_file_release(&library->file);
+        add_alias(set, library->path, equal);
+        add_alias(set, get_real_path(set, library), equal);
+        remove_last(set, library);
         library = equal;
     }
     return library;
@@ -189,6 +211,7 @@ find_needs(struct kiln_set *set, struct kiln_object *object)
         const char *name = object->dso.needed.items[i];
         struct kiln_object *need = find_need(set, object, name);
         if (need == NULL) {
+            object->is_missing = true;
             object->reason = kiln_arena_printf(&set->ctx->arena,
                                                "it needs the library %s, which is not found", name);
         }
@@ -237,19 +260,87 @@ add_module(struct kiln_set *set, struct kiln_unlink_module *module)
     }
 }
 
+/* A library that may be opened by its path; its file may be known by another one. */
+static void
+add_opened(struct kiln_set *set, const char *path)
+{
+    struct kiln_object *object = find_file(set, path);
+    if (object == NULL) {
+        object = add_object(set, KILN_ORIGIN_IMAGE, path, NULL);
+        read_object(set, object);
+        object->is_opened = true;
+        struct kiln_object *equal =
+            object->reason == NULL && object->dso.soname != NULL ? find_equal(set, object) : NULL;
+        if (equal != NULL) {
+            add_alias(set, get_real_path(set, object), equal);
+            remove_last(set, object);
+        }
+    }
+    if (object->origin == KILN_ORIGIN_IMAGE && strcmp(object->path, path) != 0) {
+        add_alias(set, path, object);
+    }
+}
+
+static void
+find_needs_from(struct kiln_set *set, size_t next)
+{
+    for (; next < set->objects.count; next++) {
+        struct kiln_object *object = set->objects.items[next];
+        find_needs(set, object);
+        if (object->module != NULL && object->module->reason != NULL) {
+            object->reason = object->module->reason;
+        }
+        if (object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL) {
+            object->reason = kiln_refuse(set->ctx, object);
+        }
+    }
+}
+
+/* OBJECT needs a library that is nowhere: but a program may open one of that name by its path before, and
+ * then the dynamic loader has to know it. */
+static void
+keep_preloaded(struct kiln_set *set, const struct kiln_object *object)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *library = set->objects.items[i];
+        for (size_t k = 0; k < object->dso.needed.count; k++) {
+            if (library->origin == KILN_ORIGIN_IMAGE && library->module == NULL &&
+                library->reason == NULL && is_named(library, object->dso.needed.items[k]) &&
+                !contains(&object->needs, library))
+            {
+                library->reason = kiln_arena_printf(
+                    &set->ctx->arena, "%s, which stays a file, needs it by its name", object->path);
+            }
+        }
+    }
+}
+
 void
 kiln_closure_find_images(struct kiln_set *set)
 {
-    size_t next = set->objects.count;
+    size_t first = set->objects.count;
     for (size_t i = 0; i < set->unlink->module_count; i++) {
         add_module(set, &set->unlink->modules[i]);
     }
-    for (; next < set->objects.count; next++) {
-        find_needs(set, set->objects.items[next]);
-        if (set->objects.items[next]->origin == KILN_ORIGIN_IMAGE &&
-            set->objects.items[next]->reason == NULL)
-        {
-            set->objects.items[next]->reason = kiln_refuse(set->ctx, set->objects.items[next]);
+    find_needs_from(set, first);
+    size_t opened = set->objects.count;
+    for (size_t i = 0; i < set->unlink->libraries.count; i++) {
+        add_opened(set, set->unlink->libraries.items[i]);
+    }
+    find_needs_from(set, opened);
+    for (size_t i = first; i < set->objects.count; i++) {
+        if (set->objects.items[i]->is_missing) {
+            keep_preloaded(set, set->objects.items[i]);
+        }
+    }
+    for (size_t i = first; i < set->objects.count; i++) {
+        struct kiln_object *object = set->objects.items[i];
+        const char *real = get_real_path(set, object);
+        for (size_t k = 0; k < object->needs.count; k++) {
+            object->needs.items[k]->is_opened = false;
+        }
+        if (object->origin == KILN_ORIGIN_IMAGE && strcmp(real, object->path) != 0) {
+            add_alias(set, real, object);
         }
     }
 }
@@ -285,11 +376,14 @@ kiln_closure_walk(struct kiln_set *set)
     }
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
-        if (object->origin != KILN_ORIGIN_IMAGE || object->reason != NULL) {
+        if ((object->origin != KILN_ORIGIN_IMAGE && object->origin != KILN_ORIGIN_SYSTEM) ||
+            object->reason != NULL)
+        {
             continue;
         }
         fill_scope(set, object);
-        for (size_t k = 0; object->module != NULL && k < object->scope.count; k++) {
+        bool is_root = object->module != NULL || object->is_opened;
+        for (size_t k = 0; is_root && k < object->scope.count; k++) {
             push(set, &object->scope.items[k]->roots, object);
         }
     }
@@ -333,7 +427,8 @@ kiln_closure_spread_reasons(struct kiln_set *set)
                     again = true;
                 }
                 else if (object->reason != NULL && need->reason == NULL &&
-                         need->origin == KILN_ORIGIN_IMAGE) {
+                         need->origin == KILN_ORIGIN_IMAGE && !object->is_missing)
+                {
                     spread_reason(set, need, "is needed by", object);
                     again = true;
                 }

@@ -10,6 +10,7 @@ enum {
     NEEDED_MAX = 1024,    /* libraries; the most seen is 60 */
     VERSIONS_MAX = 32768, /* indices have 15 bits */
     SYMBOLS_MAX = 1U << 26,
+    ABI_VERSION_MAX = 3, /* glibc's: LIBC_ABI_ABSOLUTE */
 };
 
 const Elf64_Phdr *
@@ -61,6 +62,20 @@ slice_rest(const struct kiln_dynobj *dso, uint64_t address, struct kiln_span *ou
            kiln_dynobj_slice(dso, address, load->p_filesz - (address - load->p_vaddr), out);
 }
 
+/* Whether ld.so takes the rest of e_ident: the versions of the format and of the ABI (gABI, "ELF
+ * Identification"; glibc's open_verify()). */
+static bool
+is_abi_known(const unsigned char *ident)
+{
+    bool is_gnu = ident[EI_OSABI] == ELFOSABI_GNU;
+    bool result = ident[EI_VERSION] == EV_CURRENT && (is_gnu || ident[EI_OSABI] == ELFOSABI_SYSV) &&
+                  ident[EI_ABIVERSION] <= (is_gnu ? ABI_VERSION_MAX : 0);
+    for (size_t i = EI_ABIVERSION + 1; i < EI_NIDENT; i++) {
+        result = result && ident[i] == 0;
+    }
+    return result;
+}
+
 static const char *
 read_header(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
@@ -78,6 +93,9 @@ read_header(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
     if (header->e_ident[EI_DATA] != ELFDATA2LSB || dso->machine == NULL) {
         return kiln_arena_printf(&ctx->arena, "it is made for the machine %s",
                                  kiln_machine_get_name(ctx, header->e_machine));
+    }
+    if (!is_abi_known(header->e_ident) || header->e_version != EV_CURRENT) {
+        return "it is made for the ABI of another system, or a later one";
     }
     if (header->e_type != ET_DYN && header->e_type != ET_EXEC) {
         return "it is not a shared object";
@@ -566,4 +584,20 @@ kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted 
         }
     }
     return wanted->version == NULL && versioned == 1;
+}
+
+bool
+kiln_dynobj_has_several(const struct kiln_dynobj *dso, const char *name)
+{
+    const struct kiln_dynobj_wanted wanted = {.name = name, .is_call = true};
+    size_t found = 0;
+    if (dso->bucket_count == 0) {
+        return false;
+    }
+    uint32_t index = dso->buckets[hash_name(name) & (dso->bucket_count - 1)];
+    for (; index != 0; index = dso->chain[index]) {
+        struct kiln_dynobj_symbol symbol;
+        found += kiln_dynobj_get_symbol(dso, index, &symbol) && is_candidate(&symbol, &wanted);
+    }
+    return found > 1;
 }

@@ -92,6 +92,9 @@ struct kiln_dynobj_wanted {
 bool kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted *wanted,
                       struct kiln_dynobj_symbol *out);
 
+/* Whether DSO defines NAME more than once, in different versions. */
+bool kiln_dynobj_has_several(const struct kiln_dynobj *dso, const char *name);
+
 static inline unsigned
 kiln_dynobj_get_bind(const struct kiln_dynobj_symbol *symbol)
 {

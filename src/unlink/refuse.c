@@ -70,9 +70,12 @@ check_dynamic(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
         uint64_t flag;
         const char *name;
     } flags[] = {
-        {DF_1_GLOBAL, "DF_1_GLOBAL"},     {DF_1_INITFIRST, "DF_1_INITFIRST"},
-        {DF_1_LOADFLTR, "DF_1_LOADFLTR"}, {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
+        {DF_1_GLOBAL, "DF_1_GLOBAL"},
+        {DF_1_INITFIRST, "DF_1_INITFIRST"},
+        {DF_1_LOADFLTR, "DF_1_LOADFLTR"},
+        {DF_1_INTERPOSE, "DF_1_INTERPOSE"},
         {DF_1_NODEFLIB, "DF_1_NODEFLIB"},
+        {DF_1_NOOPEN, "DF_1_NOOPEN (it cannot be opened by dlopen())"},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if ((dso->flags_1 & flags[i].flag) != 0) {
@@ -99,27 +102,47 @@ check_relro(const struct kiln_dynobj *dso)
     return NULL;
 }
 
-/* The run-time library of a sanitizer wants to be in the process before everything else. */
 static const char *
-check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
+find_prefix(const char *const *prefixes, size_t count, const char *text)
 {
-    static const char *const names[] = {"__asan_init", "__tsan_init", "__msan_init",
-                                        "__hwasan_init", "__ubsan_handle_type_mismatch_v1"};
-    size_t count = dso->symbols.len / sizeof(Elf64_Sym);
-    count = count < dso->symbol_count ? count : dso->symbol_count;
-    for (size_t i = 1; i < count; i++) {
-        struct kiln_dynobj_symbol symbol;
-        if (!kiln_dynobj_get_symbol(dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF) {
-            continue;
-        }
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-            if (strcmp(symbol.name, names[k]) == 0) {
-                return kiln_arena_printf(
-                    &ctx->arena, "it is instrumented by a sanitizer (it refers to %s)", names[k]);
-            }
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0) {
+            return prefixes[i];
         }
     }
     return NULL;
+}
+
+/* The run-time library of a sanitizer wants to be in the process before everything else. Weak references
+ * ask whether one is there. */
+static const char *
+check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
+{
+    static const char *const symbols[] = {"__asan_", "__hwasan_",  "__msan_",
+                                          "__tsan_", "__ubsan_",   "__dfsan_",
+                                          "__lsan_", "__memprof_", "__sanitizer_"};
+    static const char *const libraries[] = {"libasan.so", "libhwasan.so", "liblsan.so",
+                                            "libtsan.so", "libubsan.so",  "libclang_rt."};
+    const char *found = NULL;
+    for (size_t i = 0; found == NULL && i < dso->needed.count; i++) {
+        const char *name = dso->needed.items[i];
+        if (find_prefix(libraries, sizeof libraries / sizeof libraries[0], name) != NULL) {
+            found = name;
+        }
+    }
+    for (size_t i = 1; found == NULL && i < dso->symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        if (kiln_dynobj_get_symbol(dso, i, &symbol) && symbol.sym.st_shndx == SHN_UNDEF &&
+            kiln_dynobj_get_bind(&symbol) != STB_WEAK &&
+            find_prefix(symbols, sizeof symbols / sizeof symbols[0], symbol.name) != NULL)
+        {
+            found = symbol.name;
+        }
+    }
+    return found == NULL
+               ? NULL
+               : kiln_arena_printf(&ctx->arena, "it is instrumented by a sanitizer (it needs %s)",
+                                   found);
 }
 
 const char *

@@ -30,12 +30,15 @@ struct kiln_object {
     struct kiln_object_list {
         struct kiln_object **items;
         size_t count, capacity;
-    } needs;                       /* in the order of DT_NEEDED, each once */
-    struct kiln_object_list scope; /* itself and what it needs, breadth first */
-    struct kiln_object_list roots; /* IMAGE: the extensions that reach it, itself if it is one */
-    struct kiln_object_list extra; /* IMAGE: images that it is bound to outside of its scope */
+    } needs;                           /* in the order of DT_NEEDED, each once */
+    struct kiln_object_list scope;     /* itself and what it needs, breadth first */
+    struct kiln_object_list roots;     /* the extensions that reach it, itself if it is one */
+    struct kiln_object_list extra;     /* IMAGE: images that it is bound to outside of its scope */
     struct kiln_unlink_module *module; /* NULL: it is a library */
-    const char *reason;                /* IMAGE: why it stays a file */
+    bool
+        is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
+    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it */
+    const char *reason; /* IMAGE: why it stays a file */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
     bool is_marked; /* for walks */
@@ -99,6 +102,13 @@ struct kiln_set {
     } imports;
     uint32_t *import_buckets; /* open addressing: index + 1 */
     size_t import_bucket_count, stub_count;
+    struct kiln_alias_list {
+        struct kiln_alias {
+            const char *path;
+            const struct kiln_object *object;
+        } * items;
+        size_t count, capacity;
+    } aliases;                  /* other paths of files that are images */
     struct kiln_arena bindings; /* what kiln_bind() remembers */
     struct kiln_library_search *search;
     struct kiln_object *files[KILN_SET_BUCKETS]; /* chains by inode */
@@ -107,7 +117,7 @@ struct kiln_set {
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
 void kiln_closure_find_images(struct kiln_set *set);
-/* Fill the scopes and roots of all images, anew. */
+/* Fill the scopes and roots of all images and of the system's libraries, anew. */
 void kiln_closure_walk(struct kiln_set *set);
 /* Let what needs, or is needed by, an image that stays a file stay one, too. Whether any does newly. */
 bool kiln_closure_spread_reasons(struct kiln_set *set);
@@ -130,6 +140,10 @@ void kiln_bind_forget(struct kiln_set *set);
 /* The functions of libc that the runtime has in its place, for everybody: INDEX < KILN_ANSWERED. */
 enum { KILN_ANSWERED = 8 };
 const char *kiln_bind_get_answered(size_t index, const char **runtime);
+
+/* interpose.c: let images stay files that a library of the system would be bound to, had it been loaded with
+ * them. Requires scopes and roots. */
+void kiln_interpose_check(struct kiln_set *set);
 
 /* bindings.c: what everything is bound to, as text in the file at PATH. Requires that all images have been
  * bound. */

@@ -283,6 +283,24 @@ relocate_imports(const struct kiln_set *set, struct kiln_writer *writer, size_t 
     }
 }
 
+/* The other paths of images: their count, then a path and an image each. */
+static void
+make_aliases(const struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffer *out)
+{
+    uint32_t count = 0;
+    kiln_buffer_append(out, &count, sizeof count);
+    for (size_t i = 0; i < set->aliases.count; i++) {
+        const struct kiln_alias *alias = &set->aliases.items[i];
+        if (alias->object->reason == NULL) {
+            const uint32_t pair[] = {add_string(tables, alias->path),
+                                     (uint32_t)alias->object->number};
+            kiln_buffer_append(out, pair, sizeof pair);
+            count++;
+        }
+    }
+    memcpy(out->bytes, &count, sizeof count);
+}
+
 /* The values of imports, and the states, in memory that is zero at the start. */
 static void
 put_slots(const struct kiln_set *set, struct kiln_writer *writer)
@@ -328,17 +346,19 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
                                        .import_count = (uint32_t)set->imports.count,
                                        .library_count = (uint32_t)set->libraries.count,
                                        .module_count = put_modules(set, writer)};
-    struct kiln_buffer head = {0}, imports = {0}, libraries = {0};
+    struct kiln_buffer head = {0}, imports = {0}, libraries = {0}, aliases = {0};
     kiln_buffer_append(&head, &counts, sizeof counts);
     make_imports(set, tables, &imports);
     for (size_t i = 0; i < set->libraries.count; i++) {
         uint32_t name = add_string(tables, set->libraries.items[i]->open_name);
         kiln_buffer_append(&libraries, &name, sizeof name);
     }
+    make_aliases(set, tables, &aliases);
     put_array(writer, "kiln_images", &head);
     size_t records = put_array(writer, "kiln_image_records", &tables->records);
     size_t imports_at = put_array(writer, "kiln_image_imports", &imports);
     put_array(writer, "kiln_image_libraries", &libraries);
+    put_array(writer, "kiln_image_aliases", &aliases);
     put_array(writer, "kiln_image_words", &tables->words);
     put_array(writer, "kiln_image_strings", &tables->strings);
     for (size_t i = 0; i < set->images.count; i++) {
@@ -351,6 +371,7 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
     kiln_buffer_release(&head);
     kiln_buffer_release(&imports);
     kiln_buffer_release(&libraries);
+    kiln_buffer_release(&aliases);
     kiln_buffer_release(&tables->records);
     kiln_buffer_release(&tables->words);
     kiln_buffer_release(&tables->strings);

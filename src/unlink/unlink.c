@@ -154,6 +154,7 @@ settle(struct kiln_set *set)
             set->objects.items[i]->has_static_tls = false;
         }
         kiln_closure_walk(set);
+        kiln_interpose_check(set);
         bind_all(set, false);
         bind_all(set, true);
     } while (kiln_closure_spread_reasons(set));

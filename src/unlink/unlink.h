@@ -24,7 +24,8 @@ struct kiln_unlink_module {
 
     /* Filled by kiln_unlink(). */
     const struct kiln_unlink_init *init; /* which of them */
-    const char *reason;                  /* why it stays a file; NULL: it does not */
+    const char *reason;                  /* why it stays a file; NULL: it does not. The caller's,
+                                          * if it is to stay one in any case. */
     uint64_t size;                       /* bytes of its image */
     size_t constructors, destructors;    /* in the arrays of its file */
     struct kiln_strings images;          /* paths of the libraries that are images with it */
@@ -34,8 +35,9 @@ struct kiln_unlink_module {
 struct kiln_unlink {
     struct kiln_unlink_module *modules;
     size_t module_count;
-    struct kiln_strings roots; /* directories: a library below one of them is a package's own */
-    const char *program;       /* an executable linked as the final one will be, without images:
+    struct kiln_strings roots;     /* directories: a library below one of them is a package's own */
+    struct kiln_strings libraries; /* shared libraries below them, which may be opened by path */
+    const char *program;           /* an executable linked as the final one will be, without images:
                                     * what it defines, and what it needs, is there before them */
     const struct kiln_machine *machine;
     bool pie;

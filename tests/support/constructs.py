@@ -218,8 +218,8 @@ class Trees:
 
     def list_extensions(self, item):
         """The dotted names of its extensions."""
-        return {".".join(file.relative_to(self.full).parts)[:-len(suffix)] for suffix in (self.suffix, ".abi3.so")
-                for file in (self.full / item.name).rglob(f"*{suffix}")}
+        return {".".join(file.relative_to(self.full).parts)[:-len(suffix)].removesuffix(".__init__")
+                for suffix in (self.suffix, ".abi3.so") for file in (self.full / item.name).rglob(f"*{suffix}") if file.is_file()}
 
 
 @functools.lru_cache(None)

@@ -15,6 +15,11 @@ int kiln_bake_check_sonames(struct kiln_ctx *ctx, struct kiln_bake *bake);
 int kiln_bake_check_scope(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Pass: each symbol of --export must be defined by one module, and by nothing else. */
 int kiln_bake_check_keep_symbols(struct kiln_ctx *ctx, struct kiln_bake *bake);
+/* Returns why modules have addresses in read-only sections (IS_ANY: or other absolute ones): the section and
+ * the symbol of the first; NULL if none has. */
+const char *kiln_bake_find_fixed(const struct kiln_bake *bake, bool is_any);
+/* Check the executable at PATH before it gets its name. */
+int kiln_bake_check_result(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
 /* Pass, after the link: warn of libraries that the dynamic loader does not find. */
 void kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 

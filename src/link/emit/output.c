@@ -10,6 +10,7 @@
 #include "base/response.h"
 #include "base/temporary.h"
 #include "base/text.h"
+#include "link/check/check.h"
 #include "link/emit/emit.h"
 #include "link/find/bundled.h"
 #include "link/find/toolchain.h"
@@ -211,7 +212,9 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
         /* Allow relocations in read-only sections, of assembly as a rule. The other linkers do. */
-        kiln_strings_push(arena, &args, "-Wl,-z,notext");
+        if (kiln_bake_find_fixed(bake, false) != NULL) {
+            kiln_strings_push(arena, &args, "-Wl,-z,notext");
+        }
     }
     kiln_link_args_push_archive(ctx, bake, &args);
     push_objects(ctx, bake, &args);
@@ -264,6 +267,9 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     }
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));
     int result = run_linker(ctx, bake, aside);
+    if (result == 0) {
+        result = kiln_bake_check_result(ctx, bake, aside);
+    }
     if (result == 0 && bake->options->split_debug) {
         /* First: a debugger ignores a file that does not match the program. */
         result = kiln_bake_split_debug(ctx, bake, aside);

@@ -1,0 +1,228 @@
+/* Libraries of the system are opened by themselves when the program runs, and so are bound in scopes of
+ * their own. As a need of an extension's file, such a library would be bound in the extension's scope, in
+ * which other objects may come first or be the only ones to define a name that it looks for: operator
+ * new, an error handler, a callback, the function of a library that it should have been linked with.
+ * An image that a library would be bound to so, and the extensions that bring a library to another one,
+ * stay files.
+ *
+ * What the library defines itself is let pass if it is the same anywhere: inline functions and variables of
+ * C++, by the one definition rule; and what is in its namespace std, where only the implementation may
+ * define anything, such as the archive that compilers link beside an older libstdc++.so. */
+#include "unlink/set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kiln/internal/images.h"
+
+/* A name that a library looks for, and that the program does not answer. */
+struct reference {
+    struct kiln_dynobj_wanted wanted;
+    struct kiln_object *own; /* what answers in the library's own scope; NULL: nothing */
+    bool is_vague;           /* that may be defined by any number of objects */
+};
+
+struct library {
+    struct kiln_set *set;
+    struct kiln_object *object;
+    bool *is_seen; /* by symbol */
+    struct reference_list {
+        struct reference *items;
+        size_t count, capacity;
+    } references; /* sorted by name */
+};
+
+static struct kiln_object *
+find_in(const struct kiln_object_list *list, const struct kiln_dynobj_wanted *wanted,
+        struct kiln_dynobj_symbol *symbol)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
+            return list->items[i];
+        }
+    }
+    return NULL;
+}
+
+static bool
+is_vague(const struct kiln_dynobj_symbol *symbol)
+{
+    unsigned bind = kiln_dynobj_get_bind(symbol);
+    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
+}
+
+/* Whether NAME is that of something in namespace std (Itanium C++ ABI, "Mangling"). */
+static bool
+is_of_std(const char *name)
+{
+    static const char *const specials[] = {"TI", "TS", "TV", "TT", "GV"};
+    if (strncmp(name, "_Z", 2) != 0) {
+        return false;
+    }
+    name += 2;
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
+        if (strncmp(name, specials[i], 2) == 0) {
+            name += 2;
+            break;
+        }
+    }
+    if (*name == 'N') {
+        name += 1 + strspn(name + 1, "rVKRO"); /* qualifiers */
+    }
+    return name[0] == 'S' && name[1] != '\0' && strchr("tabsiod", name[1]) != NULL;
+}
+
+static bool
+note_reference(void *arg, const struct kiln_relocation *relocation)
+{
+    struct library *library = arg;
+    const struct kiln_dynobj *dso = &library->object->dso;
+    struct kiln_dynobj_symbol symbol, own;
+    if (relocation->symbol == 0 || relocation->symbol >= dso->symbols.len / sizeof(Elf64_Sym) ||
+        library->is_seen[relocation->symbol])
+    {
+        return true;
+    }
+    library->is_seen[relocation->symbol] = true;
+    if (!kiln_dynobj_get_symbol(dso, relocation->symbol, &symbol) ||
+        kiln_dynobj_get_bind(&symbol) == STB_LOCAL ||
+        ELF64_ST_VISIBILITY(symbol.sym.st_other) != STV_DEFAULT)
+    {
+        return true;
+    }
+    struct reference reference = {
+        .wanted = {.name = symbol.name,
+                   .version = symbol.version == NULL ? NULL : symbol.version->name,
+                   .is_version_hidden = symbol.version != NULL && symbol.version->is_hidden,
+                   .is_call = relocation->type == R_X86_64_JUMP_SLOT}};
+    bool is_own = (dso->flags & DF_SYMBOLIC) != 0 && kiln_dynobj_find(dso, &reference.wanted, &own);
+    if (!is_own && find_in(&library->set->global, &reference.wanted, &own) == NULL) {
+        reference.own = find_in(&library->object->scope, &reference.wanted, &own);
+        reference.is_vague = reference.own != NULL && is_vague(&own);
+        *KILN_ARENA_PUSH(&library->set->ctx->arena, &library->references) = reference;
+    }
+    return true;
+}
+
+static int
+compare_references(const void *a, const void *b)
+{
+    const struct reference *x = a, *y = b;
+    return strcmp(x->wanted.name, y->wanted.name);
+}
+
+static void
+read_references(struct library *library)
+{
+    const char *reason = NULL;
+    const struct kiln_dynobj *dso = &library->object->dso;
+    library->is_seen =
+        kiln_arena_alloc(&library->set->ctx->arena, dso->symbols.len / sizeof(Elf64_Sym) + 1);
+    kiln_relocations_visit(dso, note_reference, library, &reason);
+    if (library->references.count > 0) {
+        qsort(library->references.items, library->references.count,
+              sizeof *library->references.items, compare_references);
+    }
+}
+
+static struct reference *
+find_reference(const struct library *library, const char *name)
+{
+    const struct reference key = {.wanted = {.name = name}};
+    return library->references.count == 0
+               ? NULL
+               : bsearch(&key, library->references.items, library->references.count, sizeof key,
+                         compare_references);
+}
+
+static bool
+contains(const struct kiln_object_list *list, const struct kiln_object *object)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i] == object) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Let OBJECT, which defines what REFERENCE looks for, stay a file if that comes first in the scope of
+ * an extension that brings LIBRARY; or that extension, if OBJECT is none of the images. */
+static void
+check_reference(const struct library *library, struct kiln_object *object,
+                const struct reference *reference)
+{
+    const struct kiln_object_list *roots = &library->object->roots;
+    for (size_t i = 0; i < roots->count; i++) {
+        struct kiln_object *root = roots->items[i];
+        struct kiln_object *stays = object->origin == KILN_ORIGIN_IMAGE ? object : root;
+        struct kiln_dynobj_symbol symbol;
+        if (stays->reason == NULL && root->reason == NULL && contains(&root->scope, object) &&
+            find_in(&root->scope, &reference->wanted, &symbol) == object &&
+            !(reference->is_vague && is_vague(&symbol)) &&
+            !(reference->own != NULL && is_of_std(reference->wanted.name)))
+        {
+            stays->reason = kiln_arena_printf(
+                &library->set->ctx->arena,
+                "the library %s refers to %s, which %s defines before it", library->object->path,
+                reference->wanted.name, stays == object ? "this file" : object->path);
+        }
+    }
+}
+
+/* What OBJECT defines against what LIBRARY looks for. */
+static void
+check_definitions(const struct library *library, struct kiln_object *object)
+{
+    const struct kiln_dynobj *dso = &object->dso;
+    for (size_t i = dso->first_defined; i < dso->symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        if (!kiln_dynobj_get_symbol(dso, i, &symbol) || symbol.sym.st_shndx == SHN_UNDEF) {
+            continue;
+        }
+        struct reference *reference = find_reference(library, symbol.name);
+        for (; reference != NULL && reference > library->references.items &&
+               strcmp(reference[-1].wanted.name, symbol.name) == 0;
+             reference--)
+        {
+        }
+        const struct reference *end = library->references.items + library->references.count;
+        for (; reference != NULL && reference < end &&
+               strcmp(reference->wanted.name, symbol.name) == 0;
+             reference++)
+        {
+            if (reference->own != object) {
+                check_reference(library, object, reference);
+            }
+        }
+    }
+}
+
+static void
+check_library(struct kiln_set *set, struct kiln_object *object)
+{
+    struct library library = {.set = set, .object = object};
+    read_references(&library);
+    for (size_t i = 0; library.references.count > 0 && i < set->objects.count; i++) {
+        struct kiln_object *other = set->objects.items[i];
+        bool meets = false;
+        for (size_t k = 0; !meets && k < object->roots.count; k++) {
+            meets = contains(&other->roots, object->roots.items[k]);
+        }
+        if (meets && other != object && other->reason == NULL) {
+            check_definitions(&library, other);
+        }
+    }
+}
+
+void
+kiln_interpose_check(struct kiln_set *set)
+{
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *object = set->objects.items[i];
+        if (object->origin == KILN_ORIGIN_SYSTEM && object->reason == NULL &&
+            object->roots.count > 0) {
+            check_library(set, object);
+        }
+    }
+}

@@ -66,6 +66,9 @@ bool kiln_dynobj_read_word(const struct kiln_dynobj *dso, uint64_t address, uint
 const Elf64_Phdr *
 kiln_dynobj_find_segment(const struct kiln_dynobj *dso, uint64_t address, uint64_t len);
 
+/* The string at OFFSET of STRINGS; NULL if it does not end there, or is longer than any name. */
+const char *kiln_dynobj_get_string(struct kiln_span strings, uint64_t offset);
+
 struct kiln_dynobj_symbol {
     Elf64_Sym sym;
     const char *name;

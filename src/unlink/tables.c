@@ -160,10 +160,10 @@ add_relative(struct kiln_tables *tables, const struct kiln_words *words)
         size_t k = i;
         for (; next != 0 && k < words->count; k++) {
             uint64_t at = words->items[k].offset;
-            if (at >= next + 31 * 8 || at % 8 != 0) {
+            if (at >= next + 31 * 8) {
                 break;
             }
-            if (words->items[k].kind == KILN_WORD_RELATIVE) {
+            if (words->items[k].kind == KILN_WORD_RELATIVE) { /* only these are always aligned */
                 bitmap |= UINT32_C(1) << (1 + (at - next) / 8);
             }
         }

@@ -115,6 +115,7 @@ bool kiln_closure_spread_reasons(struct kiln_set *set);
 struct kiln_library_search *
 kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine);
 /* *is_cached is set if it is by the system's own paths. Borrowed until the next call. */
+void kiln_library_search_release(struct kiln_library_search *search);
 const char *kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
                               const struct kiln_object *object, const char *name, bool *is_cached);
 

@@ -252,3 +252,4 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
     kiln_arena_release(&set.bindings);
     return result;
 }
+    kiln_library_search_release(set.search);

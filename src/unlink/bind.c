@@ -75,6 +75,7 @@ note_unique(struct kiln_set *set, struct kiln_object *object,
         }
     }
     if (symbol->sym.st_size > unique->size) {
+        set->unique_size += symbol->sym.st_size - unique->size;
         unique->size = symbol->sym.st_size;
     }
     return (uint64_t)(unique - set->uniques.items);
@@ -95,6 +96,32 @@ find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dyn
         }
     }
     return NULL;
+}
+
+enum { UNIQUES_MAX = 256 * 1024 * 1024 }; /* bytes of all variables that are one for the process */
+
+/* Whether OBJECT has memory where it says SYMBOL is. Otherwise IMAGE, which refers to it, stays a file. */
+static bool
+check_definition(struct kiln_set *set, struct kiln_object *image, const struct kiln_object *object,
+                 const struct kiln_dynobj_symbol *symbol)
+{
+    const Elf64_Sym *sym = &symbol->sym;
+    unsigned type = kiln_dynobj_get_type(symbol);
+    if (object->origin != KILN_ORIGIN_IMAGE || sym->st_shndx == SHN_ABS || type == STT_TLS) {
+        return true;
+    }
+    bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
+    bool is_inside =
+        sym->st_value <= object->dso.size &&
+        (type != STT_GNU_IFUNC || sym->st_value < object->dso.size) &&
+        (!is_unique || kiln_dynobj_find_segment(&object->dso, sym->st_value, sym->st_size) != NULL);
+    if (!is_inside || (is_unique && set->unique_size > UNIQUES_MAX)) {
+        image->reason =
+            kiln_arena_printf(&set->ctx->arena, "the symbol %s of %s %s", symbol->name,
+                              object->path, is_inside ? "is too large" : "is outside of it");
+        return false;
+    }
+    return true;
 }
 
 /* What the definition SYMBOL of OBJECT means to IMAGE. */
@@ -221,7 +248,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         object = find_in_scopes(image, wanted, &symbol);
     }
-    if (object == NULL) {
+    if (object == NULL || !check_definition(set, image, object, &symbol)) {
         return false;
     }
     set_target(set, image, wanted, object, &symbol, out);
@@ -255,6 +282,9 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
     bool stays = kiln_dynobj_get_bind(&symbol) == STB_LOCAL ||
                  ELF64_ST_VISIBILITY(symbol.sym.st_other) != STV_DEFAULT;
     if (stays && symbol.sym.st_shndx != SHN_UNDEF) {
+        if (!check_definition(set, image, image, &symbol)) {
+            return false;
+        }
         out->value = symbol.sym.st_value;
         out->name = symbol.name;
         out->is_thread_local = kiln_dynobj_get_type(&symbol) == STT_TLS;
@@ -264,6 +294,7 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         return true;
     }
     if (find_by_name(set, image, &wanted, out)) {
+
         const char *runtime =
             out->object->origin == KILN_ORIGIN_IMAGE ? NULL : find_answered(symbol.name);
         if (runtime != NULL) {
@@ -272,8 +303,8 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         }
         return true;
     }
-    if (out->is_weak) {
-        return true;
+    if (out->is_weak || image->reason != NULL) {
+        return image->reason == NULL;
     }
     image->reason = wanted.version == NULL
                         ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)
@@ -314,5 +345,6 @@ kiln_bind_forget(struct kiln_set *set)
         object->is_used = false;
     }
     set->uniques.count = 0;
+    set->unique_size = 0;
     kiln_arena_release(&set->bindings);
 }

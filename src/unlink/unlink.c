@@ -142,10 +142,22 @@ limit_size(struct kiln_set *set)
     }
 }
 
+static size_t
+count_images(const struct kiln_set *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->objects.count; i++) {
+        count += is_image(set->objects.items[i]);
+    }
+    return count;
+}
+
 static void
 settle(struct kiln_set *set)
 {
+    size_t count;
     do {
+        count = count_images(set);
         kiln_bind_forget(set);
         set->imports.count = 0;
         set->import_bucket_count = 0;
@@ -156,7 +168,8 @@ settle(struct kiln_set *set)
         kiln_closure_walk(set);
         bind_all(set, false);
         bind_all(set, true);
-    } while (kiln_closure_spread_reasons(set));
+        kiln_closure_spread_reasons(set);
+    } while (count_images(set) < count); /* what is left may have been bound to what is not */
 }
 
 /* Libraries that hold nothing since glibc 2.34. */
@@ -250,6 +263,6 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
         kiln_file_release(&set.objects.items[i]->file);
     }
     kiln_arena_release(&set.bindings);
+    kiln_library_search_release(set.search);
     return result;
 }
-    kiln_library_search_release(set.search);

@@ -131,6 +131,22 @@ add_load(struct kiln_dynobj *dso, const Elf64_Phdr *load)
     return NULL;
 }
 
+/* Programs that move them (patchelf, BOLT) put them into a segment of their own. */
+static uint64_t
+find_program_headers(const struct kiln_dynobj *dso)
+{
+    uint64_t offset = dso->header.e_phoff, len = dso->header.e_phnum * (uint64_t)sizeof(Elf64_Phdr);
+    for (size_t i = 0; i < dso->load_count; i++) {
+        const Elf64_Phdr *load = &dso->loads[i];
+        if (offset >= load->p_offset && offset - load->p_offset <= load->p_filesz &&
+            len <= load->p_filesz - (offset - load->p_offset))
+        {
+            return load->p_vaddr + (offset - load->p_offset);
+        }
+    }
+    return UINT64_MAX;
+}
+
 static const char *
 read_segments(struct kiln_dynobj *dso)
 {
@@ -168,6 +184,7 @@ read_segments(struct kiln_dynobj *dso)
     if (reason == NULL && dso->load_count == 0) {
         return "it has no segments";
     }
+    dso->program_headers = find_program_headers(dso);
     return reason;
 }
 

@@ -211,7 +211,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
         .fini_array = (uint32_t)tags[DT_FINI_ARRAY],
         .fini_array_size = (uint32_t)tags[DT_FINI_ARRAYSZ],
         .tls = make_tls(image),
-        .program_headers = (uint32_t)dso->header.e_phoff,
+        .program_headers = (uint32_t)dso->program_headers,
         .program_header_count = dso->header.e_phnum,
         .dynamic = (uint32_t)dso->dynamic.p_vaddr,
         .symbols = (uint32_t)tags[DT_SYMTAB],

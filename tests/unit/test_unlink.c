@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "dso.h"
 #include "elf/elf.h"
+#include "kiln/internal/images.h"
 #include "unlink/unlink.h"
 
 enum { MODULES = 3 };
@@ -374,10 +375,6 @@ test_segments_must_be_of_the_usual_form(void **state)
     assert_stays("its PT_GNU_RELRO is not in a segment that can be written");
     dso->phdrs[3].p_flags |= PF_X;
     assert_stays("it wants an executable stack");
-    memcpy(dso->data, dso->phdrs,
-           sizeof dso->phdrs); /* where the process would not look for them */
-    dso->header.e_phoff = TEST_DSO_AT(data);
-    assert_stays("its program headers are not in its first segment");
 }
 
 static void
@@ -398,6 +395,32 @@ test_functions_that_are_called_must_be_inside(void **state)
     assert_stays("its PyInit_m is not a function");
     dso->symbols[1].st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC);
     assert_stays("it does not define PyInit_m or none");
+}
+
+/* Where what asks dl_iterate_phdr() finds them. */
+static void
+test_program_headers_may_be_in_any_segment(void **state)
+{
+    (void)state;
+    memcpy(dso->data, dso->phdrs, sizeof dso->phdrs);
+    dso->header.e_phoff = offsetof(struct test_dso, data);
+    assert_unlinked();
+    struct kiln_image record;
+    struct kiln_span tables = get_section(".rodata.kiln_images");
+    size_t at = (sizeof(struct kiln_images) + 7) / 8 * 8;
+    assert_true(kiln_span_read(tables, at, &record, sizeof record));
+    assert_int_equal(record.program_headers, TEST_DSO_AT(data));
+    /* One that ends before them. */
+    dso->header.e_phoff = TEST_DSO_FILE_SIZE - sizeof dso->phdrs;
+    memmove((char *)dso + dso->header.e_phoff, dso->phdrs, sizeof dso->phdrs);
+    Elf64_Phdr last;
+    char *place = (char *)dso + dso->header.e_phoff + sizeof last;
+    memcpy(&last, place, sizeof last);
+    last.p_filesz -= 8;
+    memcpy(place, &last, sizeof last);
+    memset((char *)dso + dso->header.e_phoff + 4 * sizeof last, 0, 4); /* no PT_TLS */
+    unlink_modules(1);
+    assert_string_equal(modules[0].reason, "its program headers are in none of its segments");
 }
 
 /* -- Needs -- */
@@ -475,6 +498,8 @@ main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_segments_must_be_of_the_usual_form, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_functions_that_are_called_must_be_inside, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_program_headers_may_be_in_any_segment, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_libraries_of_libraries_are_unlinked, set_up,
                                         tear_down),

@@ -35,8 +35,8 @@ get_section(struct writing *writing, enum kiln_writer_section section)
 
 /* What sections of the image are aligned to: its own sections tell, as segments are often aligned to what
  * some machine's pages might be. */
-static uint64_t
-get_alignment(const struct kiln_dynobj *dso)
+uint64_t
+kiln_object_get_alignment(const struct kiln_dynobj *dso)
 {
     uint64_t align = PAGE, segment_align = PAGE;
     bool has_sections = false;
@@ -78,7 +78,7 @@ static void
 place_image(struct writing *writing, struct kiln_object *image, uint64_t *end)
 {
     struct kiln_out_section *section = get_section(writing, KILN_OUT_IMAGE);
-    uint64_t align = get_alignment(&image->dso);
+    uint64_t align = kiln_object_get_alignment(&image->dso);
     raise_align(section, align);
     image->start = align_up(*end, align);
     *end = image->start + align_up(image->dso.size, PAGE);
@@ -448,7 +448,7 @@ write_image(struct writing *writing, struct kiln_object *image)
     write_eh_frame(writing);
     kiln_symbols_add(set->ctx, image, &writing->writer);
     kiln_tables_add(set, &writing->tables, image, &writing->words);
-    kiln_writer_stream_align(&writing->writer, get_alignment(&image->dso));
+    kiln_writer_stream_align(&writing->writer, kiln_object_get_alignment(&image->dso));
     kiln_writer_stream(&writing->writer, writing->bytes, len);
     free(writing->bytes);
     kiln_arena_release(&writing->scratch);

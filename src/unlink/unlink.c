@@ -115,6 +115,13 @@ bind_all(struct kiln_set *set, bool is_second)
     }
 }
 
+/* What IMAGE takes in the executable, with what may be before it. */
+static uint64_t
+get_span(const struct kiln_object *image)
+{
+    return image->dso.size + kiln_object_get_alignment(&image->dso);
+}
+
 /* The largest ones stay files until the rest fits. */
 static void
 limit_size(struct kiln_set *set)
@@ -125,9 +132,9 @@ limit_size(struct kiln_set *set)
         for (size_t i = 0; i < set->objects.count; i++) {
             struct kiln_object *object = set->objects.items[i];
             if (is_image(object)) {
-                total += object->dso.size;
+                total += get_span(object);
                 largest =
-                    largest == NULL || object->dso.size > largest->dso.size ? object : largest;
+                    largest == NULL || get_span(object) > get_span(largest) ? object : largest;
             }
         }
         if (total <= TOTAL_MAX) {
@@ -206,6 +213,19 @@ number(struct kiln_set *set)
     }
 }
 
+/* REASON as one line of a terminal, whatever names are in it. */
+static const char *
+make_printable(struct kiln_ctx *ctx, const char *reason)
+{
+    char *text = kiln_arena_printf(&ctx->arena, "%.2000s", reason);
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    return text;
+}
+
 static void
 tell_modules(struct kiln_set *set)
 {
@@ -216,7 +236,7 @@ tell_modules(struct kiln_set *set)
         if (module == NULL) {
             continue;
         }
-        module->reason = object->reason;
+        module->reason = object->reason == NULL ? NULL : make_printable(ctx, object->reason);
         module->size = object->dso.size;
         for (size_t k = 1; object->reason == NULL && k < object->scope.count; k++) {
             const struct kiln_object *need = object->scope.items[k];

@@ -423,6 +423,38 @@ test_program_headers_may_be_in_any_segment(void **state)
     assert_string_equal(modules[0].reason, "its program headers are in none of its segments");
 }
 
+static void
+test_a_reason_is_one_line(void **state)
+{
+    (void)state;
+    test_dso_add_rela(dso, TEST_DSO_AT(data), R_X86_64_64, add_outside("a\nb\033[2J"), 0);
+    assert_stays("undefined symbol: a?b?[2J");
+}
+
+/* 2 MB for a page each, if they are aligned so. */
+static void
+test_alignment_counts_as_size(void **state)
+{
+    (void)state;
+    enum { COUNT = 800 };
+    struct kiln_unlink_module *many = calloc(COUNT, sizeof *many);
+    assert_non_null(many);
+    dso->phdrs[0].p_align = dso->phdrs[1].p_align = 2 << 20;
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *name = kiln_arena_printf(&ctx.arena, "many%zu.so", i);
+        write_dso(name, dso);
+        many[i] = (struct kiln_unlink_module){
+            .name = "m", .path = get_path(name), .inits = {{"PyInit_m", name}, {"none", name}}};
+    }
+    struct kiln_unlink unlink = {.modules = many,
+                                 .module_count = COUNT,
+                                 .program = get_path("program"),
+                                 .machine = kiln_machine_find(EM_X86_64)};
+    assert_int_equal(kiln_unlink(&ctx, &unlink, get_path("output.o")), 0);
+    assert_in_range(unlink.image_count, 600, 720); /* of 1.5 GB */
+    free(many);
+}
+
 /* -- Needs -- */
 
 /* lib0.so to lib<COUNT - 1>.so, each of which needs the next one. */
@@ -501,6 +533,8 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_program_headers_may_be_in_any_segment, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reason_is_one_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_alignment_counts_as_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_libraries_of_libraries_are_unlinked, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_chain_of_needs_has_an_end, set_up, tear_down),

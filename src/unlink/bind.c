@@ -9,6 +9,7 @@
 #include "unlink/set.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 /* Functions of libc and libpython that have to know of images; the first KILN_ANSWERED are everybody's in
  * the process. (Not dlvsym: the runtime finds libc's by it.) */
@@ -47,15 +48,28 @@ find_answered(const char *name)
     return NULL;
 }
 
-static struct kiln_unique *
-find_unique(struct kiln_set *set, const char *name)
+/* Where NAME is, or would be, among the buckets. */
+static uint32_t *
+find_unique(const struct kiln_set *set, const char *name)
 {
-    for (size_t i = 0; i < set->uniques.count; i++) {
-        if (strcmp(set->uniques.items[i].name, name) == 0) {
-            return &set->uniques.items[i];
-        }
+    size_t mask = set->unique_bucket_count - 1, at = XXH3_64bits(name, strlen(name)) & mask;
+    while (set->unique_buckets[at] != 0 &&
+           strcmp(set->uniques.items[set->unique_buckets[at] - 1].name, name) != 0)
+    {
+        at = (at + 1) & mask;
     }
-    return NULL;
+    return &set->unique_buckets[at];
+}
+
+static void
+grow_uniques(struct kiln_set *set)
+{
+    set->unique_bucket_count = set->unique_bucket_count == 0 ? 256 : set->unique_bucket_count * 2;
+    set->unique_buckets =
+        kiln_arena_alloc(&set->ctx->arena, set->unique_bucket_count * sizeof *set->unique_buckets);
+    for (size_t i = 0; i < set->uniques.count; i++) {
+        *find_unique(set, set->uniques.items[i].name) = (uint32_t)i + 1;
+    }
 }
 
 /* The set's variable of the name of SYMBOL, which OBJECT defines. */
@@ -63,9 +77,17 @@ static uint64_t
 note_unique(struct kiln_set *set, struct kiln_object *object,
             const struct kiln_dynobj_symbol *symbol)
 {
-    struct kiln_unique *unique = find_unique(set, symbol->name);
-    if (unique == NULL) {
+    if (set->uniques.count * 2 >= set->unique_bucket_count) {
+        grow_uniques(set);
+    }
+    uint32_t *bucket = find_unique(set, symbol->name);
+    struct kiln_unique *unique;
+    if (*bucket != 0) {
+        unique = &set->uniques.items[*bucket - 1];
+    }
+    else {
         unique = KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques);
+        *bucket = (uint32_t)set->uniques.count;
         *unique = (struct kiln_unique){
             .name = symbol->name, .definer = object, .value = symbol->sym.st_value, .align = 16};
         /* As much as its address tells, up to a page. */
@@ -345,6 +367,7 @@ kiln_bind_forget(struct kiln_set *set)
         object->is_used = false;
     }
     set->uniques.count = 0;
+    set->unique_bucket_count = 0;
     set->unique_size = 0;
     kiln_arena_release(&set->bindings);
 }

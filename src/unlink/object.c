@@ -206,6 +206,23 @@ fill_word(struct writing *writing, const struct kiln_word *word)
     }
 }
 
+/* The index of the first word at ADDRESS or behind it. */
+static size_t
+find_word(const struct kiln_words *words, uint64_t address)
+{
+    size_t low = 0, high = words->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (words->items[middle].offset < address) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* The LEN bytes at ADDRESS of the image, whose words have been filled in, are copied to OFFSET of SECTION,
  * with their relocations. */
 static void
@@ -213,11 +230,13 @@ copy_out(struct writing *writing, uint64_t address, uint64_t len, enum kiln_writ
          uint64_t offset)
 {
     memcpy(get_section(writing, section)->contents.bytes + offset, writing->bytes + address, len);
-    for (size_t i = 0; i < writing->words.count; i++) {
-        const struct kiln_word *word = &writing->words.items[i];
-        if (word->offset >= address && word->offset - address + 8 <= len) {
-            relocate_word(writing, section, offset + (word->offset - address), word);
+    const struct kiln_words *words = &writing->words;
+    for (size_t i = find_word(words, address); i < words->count; i++) {
+        const struct kiln_word *word = &words->items[i];
+        if (word->offset - address + 8 > len) {
+            return;
         }
+        relocate_word(writing, section, offset + (word->offset - address), word);
     }
 }
 

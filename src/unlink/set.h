@@ -92,6 +92,8 @@ struct kiln_set {
         struct kiln_unique *items;
         size_t count, capacity;
     } uniques;
+    uint32_t *unique_buckets; /* open addressing: index + 1 */
+    size_t unique_bucket_count;
     uint64_t unique_size; /* of all of them */
     struct kiln_import_list {
         struct kiln_import *items;

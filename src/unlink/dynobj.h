@@ -28,7 +28,7 @@ struct kiln_dynobj {
     Elf64_Phdr loads[KILN_DYNOBJ_SEGMENTS];
     size_t load_count;
     uint64_t program_headers; /* their address; UINT64_MAX: they are in no segment */
-    uint64_t size;                                /* of memory: the end of the last segment */
+    uint64_t size;            /* of memory: the end of the last segment */
     Elf64_Phdr tls, relro, dynamic, eh_frame_hdr; /* p_type PT_NULL: it has none */
     bool wants_executable_stack;
 

@@ -1,6 +1,7 @@
 /* Unlinking, all of it: a shared object as an extension, beside a sound one, for a program that starts with
- * stand-ins of libc, libm, libgcc_s and libstdc++. Nothing is read or written outside of memory. What
- * is written must be an object that the gate of src/elf accepts. */
+ * stand-ins of libc, libm, libgcc_s and libstdc++. All of them are files in
+ * memory; libraries of other names are looked for where the system has them. What is written must be
+ * an object that the gate of src/elf accepts. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -28,16 +28,6 @@ start(int argc, char **argv)
     }
 }
 
-int
-kiln_image_fail(const struct kiln_image_error *error, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(error->text, error->size, format, args);
-    va_end(args);
-    return -1;
-}
-
 static int
 resolve(const struct kiln_image_tree *tree, const struct kiln_image_error *error)
 {

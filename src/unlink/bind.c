@@ -9,6 +9,7 @@
 #include "unlink/set.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 /* Functions of libc and libpython that have to know of images; the first KILN_ANSWERED are everybody's in
  * the process. (Not dlvsym: the runtime finds libc's by it.) */
@@ -47,15 +48,28 @@ find_answered(const char *name)
     return NULL;
 }
 
-static struct kiln_unique *
-find_unique(struct kiln_set *set, const char *name)
+/* Where NAME is, or would be, among the buckets. */
+static uint32_t *
+find_unique(const struct kiln_set *set, const char *name)
 {
-    for (size_t i = 0; i < set->uniques.count; i++) {
-        if (strcmp(set->uniques.items[i].name, name) == 0) {
-            return &set->uniques.items[i];
-        }
+    size_t mask = set->unique_bucket_count - 1, at = XXH3_64bits(name, strlen(name)) & mask;
+    while (set->unique_buckets[at] != 0 &&
+           strcmp(set->uniques.items[set->unique_buckets[at] - 1].name, name) != 0)
+    {
+        at = (at + 1) & mask;
     }
-    return NULL;
+    return &set->unique_buckets[at];
+}
+
+static void
+grow_uniques(struct kiln_set *set)
+{
+    set->unique_bucket_count = set->unique_bucket_count == 0 ? 256 : set->unique_bucket_count * 2;
+    set->unique_buckets =
+        kiln_arena_alloc(&set->ctx->arena, set->unique_bucket_count * sizeof *set->unique_buckets);
+    for (size_t i = 0; i < set->uniques.count; i++) {
+        *find_unique(set, set->uniques.items[i].name) = (uint32_t)i + 1;
+    }
 }
 
 /* The set's variable of the name of SYMBOL, which OBJECT defines. */
@@ -63,9 +77,17 @@ static uint64_t
 note_unique(struct kiln_set *set, struct kiln_object *object,
             const struct kiln_dynobj_symbol *symbol)
 {
-    struct kiln_unique *unique = find_unique(set, symbol->name);
-    if (unique == NULL) {
+    if (set->uniques.count * 2 >= set->unique_bucket_count) {
+        grow_uniques(set);
+    }
+    uint32_t *bucket = find_unique(set, symbol->name);
+    struct kiln_unique *unique;
+    if (*bucket != 0) {
+        unique = &set->uniques.items[*bucket - 1];
+    }
+    else {
         unique = KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques);
+        *bucket = (uint32_t)set->uniques.count;
         *unique = (struct kiln_unique){
             .name = symbol->name, .definer = object, .value = symbol->sym.st_value, .align = 16};
         /* As much as its address tells, up to a page. */
@@ -75,6 +97,7 @@ note_unique(struct kiln_set *set, struct kiln_object *object,
         }
     }
     if (symbol->sym.st_size > unique->size) {
+        set->unique_size += symbol->sym.st_size - unique->size;
         unique->size = symbol->sym.st_size;
     }
     return (uint64_t)(unique - set->uniques.items);
@@ -95,6 +118,32 @@ find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dyn
         }
     }
     return NULL;
+}
+
+enum { UNIQUES_MAX = 256 * 1024 * 1024 }; /* bytes of all variables that are one for the process */
+
+/* Whether OBJECT has memory where it says SYMBOL is. Otherwise IMAGE, which refers to it, stays a file. */
+static bool
+check_definition(struct kiln_set *set, struct kiln_object *image, const struct kiln_object *object,
+                 const struct kiln_dynobj_symbol *symbol)
+{
+    const Elf64_Sym *sym = &symbol->sym;
+    unsigned type = kiln_dynobj_get_type(symbol);
+    if (object->origin != KILN_ORIGIN_IMAGE || sym->st_shndx == SHN_ABS || type == STT_TLS) {
+        return true;
+    }
+    bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
+    bool is_inside =
+        sym->st_value <= object->dso.size &&
+        (type != STT_GNU_IFUNC || sym->st_value < object->dso.size) &&
+        (!is_unique || kiln_dynobj_find_segment(&object->dso, sym->st_value, sym->st_size) != NULL);
+    if (!is_inside || (is_unique && set->unique_size > UNIQUES_MAX)) {
+        image->reason =
+            kiln_arena_printf(&set->ctx->arena, "the symbol %s of %s %s", symbol->name,
+                              object->path, is_inside ? "is too large" : "is outside of it");
+        return false;
+    }
+    return true;
 }
 
 /* What the definition SYMBOL of OBJECT means to IMAGE. */
@@ -327,7 +376,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         object = find_in_scopes(set, image, wanted, &symbol, &image->reason);
     }
-    if (object == NULL) {
+    if (object == NULL || !check_definition(set, image, object, &symbol)) {
         return false;
     }
     set_target(set, image, wanted, object, &symbol, out);
@@ -361,6 +410,9 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
     bool stays = kiln_dynobj_get_bind(&symbol) == STB_LOCAL ||
                  ELF64_ST_VISIBILITY(symbol.sym.st_other) != STV_DEFAULT;
     if (stays && symbol.sym.st_shndx != SHN_UNDEF) {
+        if (!check_definition(set, image, image, &symbol)) {
+            return false;
+        }
         out->value = symbol.sym.st_value;
         out->name = symbol.name;
         out->is_thread_local = kiln_dynobj_get_type(&symbol) == STT_TLS;
@@ -370,6 +422,7 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         return true;
     }
     if (find_by_name(set, image, &wanted, out)) {
+
         const char *runtime =
             out->object->origin == KILN_ORIGIN_IMAGE ? NULL : find_answered(symbol.name);
         if (runtime != NULL) {
@@ -420,5 +473,7 @@ kiln_bind_forget(struct kiln_set *set)
         object->is_used = false;
     }
     set->uniques.count = 0;
+    set->unique_bucket_count = 0;
+    set->unique_size = 0;
     kiln_arena_release(&set->bindings);
 }

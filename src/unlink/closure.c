@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-/* The end of a chain of needs that no honest package has. */
-enum { OBJECTS_MAX = 100000 };
+/* The kernel lets a process have some 65,000 mappings. An extension that needs more libraries than this, or
+ * by a longer chain, is none that was built to be used. */
+enum { OBJECTS_MAX = 50000, SCOPE_MAX = 1024, CHAIN_MAX = 256 };
 
 static void
 push(struct kiln_set *set, struct kiln_object_list *list, struct kiln_object *object)
@@ -197,11 +198,19 @@ find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
     }
     bool is_cached;
     const char *path = kiln_library_find(set->ctx, set->search, object, name, &is_cached);
-    if (path == NULL || set->objects.count > OBJECTS_MAX) {
+    found = path == NULL ? NULL : find_file(set, path);
+    if (path == NULL || found != NULL) {
+        return found;
+    }
+    size_t chain = 0;
+    for (const struct kiln_object *from = object; from != NULL; from = from->loader) {
+        chain++;
+    }
+    if (chain > CHAIN_MAX || set->objects.count > OBJECTS_MAX) {
+        object->reason = "it needs too many libraries";
         return NULL;
     }
-    found = find_file(set, path);
-    return found != NULL ? found : add_library(set, object, path, name, is_cached);
+    return add_library(set, object, path, name, is_cached);
 }
 
 static void
@@ -210,12 +219,12 @@ find_needs(struct kiln_set *set, struct kiln_object *object)
     for (size_t i = 0; object->reason == NULL && i < object->dso.needed.count; i++) {
         const char *name = object->dso.needed.items[i];
         struct kiln_object *need = find_need(set, object, name);
-        if (need == NULL) {
+        if (need == NULL && object->reason == NULL) {
             object->is_missing = true;
             object->reason = kiln_arena_printf(&set->ctx->arena,
                                                "it needs the library %s, which is not found", name);
         }
-        else if (need != object && !contains(&object->needs, need)) {
+        else if (need != NULL && need != object && !contains(&object->needs, need)) {
             push(set, &object->needs, need);
         }
     }
@@ -355,6 +364,10 @@ fill_scope(struct kiln_set *set, struct kiln_object *object)
     object->is_marked = true;
     for (size_t i = 0; i < object->scope.count; i++) {
         const struct kiln_object_list *needs = &object->scope.items[i]->needs;
+        if (object->scope.count > SCOPE_MAX) {
+            object->reason = "it needs too many libraries";
+            break;
+        }
         for (size_t k = 0; k < needs->count; k++) {
             if (!needs->items[k]->is_marked) {
                 needs->items[k]->is_marked = true;

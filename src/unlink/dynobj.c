@@ -3,22 +3,41 @@
  * numbers are. */
 #include "unlink/dynobj.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     HEADERS_MAX = 256,    /* program headers that are looked at */
-    NEEDED_MAX = 1024,    /* libraries; the most seen is 60 */
+    NEEDED_MAX = 256,     /* libraries; the most seen is 60 */
     VERSIONS_MAX = 32768, /* indices have 15 bits */
     SYMBOLS_MAX = 1U << 26,
     ABI_VERSION_MAX = 3, /* glibc's: LIBC_ABI_ABSOLUTE */
+    /* What keeps the work in proportion to the file's size: strings may overlap, and names may be equal. */
+    STRING_MAX = 256 * 1024,
+    CHAIN_MAX = 1000, /* symbols of one hash */
+    REPEATED_MAX = 16,
 };
+
+const char *
+kiln_dynobj_get_string(struct kiln_span strings, uint64_t offset)
+{
+    struct kiln_span rest;
+    if (offset > strings.len ||
+        !kiln_span_slice(strings, offset,
+                         strings.len - offset < STRING_MAX ? strings.len - offset : STRING_MAX,
+                         &rest))
+    {
+        return NULL;
+    }
+    return kiln_span_get_string(rest, 0);
+}
 
 const Elf64_Phdr *
 kiln_dynobj_find_segment(const struct kiln_dynobj *dso, uint64_t address, uint64_t len)
 {
     for (size_t i = 0; i < dso->load_count; i++) {
         const Elf64_Phdr *load = &dso->loads[i];
-        if (address >= load->p_vaddr && address - load->p_vaddr <= load->p_memsz &&
+        if (address >= load->p_vaddr && address - load->p_vaddr < load->p_memsz &&
             len <= load->p_memsz - (address - load->p_vaddr))
         {
             return load;
@@ -50,7 +69,7 @@ kiln_dynobj_read_word(const struct kiln_dynobj *dso, uint64_t address, uint64_t 
                    : load->p_filesz - at < sizeof *word ? load->p_filesz - at
                                                         : sizeof *word;
     *word = 0;
-    return kiln_span_read(dso->bytes, load->p_offset + at, word, len);
+    return len == 0 || kiln_span_read(dso->bytes, load->p_offset + at, word, len);
 }
 
 /* From ADDRESS to the end of what the file has of its segment. */
@@ -130,6 +149,22 @@ add_load(struct kiln_dynobj *dso, const Elf64_Phdr *load)
     return NULL;
 }
 
+/* Programs that move them (patchelf, BOLT) put them into a segment of their own. */
+static uint64_t
+find_program_headers(const struct kiln_dynobj *dso)
+{
+    uint64_t offset = dso->header.e_phoff, len = dso->header.e_phnum * (uint64_t)sizeof(Elf64_Phdr);
+    for (size_t i = 0; i < dso->load_count; i++) {
+        const Elf64_Phdr *load = &dso->loads[i];
+        if (offset >= load->p_offset && offset - load->p_offset <= load->p_filesz &&
+            len <= load->p_filesz - (offset - load->p_offset))
+        {
+            return load->p_vaddr + (offset - load->p_offset);
+        }
+    }
+    return UINT64_MAX;
+}
+
 static const char *
 read_segments(struct kiln_dynobj *dso)
 {
@@ -167,6 +202,7 @@ read_segments(struct kiln_dynobj *dso)
     if (reason == NULL && dso->load_count == 0) {
         return "it has no segments";
     }
+    dso->program_headers = find_program_headers(dso);
     return reason;
 }
 
@@ -274,15 +310,15 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
         return "its dynamic section is damaged";
     }
     for (size_t i = 0; i < needed.count; i++) {
-        const char *name = kiln_span_get_string(dso->strings, needed.items[i]);
+        const char *name = kiln_dynobj_get_string(dso->strings, needed.items[i]);
         if (name == NULL || *name == '\0') {
             return "the name of a library that it needs is damaged";
         }
         kiln_strings_push(&ctx->arena, &dso->needed, name);
     }
-    dso->soname = soname == 0 ? NULL : kiln_span_get_string(dso->strings, soname);
-    dso->rpath = rpath == 0 ? NULL : kiln_span_get_string(dso->strings, rpath);
-    dso->runpath = runpath == 0 ? NULL : kiln_span_get_string(dso->strings, runpath);
+    dso->soname = soname == 0 ? NULL : kiln_dynobj_get_string(dso->strings, soname);
+    dso->rpath = rpath == 0 ? NULL : kiln_dynobj_get_string(dso->strings, rpath);
+    dso->runpath = runpath == 0 ? NULL : kiln_dynobj_get_string(dso->strings, runpath);
     return NULL;
 }
 
@@ -394,7 +430,7 @@ read_defined_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
         }
         memcpy(&aux, bytes.ptr, sizeof aux);
         const struct kiln_dynobj_version version = {
-            .name = kiln_span_get_string(dso->strings, aux.vda_name)};
+            .name = kiln_dynobj_get_string(dso->strings, aux.vda_name)};
         /* The base version is the object's own name: no symbol has it in a reference. */
         if ((def.vd_flags & VER_FLG_BASE) == 0 &&
             !set_version(ctx, dso, def.vd_ndx & 0x7fff, &version)) {
@@ -428,7 +464,7 @@ read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
             }
             memcpy(&aux, bytes.ptr, sizeof aux);
             const struct kiln_dynobj_version version = {
-                .name = kiln_span_get_string(dso->strings, aux.vna_name),
+                .name = kiln_dynobj_get_string(dso->strings, aux.vna_name),
                 .is_hidden = (aux.vna_other & 0x8000) != 0};
             if (!set_version(ctx, dso, aux.vna_other & 0x7fff, &version)) {
                 return false;
@@ -471,25 +507,35 @@ hash_name(const char *name)
 
 /* The file's own hash table finds what ours finds, if it is right; ours is not the file's to damage.
  */
-static void
+static const char *
 index_symbols(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
-    size_t count = dso->symbol_count;
+    size_t count = dso->symbol_count, left = dso->strings.len * REPEATED_MAX;
     dso->bucket_count = 16;
     while (dso->bucket_count < count) {
         dso->bucket_count *= 2;
     }
     dso->buckets = kiln_arena_alloc(&ctx->arena, dso->bucket_count * sizeof *dso->buckets);
     dso->chain = kiln_arena_alloc(&ctx->arena, (count + 1) * sizeof *dso->chain);
+    uint16_t *lengths = calloc(dso->bucket_count, sizeof *lengths); /* of the chains */
+    const char *reason = lengths == NULL ? "it has too many symbols" : NULL;
     /* From the last to the first, so that chains are in ascending order. */
-    for (size_t i = count; i-- > dso->first_defined;) {
+    for (size_t i = count; reason == NULL && i-- > dso->first_defined;) {
         struct kiln_dynobj_symbol symbol;
-        if (i != 0 && kiln_dynobj_get_symbol(dso, i, &symbol) && *symbol.name != '\0') {
-            uint32_t *bucket = &dso->buckets[hash_name(symbol.name) & (dso->bucket_count - 1)];
-            dso->chain[i] = *bucket;
-            *bucket = (uint32_t)i;
+        if (i == 0 || !kiln_dynobj_get_symbol(dso, i, &symbol) || *symbol.name == '\0') {
+            continue;
         }
+        size_t len = strlen(symbol.name), at = hash_name(symbol.name) & (dso->bucket_count - 1);
+        if (len > left || ++lengths[at] > CHAIN_MAX) {
+            reason = "too many of its symbols have one name";
+            break;
+        }
+        left -= len;
+        dso->chain[i] = dso->buckets[at];
+        dso->buckets[at] = (uint32_t)i;
     }
+    free(lengths);
+    return reason;
 }
 
 const char *
@@ -502,10 +548,7 @@ kiln_dynobj_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path,
     reason = reason == NULL ? read_dynamic(ctx, out) : reason;
     reason = reason == NULL ? count_symbols(out) : reason;
     reason = reason == NULL ? read_versions(ctx, out) : reason;
-    if (reason == NULL) {
-        index_symbols(ctx, out);
-    }
-    return reason;
+    return reason == NULL ? index_symbols(ctx, out) : reason;
 }
 
 bool
@@ -518,7 +561,7 @@ kiln_dynobj_get_symbol(const struct kiln_dynobj *dso, uint64_t index,
     {
         return false;
     }
-    out->name = kiln_span_get_string(dso->strings, out->sym.st_name);
+    out->name = kiln_dynobj_get_string(dso->strings, out->sym.st_name);
     struct kiln_span entry;
     if (dso->versym != 0 && kiln_dynobj_slice(dso, dso->versym + index * 2, 2, &entry)) {
         unsigned version = entry.ptr[0] | (unsigned)entry.ptr[1] << 8;
@@ -544,7 +587,8 @@ is_candidate(const struct kiln_dynobj_symbol *symbol, const struct kiln_dynobj_w
     {
         return false;
     }
-    return type != STT_SECTION && type != STT_FILE &&
+    return (type == STT_TLS || type == STT_GNU_IFUNC ||
+            (type <= STT_COMMON && type != STT_SECTION && type != STT_FILE)) &&
            (bind == STB_GLOBAL || bind == STB_WEAK || bind == STB_GNU_UNIQUE) &&
            visibility != STV_HIDDEN && visibility != STV_INTERNAL &&
            strcmp(symbol->name, wanted->name) == 0;

@@ -27,7 +27,8 @@ struct kiln_dynobj {
     const struct kiln_machine *machine;
     Elf64_Phdr loads[KILN_DYNOBJ_SEGMENTS];
     size_t load_count;
-    uint64_t size;                                /* of memory: the end of the last segment */
+    uint64_t program_headers; /* their address; UINT64_MAX: they are in no segment */
+    uint64_t size;            /* of memory: the end of the last segment */
     Elf64_Phdr tls, relro, dynamic, eh_frame_hdr; /* p_type PT_NULL: it has none */
     bool wants_executable_stack;
 
@@ -65,6 +66,9 @@ bool kiln_dynobj_read_word(const struct kiln_dynobj *dso, uint64_t address, uint
 /* The segment with all LEN bytes at ADDRESS, NULL if there is none. */
 const Elf64_Phdr *
 kiln_dynobj_find_segment(const struct kiln_dynobj *dso, uint64_t address, uint64_t len);
+
+/* The string at OFFSET of STRINGS; NULL if it does not end there, or is longer than any name. */
+const char *kiln_dynobj_get_string(struct kiln_span strings, uint64_t offset);
 
 struct kiln_dynobj_symbol {
     Elf64_Sym sym;

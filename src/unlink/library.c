@@ -3,6 +3,7 @@
  * LD_LIBRARY_PATH is the user's when the program runs, and not looked at. */
 #include "unlink/set.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,6 +67,12 @@ kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine
     return search;
 }
 
+void
+kiln_library_search_release(struct kiln_library_search *search)
+{
+    kiln_file_release(&search->cache_file);
+}
+
 static const char *
 find_in_cache(const struct kiln_library_search *search, const char *name)
 {
@@ -116,7 +123,7 @@ static const char *
 expand(struct kiln_ctx *ctx, const struct kiln_object *object, const char *dir, size_t len)
 {
     const char *result = "";
-    for (const char *end = dir + len; dir < end;) {
+    for (const char *end = dir + len; dir < end && strlen(result) < PATH_MAX;) {
         const char *dollar = memchr(dir, '$', (size_t)(end - dir));
         size_t plain = dollar == NULL ? (size_t)(end - dir) : (size_t)(dollar - dir);
         result = kiln_arena_printf(&ctx->arena, "%s%.*s", result, (int)plain, dir);

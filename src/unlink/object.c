@@ -35,8 +35,8 @@ get_section(struct writing *writing, enum kiln_writer_section section)
 
 /* What sections of the image are aligned to: its own sections tell, as segments are often aligned to what
  * some machine's pages might be. */
-static uint64_t
-get_alignment(const struct kiln_dynobj *dso)
+uint64_t
+kiln_object_get_alignment(const struct kiln_dynobj *dso)
 {
     uint64_t align = PAGE, segment_align = PAGE;
     bool has_sections = false;
@@ -78,7 +78,7 @@ static void
 place_image(struct writing *writing, struct kiln_object *image, uint64_t *end)
 {
     struct kiln_out_section *section = get_section(writing, KILN_OUT_IMAGE);
-    uint64_t align = get_alignment(&image->dso);
+    uint64_t align = kiln_object_get_alignment(&image->dso);
     raise_align(section, align);
     image->start = align_up(*end, align);
     *end = image->start + align_up(image->dso.size, PAGE);
@@ -206,6 +206,23 @@ fill_word(struct writing *writing, const struct kiln_word *word)
     }
 }
 
+/* The index of the first word at ADDRESS or behind it. */
+static size_t
+find_word(const struct kiln_words *words, uint64_t address)
+{
+    size_t low = 0, high = words->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (words->items[middle].offset < address) {
+            low = middle + 1;
+        }
+        else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* The LEN bytes at ADDRESS of the image, whose words have been filled in, are copied to OFFSET of SECTION,
  * with their relocations. */
 static void
@@ -213,11 +230,13 @@ copy_out(struct writing *writing, uint64_t address, uint64_t len, enum kiln_writ
          uint64_t offset)
 {
     memcpy(get_section(writing, section)->contents.bytes + offset, writing->bytes + address, len);
-    for (size_t i = 0; i < writing->words.count; i++) {
-        const struct kiln_word *word = &writing->words.items[i];
-        if (word->offset >= address && word->offset - address + 8 <= len) {
-            relocate_word(writing, section, offset + (word->offset - address), word);
+    const struct kiln_words *words = &writing->words;
+    for (size_t i = find_word(words, address); i < words->count; i++) {
+        const struct kiln_word *word = &words->items[i];
+        if (word->offset - address + 8 > len) {
+            return;
         }
+        relocate_word(writing, section, offset + (word->offset - address), word);
     }
 }
 
@@ -449,7 +468,7 @@ write_image(struct writing *writing, struct kiln_object *image)
     write_eh_frame(writing);
     kiln_symbols_add(set->ctx, image, &writing->writer);
     kiln_tables_add(set, &writing->tables, image, &writing->words);
-    kiln_writer_stream_align(&writing->writer, get_alignment(&image->dso));
+    kiln_writer_stream_align(&writing->writer, kiln_object_get_alignment(&image->dso));
     kiln_writer_stream(&writing->writer, writing->bytes, len);
     free(writing->bytes);
     kiln_arena_release(&writing->scratch);

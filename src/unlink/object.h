@@ -26,6 +26,8 @@ void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words
 void
 kiln_symbols_add(struct kiln_ctx *ctx, const struct kiln_object *image, struct kiln_writer *writer);
 
+/* object.c: what DSO's address 0 has to be a multiple of. */
+uint64_t kiln_object_get_alignment(const struct kiln_dynobj *dso);
 /* object.c: the unwind information of DSO, whose section is BYTES at ADDRESS; empty if there is none.
  * Returns NULL, or why it is not understood. */
 const char *

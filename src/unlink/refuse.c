@@ -5,7 +5,9 @@
 
 enum {
     PAGE = 4096,
-    ALIGN_MAX = 2 * 1024 * 1024, /* of a segment: linkers for x86-64 once aligned by so much */
+    ALIGN_MAX = 2 * 1024 * 1024,   /* of a segment: linkers for x86-64 once aligned by so much */
+    ZEROS_MAX = 256 * 1024 * 1024, /* bytes that the file has not, and the executable would have */
+    TLS_MAX = 64 * 1024 * 1024,    /* bytes for each thread */
 };
 
 static const char *
@@ -15,8 +17,10 @@ check_segments(const struct kiln_dynobj *dso)
     if (first->p_vaddr != 0 || first->p_offset != 0) {
         return "its first segment is not at the start of the file";
     }
+    uint64_t zeros = dso->size;
     for (size_t i = 0; i < dso->load_count; i++) {
         const Elf64_Phdr *load = &dso->loads[i];
+        zeros -= load->p_filesz;
         if ((load->p_flags & PF_W) != 0 && (load->p_flags & PF_X) != 0) {
             return "it has a segment that is both writable and executable";
         }
@@ -34,7 +38,10 @@ check_segments(const struct kiln_dynobj *dso)
             return "it has two segments in one page";
         }
     }
-    return NULL;
+    if (dso->program_headers == UINT64_MAX) {
+        return "its program headers are in none of its segments";
+    }
+    return zeros > ZEROS_MAX ? "more than 256 MB of its memory are zeros" : NULL;
 }
 
 static const char *
@@ -45,11 +52,33 @@ check_tls(const struct kiln_dynobj *dso)
     if (tls->p_type != PT_TLS) {
         return NULL;
     }
-    if (tls->p_filesz > tls->p_memsz || tls->p_memsz > UINT32_MAX / 4 ||
+    if (tls->p_filesz > tls->p_memsz || tls->p_memsz > TLS_MAX ||
         (tls->p_filesz > 0 && !kiln_dynobj_slice(dso, tls->p_vaddr, tls->p_filesz, &bytes)) ||
         (tls->p_align & (tls->p_align - 1)) != 0 || tls->p_align > PAGE)
     {
         return "its thread-local segment is damaged, or has an unusual alignment";
+    }
+    return NULL;
+}
+
+/* Functions that are called at its start and end. */
+static const char *
+check_functions(const struct kiln_dynobj *dso)
+{
+    static const int single[] = {DT_INIT, DT_FINI};
+    static const int arrays[][2] = {{DT_INIT_ARRAY, DT_INIT_ARRAYSZ},
+                                    {DT_FINI_ARRAY, DT_FINI_ARRAYSZ}};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t function = dso->tags[single[i]], array = dso->tags[arrays[i][0]],
+                 len = dso->tags[arrays[i][1]];
+        const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, function, 1);
+        if (function != 0 && (load == NULL || (load->p_flags & PF_X) == 0)) {
+            return "its DT_INIT or DT_FINI is not a function";
+        }
+        if (array != 0 && len != 0 &&
+            (array % 8 != 0 || kiln_dynobj_find_segment(dso, array, len) == NULL)) {
+            return "its DT_INIT_ARRAY or DT_FINI_ARRAY is damaged";
+        }
     }
     return NULL;
 }
@@ -94,7 +123,7 @@ check_relro(const struct kiln_dynobj *dso)
 {
     const Elf64_Phdr *relro = &dso->relro;
     if (relro->p_type == PT_GNU_RELRO && relro->p_memsz > 0) {
-        const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, relro->p_vaddr, 0);
+        const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, relro->p_vaddr, 1);
         if (load == NULL || (load->p_flags & PF_W) == 0 || relro->p_memsz > dso->size) {
             return "its PT_GNU_RELRO is not in a segment that can be written";
         }
@@ -156,5 +185,6 @@ kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image)
     reason = reason == NULL ? check_segments(dso) : reason;
     reason = reason == NULL ? check_tls(dso) : reason;
     reason = reason == NULL ? check_relro(dso) : reason;
+    reason = reason == NULL ? check_functions(dso) : reason;
     return reason == NULL ? check_instrumentation(ctx, dso) : reason;
 }

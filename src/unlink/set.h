@@ -96,6 +96,9 @@ struct kiln_set {
         struct kiln_unique *items;
         size_t count, capacity;
     } uniques;
+    uint32_t *unique_buckets; /* open addressing: index + 1 */
+    size_t unique_bucket_count;
+    uint64_t unique_size; /* of all of them */
     struct kiln_import_list {
         struct kiln_import *items;
         size_t count, capacity;
@@ -125,6 +128,7 @@ bool kiln_closure_spread_reasons(struct kiln_set *set);
 /* library.c: where the dynamic loader finds a library. NULL: nowhere. */
 struct kiln_library_search *
 kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine);
+void kiln_library_search_release(struct kiln_library_search *search);
 /* *is_cached is set if it is by the system's own paths. Borrowed until the next call. */
 const char *kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
                               const struct kiln_object *object, const char *name, bool *is_cached);

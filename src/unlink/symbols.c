@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Names may overlap in the file, and do not in what is written: so often, on average. */
+enum { REPEATED_MAX = 16 };
+
 struct symbol_table {
     struct kiln_span symbols, strings;
 };
@@ -42,11 +45,17 @@ kiln_symbols_add(struct kiln_ctx *ctx, const struct kiln_object *image, struct k
     }
     kiln_writer_add_local(writer, kiln_file_basename(image->path), STT_FILE, KILN_OUT_IMAGE, 0, 0);
     Elf64_Sym sym;
+    size_t left = table.strings.len * REPEATED_MAX;
     for (uint64_t at = 0; kiln_span_read(table.symbols, at, &sym, sizeof sym); at += sizeof sym) {
         unsigned type = ELF64_ST_TYPE(sym.st_info);
-        const char *name = kiln_span_get_string(table.strings, sym.st_name);
+        const char *name = kiln_dynobj_get_string(table.strings, sym.st_name);
+        size_t len = name == NULL ? 0 : strlen(name);
+        if (len > left) {
+            return;
+        }
+        left -= len;
         if ((type == STT_FUNC || type == STT_GNU_IFUNC) && sym.st_shndx != SHN_UNDEF &&
-            sym.st_shndx != SHN_ABS && name != NULL && *name != '\0' && sym.st_value < dso->size &&
+            sym.st_shndx != SHN_ABS && len > 0 && sym.st_value < dso->size &&
             sym.st_size <= dso->size - sym.st_value)
         {
             kiln_writer_add_local(writer, name, STT_FUNC, KILN_OUT_IMAGE,

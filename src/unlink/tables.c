@@ -160,10 +160,10 @@ add_relative(struct kiln_tables *tables, const struct kiln_words *words)
         size_t k = i;
         for (; next != 0 && k < words->count; k++) {
             uint64_t at = words->items[k].offset;
-            if (at >= next + 31 * 8 || at % 8 != 0) {
+            if (at >= next + 31 * 8) {
                 break;
             }
-            if (words->items[k].kind == KILN_WORD_RELATIVE) {
+            if (words->items[k].kind == KILN_WORD_RELATIVE) { /* only these are always aligned */
                 bitmap |= UINT32_C(1) << (1 + (at - next) / 8);
             }
         }
@@ -211,7 +211,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
         .fini_array = (uint32_t)tags[DT_FINI_ARRAY],
         .fini_array_size = (uint32_t)tags[DT_FINI_ARRAYSZ],
         .tls = make_tls(image),
-        .program_headers = (uint32_t)dso->header.e_phoff,
+        .program_headers = (uint32_t)dso->program_headers,
         .program_header_count = dso->header.e_phnum,
         .dynamic = (uint32_t)dso->dynamic.p_vaddr,
         .symbols = (uint32_t)tags[DT_SYMTAB],

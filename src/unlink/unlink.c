@@ -115,6 +115,13 @@ bind_all(struct kiln_set *set, bool is_second)
     }
 }
 
+/* What IMAGE takes in the executable, with what may be before it. */
+static uint64_t
+get_span(const struct kiln_object *image)
+{
+    return image->dso.size + kiln_object_get_alignment(&image->dso);
+}
+
 /* The largest ones stay files until the rest fits. */
 static void
 limit_size(struct kiln_set *set)
@@ -125,9 +132,9 @@ limit_size(struct kiln_set *set)
         for (size_t i = 0; i < set->objects.count; i++) {
             struct kiln_object *object = set->objects.items[i];
             if (is_image(object)) {
-                total += object->dso.size;
+                total += get_span(object);
                 largest =
-                    largest == NULL || object->dso.size > largest->dso.size ? object : largest;
+                    largest == NULL || get_span(object) > get_span(largest) ? object : largest;
             }
         }
         if (total <= TOTAL_MAX) {
@@ -142,10 +149,22 @@ limit_size(struct kiln_set *set)
     }
 }
 
+static size_t
+count_images(const struct kiln_set *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->objects.count; i++) {
+        count += is_image(set->objects.items[i]);
+    }
+    return count;
+}
+
 static void
 settle(struct kiln_set *set)
 {
+    size_t count;
     do {
+        count = count_images(set);
         kiln_bind_forget(set);
         set->imports.count = 0;
         set->import_bucket_count = 0;
@@ -157,7 +176,8 @@ settle(struct kiln_set *set)
         kiln_interpose_check(set);
         bind_all(set, false);
         bind_all(set, true);
-    } while (kiln_closure_spread_reasons(set));
+        kiln_closure_spread_reasons(set);
+    } while (count_images(set) < count); /* what is left may have been bound to what is not */
 }
 
 /* Libraries that hold nothing since glibc 2.34. */
@@ -194,6 +214,19 @@ number(struct kiln_set *set)
     }
 }
 
+/* REASON as one line of a terminal, whatever names are in it. */
+static const char *
+make_printable(struct kiln_ctx *ctx, const char *reason)
+{
+    char *text = kiln_arena_printf(&ctx->arena, "%.2000s", reason);
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    return text;
+}
+
 static void
 tell_modules(struct kiln_set *set)
 {
@@ -204,7 +237,7 @@ tell_modules(struct kiln_set *set)
         if (module == NULL) {
             continue;
         }
-        module->reason = object->reason;
+        module->reason = object->reason == NULL ? NULL : make_printable(ctx, object->reason);
         module->size = object->dso.size;
         module->constructors = object->dso.tags[DT_INIT_ARRAYSZ] / sizeof(Elf64_Addr);
         module->destructors = object->dso.tags[DT_FINI_ARRAYSZ] / sizeof(Elf64_Addr);
@@ -253,5 +286,6 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
         kiln_file_release(&set.objects.items[i]->file);
     }
     kiln_arena_release(&set.bindings);
+    kiln_library_search_release(set.search);
     return result;
 }

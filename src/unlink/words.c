@@ -35,6 +35,13 @@ fail(struct making *making, const char *reason)
     return false;
 }
 
+/* Addresses wrap around, as the loader's do. */
+static int64_t
+sum(uint64_t value, int64_t addend)
+{
+    return (int64_t)(value + (uint64_t)addend);
+}
+
 static struct kiln_word *
 add(struct making *making, uint64_t offset, enum kiln_word_kind kind, int64_t addend)
 {
@@ -79,14 +86,14 @@ static bool
 add_image(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
     if (target->object == making->image) {
-        return add_own(making, offset, (int64_t)target->value + addend);
+        return add_own(making, offset, sum(target->value, addend));
     }
     if (is_pie(making)) {
         const struct kiln_import like = {
             .kind = KILN_IMPORT_IMAGE, .object = target->object, .value = target->value};
         return add_patch(making, offset, addend, &like);
     }
-    add(making, offset, KILN_WORD_IMAGE, (int64_t)target->value + addend)->object = target->object;
+    add(making, offset, KILN_WORD_IMAGE, sum(target->value, addend))->object = target->object;
     return true;
 }
 
@@ -167,7 +174,7 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
         if (relocation->symbol == 0) {
             return add_own(making, offset, addend);
         }
-        add(making, offset, KILN_WORD_BYTES, (int64_t)target->value + addend);
+        add(making, offset, KILN_WORD_BYTES, sum(target->value, addend));
         return true;
     case KILN_TARGET_IMAGE:
         return add_image(making, offset, addend, target);
@@ -197,6 +204,9 @@ add_library_tls(struct making *making, uint64_t offset, int64_t addend,
                                      .object = get_library(target),
                                      .name = target->name,
                                      .version = target->version};
+    if (!target->is_thread_local) {
+        return fail(making, "a thread-local reference leads to what is not thread-local");
+    }
     if (kind == KILN_IMPORT_TLS_STATIC && like.object != NULL &&
         (like.object->dso.flags & DF_STATIC_TLS) == 0)
     {
@@ -209,13 +219,15 @@ add_library_tls(struct making *making, uint64_t offset, int64_t addend,
 }
 
 static bool
-check_tls_target(struct making *making, const struct kiln_target *target)
+check_tls_target(struct making *making, const struct kiln_target *target, int64_t addend)
 {
     const struct kiln_dynobj *dso = &target->object->dso;
     if (target->kind != KILN_TARGET_IMAGE && target->kind != KILN_TARGET_ABSOLUTE) {
         return fail(making, "a thread-local reference leads to what is not thread-local");
     }
-    if (dso->tls.p_type != PT_TLS || target->value > dso->tls.p_memsz) {
+    if (dso->tls.p_type != PT_TLS || target->value > dso->tls.p_memsz ||
+        (uint64_t)sum(target->value, addend) > dso->tls.p_memsz)
+    {
         return fail(making, "a thread-local reference leads out of its block");
     }
     return true;
@@ -245,7 +257,7 @@ add_module(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, offset, 0, target, KILN_IMPORT_TLS_MODULE);
     }
     struct kiln_object *object = target->object;
-    if (!check_tls_target(making, target)) {
+    if (!check_tls_target(making, target, 0)) {
         return false;
     }
     add(making, offset, KILN_WORD_BYTES,
@@ -272,10 +284,10 @@ add_offset(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, relocation->offset, relocation->addend, target,
                                KILN_IMPORT_TLS_OFFSET);
     }
-    if (!check_tls_target(making, target)) {
+    if (!check_tls_target(making, target, relocation->addend)) {
         return false;
     }
-    int64_t value = (int64_t)target->value + relocation->addend;
+    int64_t value = sum(target->value, relocation->addend);
     if (target->object->has_static_tls) {
         add_tpoff(making, relocation->offset, target->object, value);
     }
@@ -293,12 +305,11 @@ add_fixed_offset(struct making *making, const struct kiln_relocation *relocation
         return add_library_tls(making, relocation->offset, relocation->addend, target,
                                KILN_IMPORT_TLS_STATIC);
     }
-    if (!check_tls_target(making, target)) {
+    if (!check_tls_target(making, target, relocation->addend)) {
         return false;
     }
     target->object->has_static_tls = true;
-    add_tpoff(making, relocation->offset, target->object,
-              (int64_t)target->value + relocation->addend);
+    add_tpoff(making, relocation->offset, target->object, sum(target->value, relocation->addend));
     return true;
 }
 
@@ -313,14 +324,14 @@ add_descriptor(struct making *making, const struct kiln_relocation *relocation,
                                               "by a descriptor",
                                               target->name));
     }
-    if (!check_tls_target(making, target) ||
+    if (!check_tls_target(making, target, relocation->addend) ||
         !add_symbol(making, relocation->offset, 0, "kiln_tlsdesc_static"))
     {
         return false;
     }
     target->object->has_static_tls = true;
     add_tpoff(making, relocation->offset + 8, target->object,
-              (int64_t)target->value + relocation->addend);
+              sum(target->value, relocation->addend));
     return true;
 }
 
@@ -341,6 +352,10 @@ check_place(struct making *making, const struct kiln_relocation *relocation)
     const Elf64_Phdr *load = kiln_dynobj_find_segment(&making->image->dso, relocation->offset, len);
     if (load == NULL) {
         return fail(making, "a relocation is for a place outside of it");
+    }
+    if (making->words->count > making->image->dso.size / 8) {
+        return fail(making,
+                    "two of its relocations overlap"); /* some must, and memory is not endless */
     }
     if ((load->p_flags & PF_W) == 0) {
         return fail(making, "a relocation is for a place that cannot be written");

@@ -96,7 +96,7 @@ kiln_buffer_release(struct kiln_buffer *buffer)
 static void
 put(struct kiln_writer *writer, const void *bytes, size_t len)
 {
-    writer->failed = writer->failed || fwrite(bytes, 1, len, writer->file) != len;
+    writer->failed = writer->failed || (len > 0 && fwrite(bytes, 1, len, writer->file) != len);
 }
 
 static void

@@ -11,8 +11,6 @@
  * what is there, and is the one step that a flag remembers when what follows has failed. */
 #include "image/image.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Before other constructors, and so after what they register to be called at the end. The dynamic

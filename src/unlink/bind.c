@@ -274,14 +274,15 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
     if (a == NULL || b == NULL) {
         return false;
     }
-    return (is_vague(x) && is_vague(y)) ||
+    return (is_vague(x) && is_vague(y)) || kiln_cplusplus_is_own(wanted->name) ||
            (wanted->version != NULL && x->version != NULL && y->version != NULL &&
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
 }
 
 /* What WANTED, of an image that several extensions reach, is in each one's scope. If it is not the same,
  * the answer depends on which of them is imported first: *REASON is set, unless it does not matter. That
- * is so for definitions that are equal by the one definition rule of C++, and for symbols of one version
+ * is so for definitions that are equal by the one definition rule of C++, for what only its implementation
+ * may define, and for symbols of one version
  * in two builds of one library. Then the answer is that of the libraries without the extensions, or of
  * the image's own scope. */
 static struct kiln_object *

@@ -6,8 +6,8 @@
  * stay files.
  *
  * What the library defines itself is let pass if it is the same anywhere: inline functions and variables of
- * C++, by the one definition rule; and what is in its namespace std, where only the implementation may
- * define anything, such as the archive that compilers link beside an older libstdc++.so. */
+ * C++, by the one definition rule; and what only the implementation of C++ may define, such as the
+ * archive that compilers link beside an older libstdc++.so. */
 #include "unlink/set.h"
 
 #include <stdlib.h>
@@ -49,27 +49,6 @@ is_vague(const struct kiln_dynobj_symbol *symbol)
 {
     unsigned bind = kiln_dynobj_get_bind(symbol);
     return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
-}
-
-/* Whether NAME is that of something in namespace std (Itanium C++ ABI, "Mangling"). */
-static bool
-is_of_std(const char *name)
-{
-    static const char *const specials[] = {"TI", "TS", "TV", "TT", "GV"};
-    if (strncmp(name, "_Z", 2) != 0) {
-        return false;
-    }
-    name += 2;
-    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
-        if (strncmp(name, specials[i], 2) == 0) {
-            name += 2;
-            break;
-        }
-    }
-    if (*name == 'N') {
-        name += 1 + strspn(name + 1, "rVKRO"); /* qualifiers */
-    }
-    return name[0] == 'S' && name[1] != '\0' && strchr("tabsiod", name[1]) != NULL;
 }
 
 static bool
@@ -146,6 +125,21 @@ contains(const struct kiln_object_list *list, const struct kiln_object *object)
     return false;
 }
 
+/* Whether NAME is an operator delete that OBJECT defines without an operator new: not a replacement, but
+ * the default one, which calls the other forms. */
+static bool
+is_default_delete(const struct kiln_object *object, const char *name)
+{
+    static const char *const news[] = {"_Znwm", "_Znam"};
+    struct kiln_dynobj_symbol symbol;
+    bool is_delete = strncmp(name, "_Zdl", 4) == 0 || strncmp(name, "_Zda", 4) == 0;
+    for (size_t i = 0; is_delete && i < sizeof news / sizeof news[0]; i++) {
+        const struct kiln_dynobj_wanted wanted = {.name = news[i], .is_call = true};
+        is_delete = !kiln_dynobj_find(&object->dso, &wanted, &symbol);
+    }
+    return is_delete;
+}
+
 /* Let OBJECT, which defines what REFERENCE looks for, stay a file if that comes first in the scope of
  * an extension that brings LIBRARY; or that extension, if OBJECT is none of the images. */
 static void
@@ -160,7 +154,8 @@ check_reference(const struct library *library, struct kiln_object *object,
         if (stays->reason == NULL && root->reason == NULL && contains(&root->scope, object) &&
             find_in(&root->scope, &reference->wanted, &symbol) == object &&
             !(reference->is_vague && is_vague(&symbol)) &&
-            !(reference->own != NULL && is_of_std(reference->wanted.name)))
+            !(reference->own != NULL && is_default_delete(object, reference->wanted.name)) &&
+            !(reference->own != NULL && kiln_cplusplus_is_own(reference->wanted.name)))
         {
             stays->reason = kiln_arena_printf(
                 &library->set->ctx->arena,

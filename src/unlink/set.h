@@ -153,6 +153,10 @@ void kiln_interpose_check(struct kiln_set *set);
  * bound. */
 int kiln_bindings_write(struct kiln_set *set, const char *path);
 
+/* cplusplus.c: whether only the implementation of C++ may define NAME: it is of namespace std, or of the ABI.
+ * All definitions of such a name do the same. */
+bool kiln_cplusplus_is_own(const char *name);
+
 /* words.c: what becomes of a word of an image that the dynamic loader would fill in. */
 enum kiln_word_kind {
     KILN_WORD_BYTES,    /* it is `addend` */

@@ -122,28 +122,37 @@ get_span(const struct kiln_object *image)
     return image->dso.size + kiln_object_get_alignment(&image->dso);
 }
 
-/* The largest ones stay files until the rest fits. */
+/* Whether A is to stay a file rather than B: what no extension needs goes first, then what is largest. */
+static bool
+goes_first(const struct kiln_object *a, const struct kiln_object *b)
+{
+    if (b == NULL || (a->roots.count == 0) != (b->roots.count == 0)) {
+        return b == NULL || a->roots.count == 0;
+    }
+    return get_span(a) > get_span(b);
+}
+
+/* Images stay files until the rest fits. */
 static void
 limit_size(struct kiln_set *set)
 {
+    kiln_closure_walk(set);
     for (;;) {
-        struct kiln_object *largest = NULL;
+        struct kiln_object *first = NULL;
         uint64_t total = 0;
         for (size_t i = 0; i < set->objects.count; i++) {
             struct kiln_object *object = set->objects.items[i];
             if (is_image(object)) {
                 total += get_span(object);
-                largest =
-                    largest == NULL || get_span(object) > get_span(largest) ? object : largest;
+                first = goes_first(object, first) ? object : first;
             }
         }
         if (total <= TOTAL_MAX) {
             return;
         }
-        largest->reason = kiln_arena_printf(
+        first->reason = kiln_arena_printf(
             &set->ctx->arena,
-            "all images together have %llu MB, and an executable has room for %llu; it is the "
-            "largest",
+            "all images together have %llu MB, and an executable has room for %llu",
             (unsigned long long)(total / 1000000), (unsigned long long)(TOTAL_MAX / 1000000));
         kiln_closure_spread_reasons(set);
     }

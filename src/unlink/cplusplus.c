@@ -1,0 +1,35 @@
+/* Names of C++ (Itanium C++ ABI, "Mangling"). */
+#include "unlink/set.h"
+
+#include <string.h>
+
+static bool
+skip(const char **name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    bool found = strncmp(*name, prefix, len) == 0;
+    *name += found ? len : 0;
+    return found;
+}
+
+bool
+kiln_cplusplus_is_own(const char *name)
+{
+    /* Virtual tables, type information, guards, thunks, and clones of functions for transactions. */
+    static const char *const specials[] = {"TI", "TS", "TV", "TT", "GV", "GTt", "GTn"};
+    if (skip(&name, "__cxa_") || skip(&name, "__gxx_")) {
+        return true;
+    }
+    if (!skip(&name, "_Z")) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
+        if (skip(&name, specials[i])) {
+            break;
+        }
+    }
+    if (skip(&name, "N")) {
+        name += strspn(name, "rVKRO"); /* qualifiers */
+    }
+    return name[0] == 'S' && name[1] != '\0' && strchr("tabsiod", name[1]) != NULL;
+}

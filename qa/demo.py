@@ -103,8 +103,7 @@ class Side:
             ("  of processor time for both", f"{install[1]:.1f}", f"{install[1] + link[1]:.1f}", ""),
             compare("import all of them, ms [4]", files.whole, baked.whole),
             spread(files.whole, baked.whole),
-            compare("the extensions' own part, ms [5]", files.own, baked.own),
-            spread(files.own, baked.own),
+            ("the extensions' own part, ms [5]", f"{files.own:.1f}", f"{baked.own:.1f}", f"{files.own / baked.own:.2f}"),
             compare("start-up, ms [6]", files.start, baked.start),
             spread(files.start, baked.start),
         ]
@@ -120,11 +119,11 @@ def spread(*times):
 
 NOTES = f"""\
   [1] python with its libpython and every shared object, without symbols and debug information
-  [2] of the clock, from the index and without pip's cache; what was built from source before is timed then
-  [3] median of {LINKS}, once the importer is compiled for this Python, which the very first link does
-  [4] processor time of a process between the first import and the last; [6] of a whole `python -I -S -c pass`
-  [5] as -X importtime counts it: finding, loading and initialising the extensions, without the Python modules
-      that they import"""
+  [2] of the clock, from the index and without pip's cache; of what is built from source, the first time
+  [3] of the clock, median of {LINKS}, once the importer is compiled for this Python, as the very first link does
+  [4] processor time between the first import and the last; [6] of a whole process, `python -I -S -c pass`
+  [5] finding, loading and initialising the extensions, without the Python modules that they import: what
+      -X importtime says, which goes by the clock, and so of each in the process that was fastest"""
 
 
 def print_table(sides, runs):

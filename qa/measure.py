@@ -15,12 +15,11 @@ from baking import Failure, output_of
 # Imports what standard input names; says the time taken and the processor time, then each mapped shared object.
 PROBE = textwrap.dedent("""
     import sys
-    from importlib import import_module
     from time import perf_counter_ns, process_time_ns
     names = sys.stdin.read().split()
     start, processor_start = perf_counter_ns(), process_time_ns()
     for name in names:
-        import_module(name)
+        __import__(name)  # which -X importtime sees
     print(perf_counter_ns() - start, process_time_ns() - processor_start)
     with open("/proc/self/maps") as maps:
         paths = {line.split(None, 5)[5].strip() for line in maps if line.count("/")}
@@ -42,10 +41,12 @@ class Import:
         self.milliseconds, self.processor_milliseconds = (int(time) / 1e6 for time in times.split())
         self._said = result.stderr
 
-    def sum_of(self, names):
-        """Milliseconds that -X importtime gives for these modules, others they import left out."""
-        names = set(names)
-        return sum(int(time) for time, name in IMPORT_TIME.findall(self._said) if name in names) / 1e3
+    def get_times(self):
+        """{module: milliseconds} that -X importtime gives, other modules that it imports left out."""
+        times = collections.Counter()
+        for time, name in IMPORT_TIME.findall(self._said):
+            times[name] += int(time) / 1e3
+        return times
 
 
 class Times:
@@ -68,17 +69,19 @@ Comparison = collections.namedtuple("Comparison", "whole own start")
 
 
 def compare(pythons, names, runs):
-    """For each Python, Times of importing NAMES (processor time), of the extensions' own part of that, and of
-    starting (processor time), of RUNS processes each, one of each Python in turn, after one that does not count."""
+    """For each Python: Times of importing NAMES (processor time); milliseconds of the modules' own parts of that, of
+    each module in the process that was fastest, as these are by the clock; Times of starting (processor time). RUNS
+    processes each, one of each Python in turn, after one that does not count."""
     samples = {python: Comparison([], [], []) for python in pythons}
     for turn in range(runs + 1):
         for python in pythons:
             sample = Comparison(Import(python, names).processor_milliseconds,
-                                Import(python, names, ["-X", "importtime"]).sum_of(names), start(python))
+                                Import(python, names, ["-X", "importtime"]).get_times(), start(python))
             if turn > 0:
                 for values, value in zip(samples[python], sample):
                     values.append(value)
-    return [Comparison(*map(Times, samples[python])) for python in pythons]
+    return [Comparison(Times(whole), sum(min(times[name] for times in own) for name in names), Times(starts))
+            for whole, own, starts in (samples[python] for python in pythons)]
 
 
 def measure_stripped(path):

@@ -92,8 +92,8 @@ DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64,$(MAKECMDGOALS
                $(if $(filter demo demo-tests bench,$(MAKECMDGOALS)),demo) $(if $(filter packages,$(MAKECMDGOALS)),demo packages) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
                $(if $(filter matrix-arm64,$(MAKECMDGOALS)),arm64) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
-               $(if $(filter bench bench-quick,$(MAKECMDGOALS)),bench)
-DEPS_MODE := $(if $(filter check deps demo demo-tests packages cpython-tests matrix matrix-arm64 bench bench-quick fuzz,\
+               $(if $(filter bench bench-quick bench-images,$(MAKECMDGOALS)),bench)
+DEPS_MODE := $(if $(filter check deps demo demo-tests packages cpython-tests matrix matrix-arm64 bench bench-quick bench-images fuzz,\
                            $(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) scripts/deps $(DEPS_MODE) $(DEPS_GROUPS))
@@ -268,6 +268,11 @@ bench-quick: deps
 	$(SUBMAKE) all
 	@$(PYTHON) bench/bench.py --quick $(BENCH_ARGS)
 
+# Unlinked extensions beside their files.
+bench-images: deps
+	$(SUBMAKE) all
+	@$(PYTHON) bench/images.py $(BENCH_ARGS)
+
 ## --- Installing ---------------------------------------------------------------------------------
 
 TO := $(DESTDIR)$(PREFIX)
@@ -291,7 +296,7 @@ clean:
 
 help:
 	@echo 'make              build/kiln, kiln-cc, kiln-c++ and libkiln.a (for PYTHON=$(PYTHON))'
-	@echo 'make demo         bake packages from the index into one executable, and measure'
+	@echo 'make demo         bake packages from the index, as wheels and built from source, and measure'
 	@echo 'make check        every test; make lint, unit, fuzz-smoke, pytest, sanitized are its parts'
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
 	@echo "make packages     over 40 packages in one executable, and their own tests: docs/packages.md; an hour or more"
@@ -302,6 +307,7 @@ help:
 	@echo 'make matrix-arm64 the tests of isolation for arm64, by its cross toolchain and qemu-user'
 	@echo 'make protocols-page  docs/protocols.md from what the two found'
 	@echo 'make bench        measure, beside what Kiln replaces; bench-quick: a part, in a minute or two once built'
+	@echo 'make bench-images measure unlinked extensions: opening, start-up, baking; ten minutes or so'
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'
@@ -310,7 +316,7 @@ help:
 
 force:
 .PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings floors unit fuzz-smoke sanitized-host sanitized \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick bench-images \
         install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

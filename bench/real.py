@@ -29,8 +29,8 @@ FILES_INSTEAD = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if typ
 
 def bake(python):
     """The packages of `make demo`, if it has built them for this Python, else the small ones among them."""
-    if (BUILD / "demo" / "all" / "venv" / "made-of").exists():
-        bakery = Bakery(BUILD / "demo" / "all", python)
+    if (BUILD / "demo" / "source" / "venv" / "made-of").exists():
+        bakery = Bakery(BUILD / "demo" / "source", python)
         if "numpy" in dict(bakery.list_packages()):
             bakery.link("--quiet")
             return bakery

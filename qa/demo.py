@@ -1,19 +1,29 @@
-"""Bake packages from the index into one executable, and measure it beside the same .so files.
+"""Bake packages from the index into one executable, first as the wheels that the index has and then built from
+source, and measure each beside the same .so files.
 
-Run by `make demo`. KILN_PYTHON chooses the Python; --libpython static|shared is handed to
-`kiln link`. Everything is made under build/demo/; a second run reuses what the first one built.
+Run by `make demo`. KILN_PYTHON chooses the Python; --libpython static|shared is handed to `kiln link`.
+Everything is made under build/demo/. What was built from source is used again by the next run.
 """
 
 import argparse
+import json
 import pathlib
+import resource
+import shutil
+import statistics
 import sys
 import time
 
 import measure
-from baking import BUILD, Bakery, Failure, choose_python
+from baking import BUILD, Bakery, Failure, choose_python, run
 
 HERE = pathlib.Path(__file__).resolve().parent
+DEMO = BUILD / "demo"
+REQUIREMENTS = HERE / "demo-requirements.txt"
+# Wheels that `kiln pip` has built: the demo's own, so that its times are those of building.
+CACHE = ["--cache-dir", DEMO / "cache"]
 STARTED = time.monotonic()
+LINKS = 3
 
 
 def say(text):
@@ -21,91 +31,163 @@ def say(text):
     print(f"\n== {text}  [{minutes}:{seconds:02d}]", flush=True)
 
 
-def check_baked(bakery):
-    """The modules to import; none of the environment's may have stayed a file."""
-    baked = bakery.list_baked()
-    stayed = sorted(set(bakery.list_extension_files()) - set(baked))
-    if stayed:
-        raise Failure(f"{len(stayed)} extensions stayed files: {', '.join(stayed)}")
-    imported = measure.Import(bakery.executable, baked)
-    loaded = [path for path in imported.libraries if path.startswith(str(bakery.site_packages))]
-    if loaded:
-        raise Failure(f"baked, and yet loaded from files: {', '.join(loaded)}")
-    return baked
+class Stopwatch:
+    """Seconds of the clock, and of processor time of child processes, since it was made."""
+
+    def __init__(self):
+        self._start = time.monotonic(), self._get_processor_time()
+
+    @staticmethod
+    def _get_processor_time():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    def read(self):
+        return time.monotonic() - self._start[0], self._get_processor_time() - self._start[1]
 
 
-def measure_size(python, names):
-    """(python with its libpython, extension files) in bytes, stripped."""
-    mapped = measure.Import(python, names).libraries
-    program = [python] + [path for path in mapped if "libpython" in pathlib.Path(path).name]
-    return sum(map(measure.measure_stripped, program))
+class Side:
+    """One way to the executable: `bakery` with its packages, and the figures of a table's two columns."""
+
+    def __init__(self, title, bakery, install_seconds):
+        self.title, self.bakery, self.install_seconds = title, bakery, install_seconds
+
+    def link(self, options):
+        """Link, and link again for the times: the first link compiles the importer for this Python."""
+        self.bakery.link(*options, output=self.bakery.directory / "app")
+        times = []
+        for _ in range(LINKS):
+            watch = Stopwatch()
+            self.bakery.link(*options, "--quiet", output=self.bakery.directory / "app")
+            times.append(watch.read())
+        self.link_seconds = [statistics.median(column) for column in zip(*times)]
+        self._check()
+
+    def _check(self):
+        """What is baked is not loaded from its file."""
+        self.baked = self.bakery.list_baked()
+        imported = measure.Import(self.bakery.executable, self.baked)
+        files = {str(path) for name, path in self.bakery.list_extension_files().items() if name in self.baked}
+        loaded = sorted(files.intersection(imported.libraries))
+        if loaded:
+            raise Failure(f"baked, and yet loaded from files: {', '.join(loaded)}")
+
+    @property
+    def pythons(self):
+        return [self.bakery.python, self.bakery.executable]
+
+    def list_libraries(self):
+        """Every shared object of the packages: extensions, and libraries that wheels bring."""
+        paths = self.bakery.site_packages.rglob("*.so*")
+        return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+    def measure_program(self, python):
+        """The size of a Python with its libpython."""
+        mapped = measure.Import(python, []).libraries
+        return sum(map(measure.measure_stripped,
+                       [python, *(path for path in mapped if "libpython" in pathlib.Path(path).name)]))
+
+    def get_rows(self, times):
+        files, baked = times
+        libraries = self.list_libraries()
+        size_of_files = self.measure_program(self.bakery.python) + sum(map(measure.measure_stripped, libraries))
+        size_of_baked = self.measure_program(self.bakery.executable)
+        install, link = self.install_seconds, self.link_seconds
+        return [
+            ("extension modules", len(self.bakery.list_extension_files()), f"{len(self.baked)} baked", ""),
+            ("files, with the libraries of wheels", len(libraries) + 1, 1, ""),
+            ("size [1]", f"{size_of_files / 1e6:.1f} MB", f"{size_of_baked / 1e6:.1f} MB",
+             f"{size_of_files / size_of_baked:.2f}"),
+            ("pip install, seconds [2]", *[f"{install[0]:.1f}"] * 2, ""),
+            ("kiln link, seconds [3]", "", f"{link[0]:.1f}", ""),
+            ("  of processor time for both", f"{install[1]:.1f}", f"{install[1] + link[1]:.1f}", ""),
+            compare("import all of them, ms [4]", files.whole, baked.whole),
+            spread(files.whole, baked.whole),
+            ("the extensions' own part, ms [5]", f"{files.own:.1f}", f"{baked.own:.1f}", f"{files.own / baked.own:.2f}"),
+            compare("start-up, ms [6]", files.start, baked.start),
+            spread(files.start, baked.start),
+        ]
 
 
-def format_size(size):
-    return f"{size / 1e6:.2f} MB"
+def compare(label, files, baked):
+    return label, f"{files.median:.1f}", f"{baked.median:.1f}", f"{files.median / baked.median:.2f}"
 
 
-def format_spread(times):
-    return f"{times.fastest:.1f} .. {times.slowest:.1f} ms"
+def spread(*times):
+    return ("  fastest .. slowest", *(f"{time.fastest:.1f} .. {time.slowest:.1f}" for time in times), "")
 
 
-def print_table(bakery, names, runs):
-    files = bakery.list_extension_files()
-    pythons = [bakery.python, bakery.executable]
-    (files_all, files_own), (baked_all, baked_own) = measure.compare(pythons, list(names), runs)
-    program = measure_size(bakery.python, names)
-    extensions = sum(measure.measure_stripped(path) for path in files.values())
-    baked = measure_size(bakery.executable, names)
+NOTES = f"""\
+  [1] python with its libpython and every shared object, without symbols and debug information
+  [2] of the clock, from the index and without pip's cache; of what is built from source, the first time
+  [3] of the clock, median of {LINKS}, once the importer is compiled for this Python, as the very first link does
+  [4] processor time between the first import and the last; [6] of a whole process, `python -I -S -c pass`
+  [5] finding, loading and initialising the extensions, without the Python modules that they import: what
+      -X importtime says, which goes by the clock, and so of each in the process that was fastest"""
 
+
+def print_table(sides, runs):
+    """SIDES beside each other; all their processes in turn."""
+    names = set.intersection(*(set(side.baked) for side in sides))
+    times = measure.compare([python for side in sides for python in side.pythons], sorted(names), runs)
+    columns = [side.get_rows(times[2 * i:2 * i + 2]) for i, side in enumerate(sides)]
+    bakery = sides[0].bakery
     packages = " ".join(f"{name} {version}" for name, version in bakery.list_packages())
     print(f"\n{bakery.base['implementation']} {bakery.base['version']}: {packages}")
-    print(f"{runs} processes each, in turn; sizes without symbols and debug information\n")
-    rows = [
-        ("", "from .so files", "baked", "ratio"),
-        ("packages", len(bakery.list_packages()), len(bakery.list_packages()), ""),
-        ("extension modules", len(files), len(names), ""),
-        ("files", len(files) + 1, 1, ""),
-        ("size", format_size(program + extensions), format_size(baked),
-         f"{(program + extensions) / baked:.2f}"),
-        ("import all of them, median", f"{files_all.median:.1f} ms", f"{baked_all.median:.1f} ms",
-         f"{files_all.median / baked_all.median:.2f}"),
-        ("  fastest .. slowest", format_spread(files_all), format_spread(baked_all), ""),
-        ("the extensions' own part*", f"{files_own.median:.1f} ms", f"{baked_own.median:.1f} ms",
-         f"{files_own.median / baked_own.median:.2f}"),
-        ("  fastest .. slowest", format_spread(files_own), format_spread(baked_own), ""),
-    ]
-    for label, *columns in rows:
-        print(f"  {label:<28}" + "{:>20} {:>20} {:>8}".format(*columns))
-    print("  * as -X importtime counts it, in processes of their own: without the Python modules that\n"
-          "    they import, with finding, loading and initialising the extension", flush=True)
+    print(f"Medians of {runs} processes of each kind, taken in turn. Ratio: files to baked.\n")
+    print("  " + " " * 36 + "".join(f"{side.title:^40}" for side in sides).rstrip())
+    print("  " + " " * 36 + "".join(f"{'from files':>16}{'baked':>16}{'ratio':>8}" for side in sides))
+    for rows in zip(*columns):
+        print(f"  {rows[0][0]:<36}" + "".join("{:>16}{:>16}{:>8}".format(*row[1:]) for row in rows).rstrip())
+    print(NOTES, flush=True)
 
 
-def bake(title, requirements, directory, output, options):
-    say(title)
+def install_wheels():
+    directory = DEMO / "wheels"
+    shutil.rmtree(directory, ignore_errors=True)
     bakery = Bakery(directory, choose_python())
-    bakery.pip("install", "-r", HERE / requirements)
-    say("Linking them into one executable")
-    bakery.link(*(["--libpython", options.libpython] if options.libpython else []), output=output)
-    names = check_baked(bakery)
-    print_table(bakery, names, options.runs)
-    return bakery
+    watch = Stopwatch()
+    run(bakery.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-cache-dir",
+        "-r", REQUIREMENTS)
+    return Side("wheels", bakery, watch.read())
+
+
+def build_from_source():
+    """Keeps the time of the first build, as later ones take the wheels that it made."""
+    bakery = Bakery(DEMO / "source", choose_python())
+    kept = bakery.venv / "seconds"
+    watch = Stopwatch()
+    bakery.pip("install", *CACHE, "-r", REQUIREMENTS)
+    if not kept.exists():
+        kept.write_text(json.dumps(watch.read()))
+    return Side("built from source", bakery, json.loads(kept.read_text()))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--libpython", choices=["static", "shared"])
     parser.add_argument("--runs", type=int, default=15, help="processes of each kind")
-    parser.add_argument("--small", action="store_true", help="only the packages that build in seconds")
+    parser.add_argument("--wheels", action="store_true", help="do not build from source")
     options = parser.parse_args()
-    demo = BUILD / "demo"
-    bakery = bake("Small packages, built from source by their own build systems", "demo-small.txt",
-                  demo / "small", demo / "python-small", options)
-    if not options.small:
-        bakery = bake("The same and large ones; several minutes when they are not built yet",
-                      "demo-requirements.txt", demo / "all", demo / "python", options)
+    link_options = ["--libpython", options.libpython] if options.libpython else []
+
+    say("Wheels from the index: pip install, kiln link")
+    wheels = install_wheels()
+    wheels.link(link_options)
+    say("Importing them from files and from the executable")
+    print_table([wheels], options.runs)
+    sides = [wheels]
+    if not options.wheels:
+        say("The same built from source by kiln pip; several minutes when they are not built yet")
+        source = build_from_source()
+        source.link(link_options)
+        say("Both")
+        sides.append(source)
+        print_table(sides, options.runs)
     say("Done")
-    print(f"{bakery.executable} is that Python with the extensions inside. Try it:\n"
-          f"  {bakery.executable} -c 'import yaml, msgpack; print(yaml.__with_libyaml__, msgpack.Packer)'")
+    for side in sides:
+        print(f"{side.bakery.executable} is that Python with the extensions inside ({side.title}).")
+    print(f"Try it:\n  {wheels.bakery.executable} -c 'import yaml, msgpack; print(yaml.__with_libyaml__, msgpack.Packer)'")
 
 
 if __name__ == "__main__":

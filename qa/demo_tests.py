@@ -11,6 +11,7 @@ import sys
 
 import suites
 from baking import BUILD, Bakery, Failure, choose_python, output_of
+from demo import CACHE
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -27,7 +28,7 @@ def main():
     parser.add_argument("packages", nargs="*", help="default: all that have tests here")
     options = parser.parse_args()
     bakery = Bakery(BUILD / "demo" / "tests", choose_python())
-    bakery.pip("install", "--quiet", "-r", HERE / "demo-requirements.txt")
+    bakery.pip("install", "--quiet", *CACHE, "-r", HERE / "demo-requirements.txt")
     # By pip itself, which takes wheels: some need a Rust toolchain to be built.
     output_of(bakery.python, "-m", "pip", "install", "--quiet", "--prefer-binary", *suites.RUNNERS)
     # Quietly: the extensions among them stay files.

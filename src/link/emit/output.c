@@ -211,8 +211,10 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         /* Keep sections that are found by __start_ and __stop_ symbols. */
         kiln_strings_push(arena, &args, "-Wl,-z,nostart-stop-gc");
         kiln_strings_push(arena, &args, "-Wl,--error-limit=0");
-        /* Allow relocations in read-only sections, of assembly as a rule. The other linkers do. */
-        if (kiln_bake_find_fixed(bake, false) != NULL) {
+        /* Allow relocations in read-only sections, of assembly as a rule, as the other linkers do. A program
+         * that is not position-independent has none, but lld would make some, in place of references to
+         * copies of variables. */
+        if (bake->pie && kiln_bake_find_fixed(bake, false) != NULL) {
             kiln_strings_push(arena, &args, "-Wl,-z,notext");
         }
     }

@@ -7,7 +7,8 @@ import struct
 PT_LOAD, PT_DYNAMIC, PT_TLS = 1, 2, 7
 DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 2, 5, 6, 7, 8, 23
 DT_RELRSZ, DT_RELR, DT_VERSYM, DT_VERNEED = 35, 36, 0x6ffffff0, 0x6ffffffe
-SHT_SYMTAB = 2
+SHT_SYMTAB, SHT_DYNSYM = 2, 11
+ET_EXEC = 2
 # x86-64 psABI.
 TYPES = {1: "64", 6: "GLOB_DAT", 7: "JUMP_SLOT", 8: "RELATIVE", 16: "DTPMOD64", 17: "DTPOFF64", 18: "TPOFF64",
          36: "TLSDESC", 37: "IRELATIVE"}
@@ -117,19 +118,31 @@ class Object:
         """{(name, version or None)} of what its relocations look up."""
         return {self.get_symbol(word.symbol)[:2] for word in self.read_words() if word.symbol}
 
-    def read_symbol_table(self, wanted):
-        """{name: address} of WANTED in .symtab."""
+    def _find_section(self, kind):
+        """(symbols, where its strings start, their size) of the symbol table of this type; None: there is none."""
         sections = [struct.unpack_from("<IIQQQQIIQQ", self.bytes, self.sections_at + index * 64)
                     for index in range(self.section_count)]
-        symbols = next(section for section in sections if section[1] == SHT_SYMTAB)
-        start, size = sections[symbols[6]][4:6]
-        places = {}  # a name may be the end of a longer one's string
-        for name in wanted:
-            encoded = name.encode() + b"\0"
+        section = next((section for section in sections if section[1] == kind), None)
+        return section and (self.bytes[section[4]:section[4] + section[5]], *sections[section[6]][4:6])
+
+    def read_dynamic_symbols(self):
+        table, strings, _ = self._find_section(SHT_DYNSYM)
+        for name, info, other, shndx, value, size in struct.iter_unpack("<IBBHQQ", table):
+            end = self.bytes.find(b"\0", strings + name)
+            yield Symbol(self.bytes[strings + name:end].decode(), None, info, other, shndx, value, size)
+
+    def read_symbol_table(self, wanted=(), prefix=None):
+        """{name: address} in .symtab, of WANTED, or of those that start with PREFIX."""
+        found = self._find_section(SHT_SYMTAB)
+        if found is None:
+            return {}
+        table, start, size = found
+        places = {}  # of strings, {offset: name}; a name may be the end of a longer one
+        for text in ([prefix] if prefix else wanted):
+            encoded = text.encode() + (b"" if prefix else b"\0")
             place = self.bytes.find(encoded, start, start + size)
             while place >= 0:
-                places[place - start] = name
+                places[place - start] = self.bytes[place:self.bytes.find(b"\0", place)].decode()
                 place = self.bytes.find(encoded, place + 1, start + size)
-        table = self.bytes[symbols[4]:symbols[4] + symbols[5]]
         return {places[name]: value for name, _, _, shndx, value, _ in struct.iter_unpack("<IBBHQQ", table)
                 if name in places and shndx}

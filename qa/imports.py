@@ -42,7 +42,7 @@ class Import:
     def __init__(self, python, names, environment=None):
         reading, writing = os.pipe()
         self.process = subprocess.Popen([os.path.abspath(python), "-c", IMPORTER, str(writing), *names], pass_fds=[writing],
-                                        cwd="/tmp", env={**os.environ, **(environment or {})},
+                                        cwd="/", env={**os.environ, **(environment or {})},
                                         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
         os.close(writing)

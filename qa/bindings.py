@@ -7,11 +7,13 @@ Exit status 1 if a reference is bound otherwise.
 """
 
 import collections
+import filecmp
 import functools
 import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -59,6 +61,49 @@ def read_theirs(python, names, images, jobs=2):
     return theirs
 
 
+class Loader:
+    """What the dynamic loader answers for an image that several others need: its scope is that of the one that is
+    loaded first."""
+
+    def __init__(self, python, images):
+        self.python, self.images = python, images
+        self._needed = {}  # {image: names of files}
+        self._answers = {}  # {image that is loaded first: {(file, symbol, version): {target}}}
+
+    def _get_needed(self, image):
+        if image not in self._needed:
+            self._needed[image] = set(elf.Object(image).needed)
+        return self._needed[image]
+
+    def find_roots(self, image):
+        """The image and those that need it."""
+        roots, new = {image}, {image}
+        while new:
+            names = {os.path.basename(path) for path in new}
+            new = {path for path in self.images if path not in roots and names & self._get_needed(path)}
+            roots |= new
+        return roots
+
+    def load(self, root):
+        if root not in self._answers:
+            self._answers[root] = answers = collections.defaultdict(set)
+            with tempfile.TemporaryDirectory() as directory:
+                subprocess.run([self.python, "-c", "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); os._exit(0)", root],
+                               env={**os.environ, "LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": f"{directory}/ld",
+                                    "LD_BIND_NOW": "1"}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                for log in pathlib.Path(directory).iterdir():
+                    read_log(log, self.images, answers)
+        return self._answers[root]
+
+    def get_answers(self, image, symbol, version):
+        return set().union(*(self.load(root).get((image, symbol, version), ()) for root in self.find_roots(image)))
+
+
+@functools.lru_cache(None)
+def are_equal(one, other):
+    return os.path.basename(one) == os.path.basename(other) and filecmp.cmp(one, other, shallow=False)
+
+
 class References:
     """What an image's file looks up by relocations; all else is asked for by dlsym()."""
 
@@ -83,14 +128,16 @@ def explain(kind, target, expected, images, program):
         return "UNIQUE: one copy for all, whichever defines it first"
     if kind == "library" and program in expected:
         return "a system library's, by the program's canonical PLT entry or copy"
+    if any(are_equal(target, path) for path in expected):
+        return "the same bytes under two paths: one image"
     return None
 
 
-def compare(ours, theirs, program):
+def compare(ours, theirs, python):
     """(Counter of what is the same, by how, [what differs])."""
     same, different = collections.Counter(), []
     images = {image for image, _, _ in ours}
-    references = References()
+    program, references, loader = realpath(python), References(), Loader(python, images)
     for key in sorted(key for key in theirs if key[0] in images):
         expected = theirs[key]
         if key not in ours:
@@ -100,6 +147,8 @@ def compare(ours, theirs, program):
                 same["looked up by dlsym(), no reference"] += 1
         for way, kind, target in ours.get(key, ()):
             why = explain(kind, target, expected, images, program)
+            if not why and target in loader.get_answers(*key):
+                why = "of a library that several need: what the loader answers if another of them is first"
             if why:
                 same[why] += 1
             else:
@@ -110,7 +159,7 @@ def compare(ours, theirs, program):
 def check(python, bindings, names, jobs=2):
     ours = read_ours(bindings)
     theirs = read_theirs(python, names, {image for image, _, _ in ours}, jobs)
-    return compare(ours, theirs, realpath(python))
+    return compare(ours, theirs, os.fspath(python))
 
 
 def main(argv):

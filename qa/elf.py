@@ -5,7 +5,7 @@ import mmap
 import struct
 
 PT_LOAD, PT_DYNAMIC, PT_TLS = 1, 2, 7
-DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 2, 5, 6, 7, 8, 23
+DT_NEEDED, DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 1, 2, 5, 6, 7, 8, 23
 DT_RELRSZ, DT_RELR, DT_VERSYM, DT_VERNEED = 35, 36, 0x6ffffff0, 0x6ffffffe
 SHT_SYMTAB, SHT_DYNSYM = 2, 11
 ET_EXEC = 2
@@ -31,13 +31,16 @@ class Object:
         for index in range(header[10]):
             kind, flags, *rest = struct.unpack_from("<IIQQQQQQ", self.bytes, header[5] + index * 56)
             self.segments.append(Segment(kind, flags, *rest))
-        self.tags = {}
+        self.tags, needed = {}, []
         dynamic = next((s for s in self.segments if s.type == PT_DYNAMIC), None)
         if dynamic:
             for tag, value in struct.iter_unpack("<QQ", self.bytes[dynamic.offset:dynamic.offset + dynamic.filesz]):
                 if tag == 0:
                     break
+                if tag == DT_NEEDED:
+                    needed.append(value)
                 self.tags.setdefault(tag, value)
+        self.needed = [self.get_string(offset) for offset in needed]
         self._versions = None
         self._symbols = {}
 

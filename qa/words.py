@@ -10,7 +10,6 @@ shared library. Exit status 1 if one differs and no rule explains it.
 import bisect
 import collections
 import concurrent.futures
-import filecmp
 import functools
 import json
 import os
@@ -18,12 +17,13 @@ import pathlib
 import struct
 import sys
 
+import bindings
 import elf
 import imports
 
 RECORD = 140  # bytes of struct kiln_image (include/kiln/internal/images.h)
 TABLES = ["kiln_images", "kiln_image_records", "kiln_image_strings", "kiln_image_states"]
-READY = 16  # KILN_IMAGE_READY
+PREPARED = 2  # KILN_IMAGE_PREPARED
 RUNTIME = "kiln_image_"  # its functions that images call in place of the C library's; and:
 TLS_FUNCTIONS = ["kiln_tls_get_addr"]
 UNIQUE = 10  # STB_GNU_UNIQUE
@@ -96,7 +96,7 @@ class Memory:
             distance, size, path = struct.unpack_from("<iII", records, index * RECORD)
             name = self.read(places["kiln_image_strings"] + path, 4096).split(b"\0")[0].decode()
             start = places["kiln_image_records"] + index * RECORD + distance
-            images.append((start, start + size, realpath(name), bool(states[index] & READY)))
+            images.append((start, start + size, realpath(name), bool(states[index] & PREPARED)))
         self.loaded = {path: start for start, _, path, ready in images if ready}
         return sorted(image[:3] for image in images)
 
@@ -143,9 +143,9 @@ class Memory:
 class Comparison:
     """Every image once, in the first pair of processes that have both loaded it."""
 
-    def __init__(self, report):
+    def __init__(self, python, images):
         self.same, self.different, self.seen = collections.Counter(), [], set()
-        self.words, self.is_unlinked = 0, {}
+        self.loader = bindings.Loader(python, images)
 
     def compare(self, files, unlinked):
         for path, start in sorted(unlinked.loaded.items()):
@@ -195,26 +195,23 @@ class Comparison:
             return "UNIQUE: one copy for all"
         if theirs.where == "program" and symbol and symbol.name in theirs.place and not ours.where == "program":
             return "a system library's, by the stock program's canonical PLT entry"
-        if theirs.where != ours.where and os.path.basename(theirs.where) == os.path.basename(ours.where) \
-                and theirs.place == ours.place and are_equal(theirs.where, ours.where):
+        if theirs.place == ours.place and bindings.are_equal(str(theirs.where), str(ours.where)):
             return "the same bytes under two paths: one image"
+        if symbol and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
+            return "of a library that several need: what the loader answers if another of them is first"
         return None
 
 
-@functools.lru_cache(None)
-def are_equal(one, other):
-    return filecmp.cmp(one, other, shallow=False)
-
-
-def check(python, executable, names, jobs=1):
-    """(Counter of words that are the same, by how, [what differs], images that were compared)"""
+def check(python, executable, names):
+    """A Comparison of all images that are loaded when NAMES are imported."""
     stock, baked = Program(python), Program(executable)
-    comparison = Comparison(None)
+    comparison = None
     for group in imports.group_by_package(names):
         with imports.Import(python, group) as from_files, imports.Import(executable, group) as from_images:
             if from_files.left or from_images.left:
                 continue
             files, unlinked = Memory(from_files.pid, stock), Memory(from_images.pid, baked)
+            comparison = comparison or Comparison(os.fspath(python), {path for _, _, path in unlinked.images})
             comparison.compare(files, unlinked)
             files.close()
             unlinked.close()

@@ -197,7 +197,7 @@ class Comparison:
             return "a system library's, by the stock program's canonical PLT entry"
         if theirs.place == ours.place and bindings.are_equal(str(theirs.where), str(ours.where)):
             return "the same bytes under two paths: one image"
-        if symbol and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
+        if symbol and theirs.where != ours.where and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
             return "of a library that several need: what the loader answers if another of them is first"
         return None
 

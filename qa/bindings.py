@@ -90,7 +90,7 @@ class Loader:
             with tempfile.TemporaryDirectory() as directory:
                 subprocess.run([self.python, "-c", "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); os._exit(0)", root],
                                env={**os.environ, "LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": f"{directory}/ld",
-                                    "LD_BIND_NOW": "1"}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                    "LD_BIND_NOW": "1", "LD_LIBRARY_PATH": os.path.dirname(root)}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 for log in pathlib.Path(directory).iterdir():
                     read_log(log, self.images, answers)
         return self._answers[root]

@@ -145,6 +145,7 @@ class Comparison:
 
     def __init__(self, python, images):
         self.same, self.different, self.seen = collections.Counter(), [], set()
+        self.uniques = {}  # {object: names}
         self.loader = bindings.Loader(python, images)
 
     def compare(self, files, unlinked):
@@ -191,7 +192,7 @@ class Comparison:
             return "memory of no file: written since"
         if ours.where == "program" and any(name.startswith("kiln_") for name in ours.place):
             return "a dl function or __tls_get_addr: the runtime's"
-        if symbol and symbol.info >> 4 == UNIQUE and ours.where == "program" and not ours.place:
+        if symbol and ours == ("program", frozenset()) and self.is_unique(theirs.where, symbol.name):
             return "UNIQUE: one copy for all"
         if theirs.where == "program" and symbol and symbol.name in theirs.place and not ours.where == "program":
             return "a system library's, by the stock program's canonical PLT entry"
@@ -200,6 +201,14 @@ class Comparison:
         if symbol and theirs.where != ours.where and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
             return "of a library that several need: what the loader answers if another of them is first"
         return None
+
+    def is_unique(self, path, name):
+        """Whether the object defines it as one for the process."""
+        if path.startswith("/") and path not in self.uniques:
+            object = elf.Object(path)
+            self.uniques[path] = {symbol.name for symbol in object.read_dynamic_symbols() if symbol.info >> 4 == UNIQUE}
+            object.close()
+        return name in self.uniques.get(path, ())
 
 
 def check(python, executable, names):

@@ -7,7 +7,6 @@ run that was interrupted goes on where it was. The page docs/wheels.md is writte
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 

@@ -9,7 +9,6 @@ shared library. Exit status 1 if one differs and no rule explains it.
 
 import bisect
 import collections
-import concurrent.futures
 import functools
 import json
 import os

@@ -23,6 +23,9 @@ PACKAGES = HERE / "wheels.json"
 # What `kiln link` is measured with.
 MEASURED = ["numpy", "scipy", "pandas", "scikit-learn"]
 
+# Suites run side by side: BLAS and OpenMP have one thread in each.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
 
 class Package:
     """One entry of wheels.json: see the head of docs/wheels.md."""
@@ -114,6 +117,7 @@ class Findings:
 
 
 def main():
+    os.environ.update(ONE_THREAD)
     packages = read_packages()
     chosen, options = choose_packages(__doc__, packages)
     bakery = Bakery(BUILD / "wheels", choose_python())

@@ -3,7 +3,9 @@
 import collections
 import fnmatch
 import json
+import re
 
+import elf
 import imports
 import packages_page
 from baking import ROOT
@@ -51,22 +53,28 @@ class Summary(packages_page.Summary):
         self.findings = findings
         site = f"{bakery.site_packages}/"
         read = json.loads(self.reasons_file.read_text())
+        kept = self.find_kept()
         self.parts = {}  # {what was compared: Explained}
         for name, different in (("imports", [[module, *said] for module, said in findings.imports["said"].items()
                                              if imports.clean(said[0]) != imports.clean(said[1])]),
-                                ("mapped", [[path] for path in findings.imports["mapped"]
-                                            if not self.is_kept(path)]),
+                                ("mapped", [[path] for path in findings.imports["mapped"] if path not in kept]),
                                 ("bindings", findings.bindings["different"]),
-                                ("words", findings.words["different"]),
-                                ("files", [[file["name"], file["reason"]] for file in findings.report["files"]])):
+                                ("words", findings.words["different"])):
             different = [[text.replace(site, "") for text in entry] for entry in different]
             self.parts[name] = Explained(different, read.get(name, {}))
             self.faults += [(name, text[:400]) for text in self.parts[name].unexplained]
             self.faults += [(name, f"{pattern}: no longer differs; remove the reason")
                             for pattern in read.get(name, {}).keys() - self.parts[name].used]
 
-    def is_kept(self, path):
-        return path in {file["file"] for file in self.findings.report["files"]}
+    def find_kept(self):
+        """The shared objects that are mapped as files as they stay files, and what these need."""
+        mapped = set(self.findings.imports["mapped"])
+        kept, new = set(), mapped & {file["file"] for file in self.findings.report["files"]}
+        while new:
+            kept |= new
+            names = {name for path in new for name in elf.Object(path).needed}
+            new = {path for path in mapped - kept if path.rpartition("/")[2] in names}
+        return kept
 
     def show(self):
         super().show()
@@ -97,8 +105,7 @@ class Summary(packages_page.Summary):
         findings = self.findings
         parts = ["\n## Imports\n\n", self.format_explained("imports", "imported otherwise"),
                  self.format_explained("mapped", "shared objects of wheels that the executable loads as files"),
-                 "\n## Files that stay files\n\n",
-                 *(f"- `{file['name']}`: {file['reason']}\n" for file in findings.report["files"]),
+                 "\n## Files that stay files\n\n", self.format_files(),
                  "\n## What references are bound to\n\n",
                  self.format_counts(findings.bindings["same"], "references"),
                  self.format_explained("bindings", "bound otherwise"),
@@ -111,6 +118,17 @@ class Summary(packages_page.Summary):
         if left_out:
             parts += ["\n## Left out\n\n", *(f"- {package.name} {package.version}: {package.left_out}\n" for package in left_out)]
         return "".join(parts)
+
+    def format_files(self):
+        """Reasons, and the modules below it; of those that stay for another one's sake the last cause."""
+        site, grouped = f"{self.bakery.site_packages}/", {}
+        for file in self.findings.report["files"]:
+            reason = file["reason"].replace(site, "").rpartition("because of ")[2]
+            reason = re.sub(r"^it (needs|is needed by) (\S+), which stays a file: ", r"\2: ", reason)
+            reason = re.sub(r"(PyInit|PyModExport)_\w+", r"\1_...", reason)
+            grouped.setdefault(reason, []).append(file["name"])
+        return "".join(f"- {len(names)} ({', '.join(f'`{name}`' for name in names[:3])}{' ...' if len(names) > 3 else ''}): "
+                       f"{reason}\n" for reason, names in grouped.items()) or "None.\n"
 
     @staticmethod
     def format_counts(counts, what):

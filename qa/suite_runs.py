@@ -71,10 +71,10 @@ def link(bakery, *options):
 def count_extensions(bakery, packages):
     """{name: (extensions baked, extensions that stayed files)}, by what each distribution's RECORD lists."""
     report = json.loads((bakery.directory / "report.json").read_text())
-    baked = {module["file"] for module in report["modules"]}
+    baked = {os.path.realpath(module["file"]) for module in report["modules"]}
     counts = {}
     for distribution in importlib.metadata.distributions(path=[str(bakery.site_packages)]):
-        files = {str(distribution.locate_file(file)) for file in distribution.files or ()
+        files = {os.path.realpath(distribution.locate_file(file)) for file in distribution.files or ()
                  if file.name.endswith(tuple(bakery.facts["suffixes"]))}
         counts[suites.canonical(distribution.metadata["Name"])] = (len(files & baked), len(files - baked))
     return {p.name: counts[suites.canonical(p.name)] for p in packages}

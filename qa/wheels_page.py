@@ -3,6 +3,7 @@
 import collections
 import fnmatch
 import json
+import os
 import re
 
 import elf
@@ -51,20 +52,25 @@ class Summary(packages_page.Summary):
     def __init__(self, bakery, packages, counts, results, findings):
         super().__init__(bakery, packages, {}, counts, results)
         self.findings = findings
-        site = f"{bakery.site_packages}/"
         read = json.loads(self.reasons_file.read_text())
         kept = self.find_kept()
         self.parts = {}  # {what was compared: Explained}
         for name, different in (("imports", [[module, *said] for module, said in findings.imports["said"].items()
-                                             if imports.clean(said[0]) != imports.clean(said[1])]),
+                                             if self.clean(said[0]) != self.clean(said[1])]),
                                 ("mapped", [[path] for path in findings.imports["mapped"] if path not in kept]),
                                 ("bindings", findings.bindings["different"]),
                                 ("words", findings.words["different"])):
-            different = [[text.replace(site, "") for text in entry] for entry in different]
+            different = [[self.clean(text) for text in entry] for entry in different]
             self.parts[name] = Explained(different, read.get(name, {}))
             self.faults += [(name, text[:400]) for text in self.parts[name].unexplained]
             self.faults += [(name, f"{pattern}: no longer differs; remove the reason")
                             for pattern in read.get(name, {}).keys() - self.parts[name].used]
+
+    def clean(self, text):
+        """Without where the environment is and what is not the same in two processes."""
+        for site in (os.path.realpath(self.bakery.site_packages), os.fspath(self.bakery.site_packages)):
+            text = text.replace(f"{site}/", "")
+        return imports.clean(text)
 
     def find_kept(self):
         """The shared objects that are mapped as files as they stay files, and what these need."""
@@ -121,9 +127,9 @@ class Summary(packages_page.Summary):
 
     def format_files(self):
         """Reasons, and the modules below it; of those that stay for another one's sake the last cause."""
-        site, grouped = f"{self.bakery.site_packages}/", {}
+        grouped = {}
         for file in self.findings.report["files"]:
-            reason = file["reason"].replace(site, "").rpartition("because of ")[2]
+            reason = self.clean(file["reason"]).rpartition("because of ")[2]
             reason = re.sub(r"^it (needs|is needed by) (\S+), which stays a file: ", r"\2: ", reason)
             reason = re.sub(r"(PyInit|PyModExport)_\w+", r"\1_...", reason)
             grouped.setdefault(reason, []).append(file["name"])

@@ -50,11 +50,10 @@ int two(void) { return 2; }
 int one(void) { return two() * 10 + data; }
 int (*get_two(void))(void) { return two; }
 """
-# Only one of the two interposes the library's two() and data.
+# Two extensions that need the library.
 FIRST = MODULE + r"""
-int one(void);
-int data = 5;
-int two(void) { return 6; }
+int one(void), two(void);
+int data_of_its_own = 5;
 int call(void) { return one() + two(); }
 MODULE(first)
 """

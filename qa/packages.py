@@ -5,33 +5,19 @@ build/packages/: a package that is built, and a suite that has run with the same
 a run that was interrupted goes on where it was. The page docs/packages.md is written from everything that is there.
 """
 
-import argparse
-import concurrent.futures
-import hashlib
-import importlib.metadata
 import json
-import os
 import pathlib
 import sys
-import time
 
 import packages_page as page
 import suites
-from baking import BUILD, KILN, Bakery, Failure, choose_python, run
+from baking import BUILD, Bakery, Failure, choose_python, run
+from suite_runs import RUNNERS, Records, Tests, choose_packages, count_extensions, link, say
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = HERE / "packages.json"
-# What the suites import besides their packages, here and in "needs" of packages.json, are wheels.
-RUNNERS = ["pytest", "pytest-asyncio", "hypothesis", "setuptools"]
 # From 23.1 on a list of requirements can have settings, and a setting several values.
 PIP = "pip>=23.1"
-SECONDS = 1800  # for one suite in one form; it is ended then
-STARTED = time.monotonic()
-
-
-def say(text):
-    minutes, seconds = divmod(int(time.monotonic() - STARTED), 60)
-    print(f"[{minutes:3d}:{seconds:02d}] {text}", flush=True)
 
 
 class Package:
@@ -53,28 +39,6 @@ class Package:
 
 def read_packages():
     return [Package(name, **rest) for name, rest in json.loads(PACKAGES.read_text()).items()]
-
-
-class Records:
-    """What is done, in files of JSON."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def get(self, name, key):
-        """What was put under NAME, if it was with the same KEY; else None."""
-        try:
-            record = json.loads((self.directory / f"{name}.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return record["what"] if record["key"] == key else None
-
-    def put(self, name, key, what):
-        part = self.directory / f"{name}.part"
-        part.write_text(json.dumps({"key": key, "what": what}, indent=0))
-        part.replace(self.directory / f"{name}.json")
-        return what
 
 
 def describe_failure(log):
@@ -121,84 +85,9 @@ def install(bakery, packages, versions, records):
     return failed
 
 
-def link(bakery):
-    say("linking")
-    with open(bakery.directory / "link.log", "wb") as output:
-        bakery.link("--report", bakery.directory / "report.json", stdout=output, stderr=output)
-    return hashlib.blake2b(bakery.executable.read_bytes(), digest_size=16).hexdigest()
-
-
-def count_extensions(bakery, packages):
-    """{name: (extensions baked, extensions that stayed files)}, by what each distribution's RECORD lists."""
-    report = json.loads((bakery.directory / "report.json").read_text())
-    baked = {module["file"] for module in report["modules"]}
-    counts = {}
-    for distribution in importlib.metadata.distributions(path=[str(bakery.site_packages)]):
-        files = {str(distribution.locate_file(file)) for file in distribution.files or ()
-                 if file.name.endswith(tuple(bakery.facts["suffixes"]))}
-        counts[suites.canonical(distribution.metadata["Name"])] = (len(files & baked), len(files - baked))
-    return {p.name: counts[suites.canonical(p.name)] for p in packages}
-
-
-class Tests:
-    """The suites of packages in both forms, with one executable."""
-
-    def __init__(self, bakery, executable, records, jobs):
-        self.bakery, self.executable, self.records, self.jobs = bakery, executable, records, jobs
-
-    def run_once(self, package, form):
-        """{"outcomes": {test: outcome}, "error": what kept the suite from its end}"""
-        say(f"testing {package.name}, {'baked' if form == 'baked' else 'from .so files'}")
-        try:
-            return {"outcomes": suites.run_form(self.bakery, package.suite, form, SECONDS), "error": None}
-        except Failure as failure:
-            return {"outcomes": {}, "error": str(failure)}
-
-    def run_form(self, package, form, again=""):
-        """The same, from the records if it is there. What was from .so files does not depend on the executable."""
-        name = f"{package.name}-{form}{again}"
-        key = [package.version, package.tests, *([self.executable] if form == "baked" or again else [])]
-        ran = self.records.get(name, key)
-        if ran is None:
-            ran = self.run_once(package, form)
-            if ran["error"] is None:
-                self.records.put(name, key, ran)
-        return ran
-
-    def run_round(self, package, again=""):
-        files, baked = (self.run_form(package, form, again) for form in ("files", "baked"))
-        comparison = suites.Comparison(package.name, files["outcomes"], baked["outcomes"])
-        return files, baked, comparison.different
-
-    def run(self, package):
-        """What differs is run again, and only what differs both times counts: tests of time, processes and memory
-        are not always the same."""
-        files, baked, different = self.run_round(package)
-        if different:
-            before = {test for test, *_ in different}
-            files, baked, different = self.run_round(package, "-again")
-            different = [entry for entry in different if entry[0] in before]
-        return {"files": files["outcomes"], "baked": baked["outcomes"], "different": different,
-                "error": files["error"] or baked["error"]}
-
-    def run_all(self, packages):
-        """{name: what run() says}. Several at a time: many suites wait more than they work."""
-        packages = [package for package in packages if package.suite]
-        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            return dict(zip((package.name for package in packages), pool.map(self.run, packages)))
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("packages", nargs="*", help="default: all of qa/packages.json")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="suites at a time")
-    options = parser.parse_args()
     packages = read_packages()
-    unknown = set(options.packages) - {package.name for package in packages}
-    if unknown:
-        raise Failure(f"{PACKAGES.name} has no {', '.join(sorted(unknown))}")
-    chosen = [p for p in packages if (p.name in options.packages if options.packages else not p.left_out)]
-
+    chosen, options = choose_packages(__doc__, packages)
     bakery = Bakery(BUILD / "packages", choose_python())
     records = Records(bakery.directory / "records")
     failed = install(bakery, chosen, [f"{p.name}=={p.version}" for p in packages], records)

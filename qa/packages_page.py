@@ -8,9 +8,6 @@ import pathlib
 from baking import ROOT, Failure, output_of
 
 HERE = pathlib.Path(__file__).resolve().parent
-REASONS = HERE / "packages-differences.json"
-PAGE = ROOT / "docs" / "packages.md"
-RESULTS = "<!-- What follows is written by `make packages`. -->\n"
 OUTCOMES = {"passed": "passed", "failure": "failed", "error": "error", "skipped": "skipped"}
 
 
@@ -42,9 +39,9 @@ class Reason:
                 and self.change == f"{files} -> {baked}")
 
 
-def read_reasons():
+def read_reasons(path):
     """(reasons for differences, {package that has no tests or cannot be built: why})"""
-    read = json.loads(REASONS.read_text())
+    read = json.loads(path.read_text())
     return [Reason(test, **rest) for test, rest in read["different"].items()], read["missing"]
 
 
@@ -105,10 +102,16 @@ class Row:
 class Summary:
     """All of a run. `good` if nothing differs without a reason."""
 
+    reasons_file = HERE / "packages-differences.json"
+    page = ROOT / "docs" / "packages.md"
+    target = "make packages"
+    columns = ("package", "version", "build system", "language", "extensions", "from .so files", "baked", "different")
+    row_class = Row
+
     def __init__(self, bakery, packages, failed, counts, results):
-        reasons, missing = read_reasons()
+        reasons, missing = read_reasons(self.reasons_file)
         self.bakery = bakery
-        self.rows = [Row(package, failed.get(package.name), counts.get(package.name), results.get(package.name),
+        self.rows = [self.row_class(package, failed.get(package.name), counts.get(package.name), results.get(package.name),
                          reasons, missing) for package in packages]
         self.faults = [(row.package.name, fault) for row in self.rows for fault in row.list_faults()]
         used = {reason for row in self.rows for _, reason in row.explained}
@@ -136,6 +139,7 @@ class Summary:
 
     def describe_tools(self):
         report = json.loads((self.bakery.directory / "report.json").read_text())
+
         def first_line(*argv):
             try:
                 return output_of(*argv).splitlines()[0]
@@ -153,25 +157,33 @@ class Summary:
         ]
         return "".join(f"- {fact}\n" for fact in facts)
 
-    def write_page(self, left_out):
-        before, found, _ = PAGE.read_text().partition(RESULTS)
-        if not found:
-            raise Failure(f"{PAGE} has no line {RESULTS}")
-        parts = [before, RESULTS, "\n", self.describe_tools(), "\n",
-                 make_row("package", "version", "build system", "language", "extensions", "from .so files", "baked",
-                          "different"), "|---" * 8 + "|\n", *(row.format() for row in self.rows)]
-        if any(row.explained for row in self.rows):
-            parts += ["\n## The differences\n\n", make_row("package", "test", "from .so files, baked", "why"),
-                      "|---" * 4 + "|\n"]
-            parts += [make_row(row.package.name, f"`{shorten(test)}`", f"{files}, {baked}", reason.reason)
-                      for row in self.rows for (test, files, baked), reason in row.explained]
-        parts += ["\n## What was run\n\nAll of a package's tests, but of these a part:\n\n",
-                  *(f"- {row.package.name}: {row.package.subset}\n" for row in self.rows
-                    if row.package.subset and row.result)]
-        parts += ["\n## Settings\n\nAs their projects build them, but with these settings:\n\n",
-                  *(f"- {row.package.name}: `{' '.join(row.package.settings)}`, {row.package.settings_why}\n"
-                    for row in self.rows if row.package.settings and row.failure is None)]
+    def format_table(self):
+        return "".join([make_row(*self.columns), "|---" * len(self.columns) + "|\n", *(row.format() for row in self.rows)])
+
+    def format_differences(self):
+        rows = [make_row(row.package.name, f"`{shorten(test)}`", f"{files}, {baked}", reason.reason)
+                for row in self.rows for (test, files, baked), reason in row.explained]
+        return "".join(["\n## The differences\n\n", make_row("package", "test", "from .so files, baked", "why"),
+                        "|---" * 4 + "|\n", *rows] if rows else [])
+
+    def format_subsets(self):
+        return "".join(["\n## What was run\n\nAll of a package's tests, but of these a part:\n\n",
+                        *(f"- {row.package.name}: {row.package.subset}\n" for row in self.rows
+                          if row.package.subset and row.result)])
+
+    def format_rest(self, left_out):
+        parts = ["\n## Settings\n\nAs their projects build them, but with these settings:\n\n",
+                 *(f"- {row.package.name}: `{' '.join(row.package.settings)}`, {row.package.settings_why}\n"
+                   for row in self.rows if row.package.settings and row.failure is None)]
         if left_out:
             parts += ["\n## Left out\n\nIn the list, but only built when PACKAGES names them:\n\n",
                       *(f"- {package.name} {package.version}: {package.left_out}\n" for package in left_out)]
-        PAGE.write_text("".join(parts))
+        return "".join(parts)
+
+    def write_page(self, left_out):
+        results = f"<!-- What follows is written by `{self.target}`. -->\n"
+        before, found, _ = self.page.read_text().partition(results)
+        if not found:
+            raise Failure(f"{self.page} has no line {results}")
+        self.page.write_text("".join([before, results, "\n", self.describe_tools(), "\n", self.format_table(),
+                                      self.format_differences(), self.format_subsets(), self.format_rest(left_out)]))

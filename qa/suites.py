@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 
 from baking import Failure
 
+HERE = pathlib.Path(__file__).resolve().parent
 # Where the tests of the demo's packages are: a folder of the source archive, or modules that are installed.
 SOURCE_TESTS = {
     "MarkupSafe": "tests",
@@ -75,10 +76,11 @@ def unpack_source(bakery, name, version):
 class Suite:
     """Where the tests of one package are: in FOLDER of its source archive, or of that of the package OF, where
     SELECT names the files and folders to run (default: all of it), or in MODULES that it installs. ARGUMENTS are
-    pytest's. ENVIRONMENT is set for them; {source} in it is where the archive is unpacked."""
+    pytest's. ENVIRONMENT is set for them; {source} in it is where the archive is unpacked. OWN: the folder is ours,
+    beside this file."""
 
-    def __init__(self, name, folder=None, of=None, modules=(), select=(), arguments=(), environment=None):
-        self.name, self.folder, self.of, self.modules = name, folder, of or name, modules
+    def __init__(self, name, folder=None, of=None, modules=(), select=(), arguments=(), environment=None, own=False):
+        self.name, self.folder, self.of, self.modules, self.own = name, folder, of or name, modules, own
         self.select, self.arguments, self.environment = select, arguments, environment or {}
 
     def prepare(self, bakery):
@@ -88,6 +90,12 @@ class Suite:
             directory = bakery.directory / "tests" / self.name
             directory.mkdir(parents=True, exist_ok=True)
             return directory, [*self.arguments, "--pyargs", *self.modules], self.environment
+        if self.own:
+            directory = bakery.directory / "tests" / self.name
+            directory.mkdir(parents=True, exist_ok=True)
+            for file in self.select:
+                shutil.copy(HERE / self.folder / file, directory)
+            return directory, [*self.arguments, *self.select], self.environment
         version = {canonical(name): version for name, version in bakery.list_packages()}[canonical(self.of)]
         directory = bakery.directory / "tests" / f"{self.of}-{version}"
         source = unpack_source(bakery, self.of, version)

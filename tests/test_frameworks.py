@@ -66,7 +66,7 @@ def build(program, python, output, directory, sources, *flags):
 def check(kind, kiln, python, site, directory, code, modules):
     """What CODE answers in an executable with MODULES inside, the same as with the files."""
     output = directory / "app"
-    kiln("link", "--python", python, "--libpython", kind, "-o", output, site)
+    kiln("link", "--from", "objects", "--python", python, "--libpython", kind, "-o", output, site)
     listing = json.loads(kiln("ls", "--json", output).stdout)
     assert [module["name"] for module in listing["modules"]] == modules
     # Without the files: nothing can come from there.

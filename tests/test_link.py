@@ -202,14 +202,14 @@ def test_the_shared_libpython_can_be_asked_for(site, kiln, python, tmp_path):
 def test_every_linker_makes_a_working_executable(linker, site, kiln, python, tmp_path):
     if shutil.which(f"ld.{linker}") is None:
         pytest.skip(f"ld.{linker} is not installed")
-    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", site)
+    kiln("link", "--from", "objects", "--python", python, "--linker", linker, "-o", tmp_path / "app", site)
     names = call(tmp_path / "app", site, "import alpha._speedups as a, beta._speedups as b; print(json.dumps([a.value(), b.value()]))")
     assert names == ["alpha._speedups", "beta._speedups"]
 
 
 def test_the_same_inputs_give_the_same_bytes(site, kiln, python, tmp_path):
     for name in "first", "second":
-        kiln("link", "--python", python, "-o", tmp_path / name, site)
+        kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / name, site)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
@@ -223,7 +223,7 @@ def test_two_vendored_copies_of_a_library_stay_apart(kiln, python, tmp_path):
         run("ar", "rc", tmp_path / f"libvendored{version}.a", tmp_path / f"lib{version}.o")
         extension(tmp_path / "site", f"{package}._native", python, source=uses_library,
                   more=[f"-L{tmp_path}", f"-lvendored{version}"])
-    kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
     got = call(tmp_path / "app", tmp_path / "site",
                "import one._native as a, two._native as b; print(json.dumps([a.value(), b.value()]))")
     assert got == ["11", "22"]
@@ -252,7 +252,7 @@ def packages_with_libraries(root, python, how, functions):
 @pytest.mark.parametrize("how", ["by name", "by path"])
 def test_shared_libraries_inside_packages_keep_working(how, kiln, python, tmp_path):
     site = packages_with_libraries(tmp_path, python, how, {"one": "help_one", "two": "help_two"})
-    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
     got = call(tmp_path / "app", site, "import one._native as a, two._native as b; print(json.dumps([a.value(), b.value()]))")
     assert got == [1, 2]
 
@@ -301,7 +301,7 @@ def test_a_library_that_would_use_a_function_of_another_is_an_error(hides, bakes
         assert f"{tmp_path / 'lib2.so'}: this library, which two is linked against, uses its parse" in said
         assert str(tmp_path / "lib1.so") in said
         return
-    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
     assert call(tmp_path / "app", site, "import one, two; print(json.dumps([one.value(), two.value()]))") == \
         [1, 1 if hides == "weak" else 2]
 
@@ -332,7 +332,7 @@ def test_libraries_that_one_link_names_together_may_have_names_in_common(kiln, p
         source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint api1(void), api2(void);").replace(
             "PyUnicode_FromString(VALUE)", "PyLong_FromLong(10 * api1() + api2())")
         extension(site, name, python, source=source, more=[tmp_path / "lib1.so", tmp_path / "lib2.so", f"-Wl,-rpath,{tmp_path}"])
-    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
     script = "import one, two; print(json.dumps([one.value(), two.value()]))"
     assert call(tmp_path / "app", site, script) == call(python, site, script) == [11, 11]
 
@@ -348,7 +348,7 @@ def test_a_library_whose_file_could_be_an_extensions_is_none(place, kiln, python
         "PyUnicode_FromString(VALUE)", "PyLong_FromLong(help())")
     extension(site, "pkg.native", python, source=source,
               more=[f"-L{site / place}", "-lhelper", "-Wl,-rpath,$ORIGIN" + place.removeprefix("pkg")])
-    said = kiln("link", "--python", python, "-o", tmp_path / "app", site).stderr
+    said = kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site).stderr
     assert "1 extension baked, 0 left as files" in said and "libhelper" not in said
     assert call(tmp_path / "app", site, "import pkg.native; print(json.dumps(pkg.native.value()))") == 7
     said = fails(kiln, tmp_path, site / place / "libhelper.so", python=python)
@@ -375,7 +375,7 @@ get:    leaq table(%rip), %rax
     run("as", "-o", tmp_path / "table.o", "-", input=table)
     source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nconst char *get(void);").replace("(VALUE)", "(get())")
     extension(tmp_path / "site", "one", python, source=source, more=[tmp_path / "table.o"])
-    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
+    kiln("link", "--from", "objects", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
     assert call(tmp_path / "app", tmp_path / "site", "import one; print(json.dumps(one.value()))") == "from a table"
 
 
@@ -391,7 +391,7 @@ extern int missing(void) __attribute__((weak, visibility("hidden")));
                                             "(Py_ssize_t)given, missing != NULL)")
     source = "#define PY_SSIZE_T_CLEAN\n" + source
     extension(tmp_path / "site", "one", python, source=source, more=[tmp_path / "blob.o", "-Wl,--defsym=given=0x1234"])
-    kiln("link", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
+    kiln("link", "--from", "objects", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
     script = "import one; print(json.dumps(one.value()))"
     assert call(tmp_path / "app", tmp_path / "site", script) == call(python, tmp_path / "site", script) == ["0123", 10, 0x1234, 0]
 
@@ -407,7 +407,7 @@ def test_an_option_of_another_compiler_is_named_with_module_and_remedy(kiln, pyt
     said = fails(kiln, tmp_path, site, python=python)
     assert str(path) in said and "one was linked by " in said and "clang with -fprofile-instr-generate" in said
     assert "KILN_CC" in said
-    kiln("link", "--python", python, "-o", tmp_path / "app", site, env=env)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site, env=env)
     env = {**env, "LLVM_PROFILE_FILE": os.devnull, "PYTHONPATH": str(site)}
     assert run(tmp_path / "app", "-c", "import one; print(one.value())", env=env).stdout == "one\n"
 
@@ -416,7 +416,7 @@ def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
     source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\n#include <math.h>").replace(
         "PyUnicode_FromString(VALUE)", "PyFloat_FromDouble(hypot(3.0 + (m == NULL), 4.0))")
     extension(tmp_path / "site", "rooted", python, source=source, more=["-lm"])
-    kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", tmp_path / "site")
     assert call(tmp_path / "app", tmp_path / "site", "import rooted; print(json.dumps(rooted.value()))") == 5.0
     module, = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
     assert any("libm" in library for library in module["libraries"])
@@ -425,6 +425,7 @@ def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
 def test_ls_tells_name_init_size_and_origin(baked, site, kiln):
     listing = json.loads(kiln("ls", "--json", baked[0]).stdout)
     assert [m["name"] for m in listing["modules"]] == BAKED
+    assert {m["way"] for m in listing["modules"]} == {"objects"}
     by_name = {m["name"]: m for m in listing["modules"]}
     assert by_name["alpha._speedups"]["init"] == "PyInit__speedups"
     assert by_name["delta"]["package"] is True and by_name["epsilon"]["package"] is False

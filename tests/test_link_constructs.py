@@ -12,7 +12,7 @@ from extensions import MULTI_PHASE, ask, extension, suffix
 
 
 def link(python, output, site):
-    run(BUILD / "kiln", "link", "--quiet", "--python", python, "-o", output, site)
+    run(BUILD / "kiln", "link", "--from", "objects", "--quiet", "--python", python, "-o", output, site)
 
 
 def say(program, site, script):

@@ -61,7 +61,7 @@ def site(tmp_path_factory, python):
 
 
 def link(python, output, site, *args, check=True, **kwargs):
-    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args, site, check=check, **kwargs)
+    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", output, *args, site, check=check, **kwargs)
 
 
 def call(program, site):

@@ -356,3 +356,16 @@ print(json.dumps([tell(top), tell(pkg.stable), importlib.util.find_spec("pkg.pla
     assert got[0] == [import_all(baked[0], site, "top")["top"][2], True, "", "_kiln", ""]
     assert got[1] == [str(site / "pkg" / "stable.abi3.so"), True, "pkg", "_kiln", "pkg"]
     assert got[2].startswith(str(site / "pkg" / "plain."))
+
+
+def test_dladdr_tells_each_module_from_objects_and_image_apart(python, tmp_path):
+    source = MULTI_PHASE.replace("#include <Python.h>", "#define _GNU_SOURCE\n#include <Python.h>\n#include <dlfcn.h>\nstatic Dl_info info;").replace(
+        VALUE, 'PyUnicode_FromString(dladdr((void *)value, &info) ? info.dli_fname : "lost")')
+    site, app = tmp_path / "site", tmp_path / "app"
+    for name in "fat", "pkg.fat":
+        extension(site, name, python, source=source)
+    plain = extension(site, "pkg.inner", python, source=source, compiler="cc")
+    link(python, app, site)
+    assert list_ways(app) == {"fat": "objects", "pkg.fat": "objects", "pkg.inner": "image"}
+    got = import_all(app, site, "fat", "pkg.fat", "pkg.inner")
+    assert [facts[0] for facts in got.values()] == ["fat", "pkg.fat", str(plain)]

@@ -35,7 +35,7 @@ COVERED = MULTI_PHASE.replace("PyUnicode_FromString(VALUE)", """NULL;
 
 
 def link(python, output, *args):
-    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args, check=False)
+    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", output, *args, check=False)
 
 
 def can_build(*flags, directory):

@@ -14,7 +14,7 @@ LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.
 
 
 def link(python, output, *args):
-    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args)
+    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", output, *args)
 
 
 def values(program, site, *names):
@@ -164,7 +164,7 @@ def test_a_function_that_a_shared_library_looks_for_cannot_be_shared(python, tmp
     for name in "one", "two":
         extension(tmp_path / "site", name, python, source=source,
                   more=[tmp_path / "libhook.a", tmp_path / "libhelper.so", f"-Wl,-rpath,{tmp_path}"])
-    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", "--share", "libhook.a", tmp_path / "site",
+    said = run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", tmp_path / "app", "--share", "libhook.a", tmp_path / "site",
                check=False)
     assert said.returncode == 1 and "one cannot share libhook.a: a shared library looks for its hook" in said.stderr
     assert not (tmp_path / "app").exists()

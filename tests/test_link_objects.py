@@ -31,7 +31,7 @@ def site(tmp_path_factory, python):
 
 
 def link(output, *args, check=True, **env):
-    return run(BUILD / "kiln", "link", "-o", output, *args, check=check, env={**os.environ, **env})
+    return run(BUILD / "kiln", "link", "--from", "objects", "-o", output, *args, check=check, env={**os.environ, **env})
 
 
 def values(program, site, names):
@@ -59,7 +59,7 @@ def test_equal_inputs_give_equal_bytes(site, python, tmp_path):
 
 def test_links_at_the_same_time_do_not_disturb_each_other(site, python, tmp_path):
     link(tmp_path / "first", "--python", python, site)
-    running = [subprocess.Popen([BUILD / "kiln", "link", "--quiet", "--python", python, "-o", tmp_path / f"app{i}", site])
+    running = [subprocess.Popen([BUILD / "kiln", "link", "--from", "objects", "--quiet", "--python", python, "-o", tmp_path / f"app{i}", site])
                for i in range(4)]
     assert [process.wait() for process in running] == [0, 0, 0, 0]
     for i in range(4):
@@ -75,10 +75,17 @@ def test_all_that_is_wrong_is_said_in_the_order_of_the_names(site, python, tmp_p
         at = data.index(b"KILNFAT\0")
         data[at + 100] ^= 1
         path.write_bytes(data)
-    result = link(tmp_path / "app", "--python", python, root, check=False)
+    paths = sorted(root.iterdir())
+    result = link(tmp_path / "app", "--python", python, *reversed(paths), check=False)
     assert result.returncode == 1
     said = [line.partition("error: ")[2].partition(": ")[0] for line in result.stderr.splitlines()]
-    assert said == sorted(str(path) for path in root.iterdir())
+    assert said == list(map(str, paths))
+    result = link(tmp_path / "app", "--python", python, root, check=False)
+    assert result.returncode == 1
+    *said, last = result.stderr.splitlines()
+    assert [line.split()[1] for line in said] == [path.name.partition(".")[0] for path in paths]
+    assert all("stays a file: damaged" in line and line.endswith(f"({path})") for line, path in zip(said, paths))
+    assert last == "kiln: error: nothing to bake: all extensions that were found stay files"
 
 
 # --- Opens ---

@@ -54,7 +54,7 @@ def user(site, name, python, expression, declarations, *libraries, cxx=False, mo
 
 
 def link(python, root, *args, check=True, site=None):
-    return run(BUILD / "kiln", "link", "--python", python, "-o", root / "app", *args, site or root / "site", check=check)
+    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", root / "app", *args, site or root / "site", check=check)
 
 
 def values(program, site, *names):
@@ -127,7 +127,7 @@ def test_a_shared_library_is_in_the_executable_once(python, tmp_path):
         user(tmp_path / "site", name, python, "count()", "int count(void);", archive)
 
     def call(output, *args):
-        run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / output, *args, tmp_path / "site")
+        run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", tmp_path / output, *args, tmp_path / "site")
         return values(tmp_path / output, tmp_path / "site", "one", "two")
     assert call("private") == [11, 11]
     assert call("shared", "--share", "counter") == [11, 12]

@@ -32,7 +32,7 @@ def package(root, name, python, function, built, *files, more=()):
 
 
 def link(python, root, *args):
-    return run(BUILD / "kiln", "link", "--python", python, "-o", root / "app", *args, root / "site", check=False)
+    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", root / "app", *args, root / "site", check=False)
 
 
 def values(program, root):
@@ -148,7 +148,7 @@ def nested(root, python, tags):
 @pytest.mark.parametrize("linker", [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")])
 def test_a_search_path_that_holds_for_the_libraries_too_does_in_the_executable(linker, python, tmp_path):
     site = nested(tmp_path, python, "--disable-new-dtags")
-    said = run(BUILD / "kiln", "link", "--python", python, "--linker", linker, "-o", tmp_path / "app", site).stderr
+    said = run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "--linker", linker, "-o", tmp_path / "app", site).stderr
     assert "warning" not in said
     env = {**os.environ, "PYTHONPATH": str(site)}
     assert run(tmp_path / "app", "-c", "import pkg.native; print(pkg.native.value())", env=env).stdout == "5\n"
@@ -156,8 +156,8 @@ def test_a_search_path_that_holds_for_the_libraries_too_does_in_the_executable(l
 
 def test_a_library_that_the_loader_will_not_find_is_a_warning(python, tmp_path):
     site = nested(tmp_path, python, "--enable-new-dtags")
-    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", site).stderr
+    said = run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site).stderr
     assert f"warning: {tmp_path / 'app'}: the dynamic loader does not find what it needs (libinner.so)" in said
-    said = run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", site,
+    said = run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site,
                env={**os.environ, "LD_LIBRARY_PATH": str(site / "pkg.libs")}).stderr
     assert "warning" not in said

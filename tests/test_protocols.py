@@ -303,7 +303,7 @@ MODULE(one) MODULE(two) MODULE(three)
 
 def link(kiln, python, kind, site, output):
     """A Runner of an executable with the extensions of SITE inside, without their files: nothing can come from there."""
-    kiln("link", "--python", python, "--libpython", kind, "-o", output, site)
+    kiln("link", "--from", "objects", "--python", python, "--libpython", kind, "-o", output, site)
     pure = output.with_name("pure")
     shutil.copytree(site, pure, ignore=lambda _, names: [name for name in names if name.endswith(".so")])
     return Runner(output, pure)

@@ -219,7 +219,7 @@ def skewed(kiln, python, tmp_path_factory):
     files = [extension(site, name, python) for name in ("alpha._a", "top")]
     write_metadata(site, "alpha-1.0.dist-info", "alpha", "1.0", files[:1])
     write_metadata(site, "top-1.0.dist-info", "top", "1.0", files[1:])
-    kiln("link", "--python", python, "-o", output, site)
+    kiln("link", "--from", "objects", "--python", python, "-o", output, site)
     for file in files:
         file.unlink()
     for name in ("alpha", "top"):

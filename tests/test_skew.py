@@ -50,7 +50,7 @@ MODULES = ["_mixed", "alpha._a", "alpha.sub._b", "mixed._ext", "ns.one._x", "ns.
 @pytest.fixture(scope="module")
 def program(original, tmp_path_factory, kiln, python):
     output = tmp_path_factory.mktemp("baked") / "app"
-    kiln("link", "--python", python, "-o", output, original)
+    kiln("link", "--from", "objects", "--python", python, "-o", output, original)
     return output
 
 
@@ -139,7 +139,7 @@ def test_wheel_tells_its_distribution(original, kiln, python, tmp_path):
     with zipfile.ZipFile(wheel, "w") as archive:
         for path in (original / ("top" + suffix(python)), *(original / "top-1.0.dist-info").iterdir()):
             archive.write(path, path.relative_to(original))
-    kiln("link", "--python", python, "-o", tmp_path / "app", wheel)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", wheel)
     assert list_distributions(kiln, tmp_path / "app") == ["top"]
 
 
@@ -147,13 +147,13 @@ def test_wheel_tells_its_distribution(original, kiln, python, tmp_path):
 def test_record_that_does_not_list_the_file_is_no_error(record, site, kiln, python, tmp_path):
     file = site / "top-1.0.dist-info" / "RECORD"
     file.unlink() if record is None else file.write_bytes(record)
-    kiln("link", "--python", python, "-o", tmp_path / "app", site / ("top" + suffix(python)))
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site / ("top" + suffix(python)))
     assert list_distributions(kiln, tmp_path / "app") == [None]
 
 
 def test_directory_tells_what_the_metadata_do_not(site, kiln, python, tmp_path):
     (site / "top-1.0.dist-info" / "METADATA").write_bytes(b"\xff\n\nName: other\n")
-    kiln("link", "--python", python, "-o", tmp_path / "app", site / ("top" + suffix(python)))
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site / ("top" + suffix(python)))
     module, = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
     assert (module["distribution"], module["distribution_version"]) == ("top", "1.0")
 

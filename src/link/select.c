@@ -1,5 +1,5 @@
-/* Sorts the extensions into modules, which have an object, files, which have a reason, and those to unlink. The reason is
- * an error only if the extension was named on the command line. */
+/* Sorts the extensions into modules, which have an object, files, which have a reason, and those to
+ * unlink. The reason is an error only if the extension was named on the command line. */
 #include <stdlib.h>
 #include <string.h>
 

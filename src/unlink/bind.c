@@ -157,7 +157,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     out->value = symbol->sym.st_value;
     out->name = symbol->name;
     /* A reference without a version was bound to this one; by name alone, dlsym() finds the newest. */
-    out->version = wanted->version != NULL    ? wanted->version
+    out->version = wanted->version != NULL   ? wanted->version
                    : symbol->version != NULL ? symbol->version->name
                                              : NULL;
     out->is_thread_local = type == STT_TLS;

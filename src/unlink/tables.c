@@ -316,7 +316,7 @@ put_slots(const struct kiln_set *set, struct kiln_writer *writer)
 }
 
 /* The modules, whose functions have been written in the order of the images. */
-static uint32_t
+static void
 put_modules(const struct kiln_set *set, struct kiln_writer *writer)
 {
     struct kiln_buffer modules = {0};
@@ -336,7 +336,16 @@ put_modules(const struct kiln_set *set, struct kiln_writer *writer)
         }
     }
     kiln_buffer_release(&modules);
-    return (uint32_t)count;
+}
+
+static uint32_t
+count_modules(const struct kiln_set *set)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < set->images.count; i++) {
+        count += set->images.items[i]->module != NULL;
+    }
+    return count;
 }
 
 void
@@ -345,7 +354,7 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
     const struct kiln_images counts = {.image_count = (uint32_t)set->images.count,
                                        .import_count = (uint32_t)set->imports.count,
                                        .library_count = (uint32_t)set->libraries.count,
-                                       .module_count = put_modules(set, writer)};
+                                       .module_count = count_modules(set)};
     struct kiln_buffer head = {0}, imports = {0}, libraries = {0}, aliases = {0};
     kiln_buffer_append(&head, &counts, sizeof counts);
     make_imports(set, tables, &imports);
@@ -358,6 +367,7 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
     size_t records = put_array(writer, "kiln_image_records", &tables->records);
     size_t imports_at = put_array(writer, "kiln_image_imports", &imports);
     put_array(writer, "kiln_image_libraries", &libraries);
+    put_modules(set, writer);
     put_array(writer, "kiln_image_aliases", &aliases);
     put_array(writer, "kiln_image_words", &tables->words);
     put_array(writer, "kiln_image_strings", &tables->strings);

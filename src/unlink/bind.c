@@ -278,6 +278,7 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
         return false;
     }
     return (is_vague(x) && is_vague(y)) || kiln_cplusplus_is_own(wanted->name) ||
+           kiln_cplusplus_is_vague(wanted->name) ||
            (wanted->version != NULL && x->version != NULL && y->version != NULL &&
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
 }

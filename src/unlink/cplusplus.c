@@ -13,6 +13,20 @@ skip(const char **name, const char *prefix)
 }
 
 bool
+kiln_cplusplus_is_vague(const char *name)
+{
+    /* Type information and its name, virtual tables; what is local to an inline function, guards of such
+     * variables; functions that initialise or reach a thread-local variable. */
+    static const char *const prefixes[] = {"_ZTI", "_ZTS", "_ZTV", "_ZTT",
+                                           "_ZZ",  "_ZGV", "_ZTH", "_ZTW"};
+    bool found = false;
+    for (size_t i = 0; !found && i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        found = skip(&name, prefixes[i]);
+    }
+    return found;
+}
+
+bool
 kiln_cplusplus_is_own(const char *name)
 {
     /* Virtual tables, type information, guards, thunks, and clones of functions for transactions. */
@@ -27,6 +41,8 @@ kiln_cplusplus_is_own(const char *name)
         if (skip(&name, specials[i])) {
             break;
         }
+    }
+    while (skip(&name, "Z")) { /* local to a function */
     }
     if (skip(&name, "N")) {
         name += strspn(name, "rVKRO"); /* qualifiers */

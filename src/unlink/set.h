@@ -156,6 +156,9 @@ int kiln_bindings_write(struct kiln_set *set, const char *path);
 /* cplusplus.c: whether only the implementation of C++ may define NAME: it is of namespace std, or of the ABI.
  * All definitions of such a name do the same. */
 bool kiln_cplusplus_is_own(const char *name);
+/* Whether NAME is one that the ABI gives only to what any number of objects may define, all the same (one
+ * definition rule), whatever binding a linker has given it. */
+bool kiln_cplusplus_is_vague(const char *name);
 
 /* words.c: what becomes of a word of an image that the dynamic loader would fill in. */
 enum kiln_word_kind {

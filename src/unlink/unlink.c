@@ -16,7 +16,8 @@ is_image(const struct kiln_object *object)
     return object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL;
 }
 
-/* The init function of an extension: a function of its own, in code. */
+/* Find the init function of an extension: a function of its own, in code. What defines none of the
+ * name that Python would look for is a library that is opened by its path. */
 static void
 find_init(struct kiln_set *set, struct kiln_object *image)
 {
@@ -30,8 +31,10 @@ find_init(struct kiln_set *set, struct kiln_object *image)
         }
     }
     if (module->init == NULL) {
-        image->reason = kiln_arena_printf(&set->ctx->arena, "it does not define %s or %s",
-                                          module->inits[0].name, module->inits[1].name);
+        module->reason = kiln_arena_printf(&set->ctx->arena, "it does not define %s or %s",
+                                           module->inits[0].name, module->inits[1].name);
+        module->is_library = true;
+        image->module = NULL;
         return;
     }
     const Elf64_Phdr *load = kiln_dynobj_find_segment(&image->dso, symbol.sym.st_value, 1);

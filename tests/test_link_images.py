@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 
 import pytest
 
@@ -369,3 +370,15 @@ def test_dladdr_tells_each_module_from_objects_and_image_apart(python, tmp_path)
     assert list_ways(app) == {"fat": "objects", "pkg.fat": "objects", "pkg.inner": "image"}
     got = import_all(app, site, "fat", "pkg.fat", "pkg.inner")
     assert [facts[0] for facts in got.values()] == ["fat", "pkg.fat", str(plain)]
+
+
+def test_files_of_a_wheel_are_called_by_the_wheel(python, tmp_path):
+    file = extension(tmp_path / "site", "top", python, compiler="cc")
+    wheel = tmp_path / "top-1.0-cp3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(file, file.name)
+    for name in ("one", "two"):
+        link(python, tmp_path / name, wheel)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert list_modules(tmp_path / "one")["top"]["file"] == f"{wheel}/{file.name}"
+    assert run(tmp_path / "one", "-c", "import top; print(top.__file__)").stdout == f"{wheel}/{file.name}\n"

@@ -62,6 +62,21 @@ is_kept(const struct kiln_baked *extension)
            kiln_file_is_regular(extension->found->path);
 }
 
+/* Files of a wheel are not to be called by the temporary directory that it was unpacked into. */
+static void
+add_place(struct kiln_unlink *unlink, const struct kiln_found *found)
+{
+    for (size_t i = 0; i < unlink->place_count; i++) {
+        if (strcmp(unlink->places[i].directory, found->root) == 0) {
+            return;
+        }
+    }
+    if (found->place != found->root) {
+        unlink->places[unlink->place_count++] =
+            (struct kiln_unlink_place){.directory = found->root, .place = found->place};
+    }
+}
+
 int
 kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
@@ -75,6 +90,8 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);
     unlink.modules =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *unlink.modules);
+    unlink.places =
+        kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *unlink.places);
     bool any = false;
     for (size_t i = 0; i < bake->extensions.count; i++) {
         struct kiln_baked *extension = &bake->extensions.items[i];
@@ -86,6 +103,7 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
             module->reason = is_candidate ? NULL : extension->reason;
             any = any || is_candidate;
             kiln_strings_add(&ctx->arena, &unlink.roots, extension->found->root);
+            add_place(&unlink, extension->found);
             if (!extension->found->is_explicit) {
                 kiln_strings_add(&ctx->arena, &searched, extension->found->root);
             }

@@ -29,21 +29,32 @@ contains(const struct kiln_object_list *list, const struct kiln_object *object)
     return false;
 }
 
+const char *
+kiln_closure_get_place(struct kiln_set *set, const char *path)
+{
+    for (size_t i = 0; i < set->unlink->place_count; i++) {
+        const struct kiln_unlink_place *place = &set->unlink->places[i];
+        size_t len = strlen(place->directory);
+        if (strncmp(path, place->directory, len) == 0 && path[len] == '/') {
+            return kiln_arena_printf(&set->ctx->arena, "%s%s", place->place, path + len);
+        }
+    }
+    return path;
+}
+
 static struct kiln_object *
 add_object(struct kiln_set *set, enum kiln_object_origin origin, const char *path,
            struct kiln_object *loader)
 {
     struct kiln_ctx *ctx = set->ctx;
     struct kiln_object *object = kiln_arena_alloc(&ctx->arena, sizeof *object);
-    char *real = realpath(path, NULL);
     object->origin = origin;
     object->path = kiln_arena_strdup(&ctx->arena, path);
     /* $ORIGIN is where the file is, links of its directory resolved (ld.so's l_origin). */
-    const char *dir = kiln_file_dirname(ctx, real == NULL ? path : path);
+    const char *dir = kiln_file_dirname(ctx, path);
     char *real_dir = realpath(dir, NULL);
     object->directory = real_dir == NULL ? dir : kiln_arena_strdup(&ctx->arena, real_dir);
     free(real_dir);
-    free(real);
     object->loader = loader;
     push(set, &set->objects, object);
     return object;

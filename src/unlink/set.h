@@ -119,6 +119,8 @@ struct kiln_set {
 
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
+/* What PATH is to be called in the executable. */
+const char *kiln_closure_get_place(struct kiln_set *set, const char *path);
 void kiln_closure_find_images(struct kiln_set *set);
 /* Fill the scopes and roots of all images and of the system's libraries, anew. */
 void kiln_closure_walk(struct kiln_set *set);

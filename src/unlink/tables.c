@@ -202,7 +202,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
     const uint64_t *tags = dso->tags;
     struct kiln_image record = {
         .size = (uint32_t)dso->size,
-        .path = add_string(tables, image->path),
+        .path = add_string(tables, kiln_closure_get_place(set, image->path)),
         .soname = add_string(tables, dso->soname),
         .init = (uint32_t)tags[DT_INIT],
         .init_array = (uint32_t)tags[DT_INIT_ARRAY],
@@ -285,14 +285,14 @@ relocate_imports(const struct kiln_set *set, struct kiln_writer *writer, size_t 
 
 /* The other paths of images: their count, then a path and an image each. */
 static void
-make_aliases(const struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffer *out)
+make_aliases(struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffer *out)
 {
     uint32_t count = 0;
     kiln_buffer_append(out, &count, sizeof count);
     for (size_t i = 0; i < set->aliases.count; i++) {
         const struct kiln_alias *alias = &set->aliases.items[i];
         if (alias->object->reason == NULL) {
-            const uint32_t pair[] = {add_string(tables, alias->path),
+            const uint32_t pair[] = {add_string(tables, kiln_closure_get_place(set, alias->path)),
                                      (uint32_t)alias->object->number};
             kiln_buffer_append(out, pair, sizeof pair);
             count++;

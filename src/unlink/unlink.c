@@ -256,7 +256,8 @@ tell_modules(struct kiln_set *set)
         for (size_t k = 1; object->reason == NULL && k < object->scope.count; k++) {
             const struct kiln_object *need = object->scope.items[k];
             if (need->origin == KILN_ORIGIN_IMAGE) {
-                kiln_strings_push(&ctx->arena, &module->images, need->path);
+                kiln_strings_push(&ctx->arena, &module->images,
+                                  kiln_closure_get_place(set, need->path));
             }
             else if (need->origin == KILN_ORIGIN_SYSTEM) {
                 kiln_strings_push(&ctx->arena, &module->libraries, need->open_name);

@@ -39,7 +39,12 @@ struct kiln_unlink {
     size_t module_count;
     struct kiln_strings roots;     /* directories: a library below one of them is a package's own */
     struct kiln_strings libraries; /* shared libraries below them, which may be opened by path */
-    const char *program;           /* an executable linked as the final one will be, without images:
+    /* What directories are to be called in the executable: the temporary one of a wheel by its path. */
+    struct kiln_unlink_place {
+        const char *directory, *place;
+    } * places;
+    size_t place_count;
+    const char *program; /* an executable linked as the final one will be, without images:
                                     * what it defines, and what it needs, is there before them */
     const struct kiln_machine *machine;
     bool pie;

@@ -106,7 +106,7 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
     result = result < 0 ? result : emitted;
     emit_python(stream, bake);
     emit_texts(ctx, stream, bake);
-    kiln_manifest_emit(stream, bake);
+    kiln_manifest_emit(ctx, stream, bake);
     fputs("\t.section .note.GNU-stack,\"\",%progbits\n", stream);
     return result;
 }

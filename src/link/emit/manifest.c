@@ -37,7 +37,7 @@ emit_hash(FILE *stream, struct kiln_span bytes)
 }
 
 static void
-emit_module(FILE *stream, const struct kiln_baked *module)
+emit_module(struct kiln_ctx *ctx, FILE *stream, const struct kiln_baked *module)
 {
     emit_string(stream, "module", module->found->name);
     emit_string(stream, "way", module->is_image ? "image" : "objects");
@@ -51,7 +51,7 @@ emit_module(FILE *stream, const struct kiln_baked *module)
     emit_number(stream, "constructors", module->isolated.constructors);
     emit_number(stream, "destructors", module->isolated.destructors);
     emit_number(stream, "hidden", module->isolated.hidden);
-    emit_string(stream, "file", module->found->path);
+    emit_string(stream, "file", kiln_found_get_place(ctx, module->found));
     emit_hash(stream, module->file.bytes);
     emit_string(stream, "driver", module->fat.driver);
     emit_strings(stream, "image", &module->images);
@@ -62,7 +62,7 @@ emit_module(FILE *stream, const struct kiln_baked *module)
 }
 
 void
-kiln_manifest_emit(FILE *stream, const struct kiln_bake *bake)
+kiln_manifest_emit(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
 {
     fputs("\t.section " KILN_FAT_SECTION ",\"\",%progbits\n", stream);
     fputs("\t.asciz \"" KILN_MANIFEST_MAGIC "\"\n", stream);
@@ -71,7 +71,7 @@ kiln_manifest_emit(FILE *stream, const struct kiln_bake *bake)
     emit_string(stream, "python_version", bake->python.version);
     emit_string(stream, "libpython", bake->shared_libpython ? "shared" : "static");
     for (size_t i = 0; i < bake->modules.count; i++) {
-        emit_module(stream, &bake->modules.items[i]);
+        emit_module(ctx, stream, &bake->modules.items[i]);
     }
 }
 

@@ -14,7 +14,7 @@
 #define KILN_MANIFEST_MAGIC "kiln-baked=1"
 
 /* Write the section as assembly to STREAM. */
-void kiln_manifest_emit(FILE *stream, const struct kiln_bake *bake);
+void kiln_manifest_emit(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake);
 
 /* Set *is_manifest to whether CONTENTS, a `.kiln` section, is a manifest. One of another version, or that
  * ends inside a string, is KILN_ERR_FORMAT. */

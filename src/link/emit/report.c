@@ -166,7 +166,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct report *report, size
     fputs(index == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ", stream);
     kiln_json_string(stream, module->found->name);
     put_text(stream, "way", module->is_image ? "image" : "objects");
-    put_text(stream, "file", module->found->path);
+    put_text(stream, "file", kiln_found_get_place(ctx, module->found));
     put_text(stream, "distribution", kiln_baked_get_distribution(ctx, module));
     put_text(stream, "init", isolated->init);
     fprintf(stream,

@@ -31,7 +31,8 @@ struct search {
     struct kiln_ctx *ctx;
     const struct kiln_python *python;
     struct kiln_found_list *found;
-    const char *root; /* the directory at hand */
+    const char *root;  /* the directory at hand */
+    const char *place; /* see struct kiln_found */
     /* The directories before the one at hand, as on sys.path: what they have at their top level
      * hides what comes later. */
     const char *const *before;
@@ -106,6 +107,7 @@ add_found(const struct search *search, const char *name, const char *path, bool 
         .name = name,
         .path = path,
         .root = search->root,
+        .place = search->place,
         .package = package,
         .order = search->found->count,
     };
@@ -255,15 +257,25 @@ add_file(const struct search *search, const char *file)
     add_found(search, name, path, package);
     search->found->items[search->found->count - 1].is_explicit = true;
     search->found->items[search->found->count - 1].root = root;
+    search->found->items[search->found->count - 1].place = root;
     return 0;
 }
 
 static int
-search_root(const struct search *search, const char *root)
+search_root(const struct search *search, const char *root, const char *place)
 {
     struct search below = *search;
     below.root = root;
+    below.place = place;
     return search_directory(&below, root, "", NULL);
+}
+
+const char *
+kiln_found_get_place(struct kiln_ctx *ctx, const struct kiln_found *found)
+{
+    return found->place == found->root ? found->path
+                                       : kiln_arena_printf(&ctx->arena, "%s%s", found->place,
+                                                           found->path + strlen(found->root));
 }
 
 /* A wheel is unpacked by the zipfile module of its own Python. */
@@ -290,7 +302,7 @@ add_wheel(const struct search *search, const char *path)
                            "%s: the wheel cannot be unpacked: %s; download or build it again", path,
                            kiln_process_get_last_line(ctx, unzip.err));
     }
-    return result < 0 ? result : search_root(search, dir);
+    return result < 0 ? result : search_root(search, dir, kiln_file_absolute(ctx, path));
 }
 
 static int
@@ -301,7 +313,8 @@ add_path(const struct search *search, const char *path)
         return kiln_fail_errno(search->ctx, "%s: cannot read", path);
     }
     if (S_ISDIR(st.st_mode)) {
-        return search_root(search, kiln_file_absolute(search->ctx, path));
+        const char *root = kiln_file_absolute(search->ctx, path);
+        return search_root(search, root, root);
     }
     if (!S_ISREG(st.st_mode)) {
         return kiln_fail(search->ctx, KILN_ERR_INPUT, "%s: not a regular file", path);

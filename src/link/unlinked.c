@@ -37,7 +37,6 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
      const struct kiln_unlink_module *module)
 {
     extension->reason = module->reason;
-    extension->is_library = module->is_library;
     if (module->reason != NULL) {
         return kiln_bake_keep(ctx, bake, extension);
     }

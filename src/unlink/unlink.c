@@ -33,7 +33,6 @@ find_init(struct kiln_set *set, struct kiln_object *image)
     if (module->init == NULL) {
         module->reason = kiln_arena_printf(&set->ctx->arena, "it does not define %s or %s",
                                            module->inits[0].name, module->inits[1].name);
-        module->is_library = true;
         image->module = NULL;
         return;
     }

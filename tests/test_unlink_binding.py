@@ -266,6 +266,37 @@ ext _a a.c -fno-builtin
     interposed("interposed_weak", [65, 6, 5, 1, 1], visible="__attribute__((weak))"),
     interposed("interposed_not_exported", [21, 2, 1, 0, 0], extension="-fvisibility=hidden"),
     interposed("interposed_no_plt", [65, 6, 5, 1, 1], "-fno-plt", extension="-fno-plt"),
+    construct("weak_variable_of_a_header", r"""
+--- h.h
+__attribute__((weak)) int header_value = 1;
+--- b.c
+#include "h.h"
+int bump(void) { return ++header_value; }
+--- a.c
+#include "module.h"
+#include "h.h"
+int bump(void);
+F(f) { return Py_BuildValue("ii", bump(), ++header_value); }
+MODULE(M(f))
+--- build
+lib one b.c
+ext _a a.c ${L}one
+ext _b a.c ${L}one
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [[3, 2], [4, 2], [6, 5]], stays="header_value"),
+    construct("symbolic_without_flags", r"""
+--- b.c
+int same(void) { return 2; }
+int ask(void) { return same(); }
+--- a.c
+#include "module.h"
+int same(void) { return 1; }
+int ask(void);
+F(f) { return Py_BuildValue("ii", same(), ask()); }
+MODULE(M(f))
+--- build
+lib one b.c -Wl,-Bsymbolic,--disable-new-dtags
+ext _a a.c ${L}one
+""", 'answer = load("_a").f()', [1, 2]),
     construct("interposed_between_libraries", r"""
 --- b.c
 int same(void) { return WHO; }

@@ -89,6 +89,19 @@ CONSTRUCTS = [
     large("tls_aligned_64", 100, align=64, extra="_Alignas(64)"),
     large("tls_aligned_4096", 5000, align=4096, extra="_Alignas(4096)"),
     large("tls_aligned_4096_descriptors", 5000, "-mtls-dialect=gnu2", align=4096, extra="_Alignas(4096)"),
+    construct("tls_unique_of_two_extensions", r"""
+--- h.h
+inline thread_local int shared_value = 5;
+inline int bump() { return ++shared_value; }
+--- a.cc
+#include "module.h"
+#include "h.h"
+F(f) { return N(bump()); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -std=c++17
+extcc _b a.cc -std=c++17
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [6, 7, 8]),
     construct("tls_across_libraries", CROSS.replace("FLAGS", ""), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_descriptors", CROSS.replace("FLAGS", "-mtls-dialect=gnu2"), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_initial_exec", CROSS.replace("FLAGS", "-ftls-model=initial-exec"), CROSS_CODE, CROSS_ANSWER),

@@ -13,6 +13,7 @@ struct message {
 
 static _Thread_local struct message message;
 static pthread_key_t key;
+static bool has_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void
@@ -27,7 +28,7 @@ free_message(void *arg)
 static void
 create_key(void)
 {
-    pthread_key_create(&key, free_message);
+    has_key = pthread_key_create(&key, free_message) == 0;
 }
 
 void
@@ -52,7 +53,9 @@ kiln_image_set_message(const char *format, ...)
     va_list args;
     kiln_image_clear_message();
     pthread_once(&once, create_key);
-    pthread_setspecific(key, &message);
+    if (has_key) { /* else it is not freed */
+        pthread_setspecific(key, &message);
+    }
     va_start(args, format);
     if (vasprintf(&message.text, format, args) < 0) {
         message.text = NULL;

@@ -128,6 +128,11 @@ open_image(uint32_t image, int mode)
 static OUT_OF_LINE void *
 open_for_image(uint32_t caller, const char *file, int mode)
 {
+    void *loaded = kiln_libc_get()->dlopen(file, mode | RTLD_NOLOAD);
+    if (loaded != NULL) {
+        return loaded;
+    }
+    kiln_image_clear_message();
     char *path = NULL;
     uint32_t image = search(caller, file, &path);
     void *handle = image != KILN_IMAGE_NONE

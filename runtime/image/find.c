@@ -11,37 +11,15 @@ struct by_path {
     uint32_t image;
 };
 
-static uint32_t *by_address; /* sorted; NULL if memory was short */
 static struct by_path *by_path;
 static size_t path_count;
 static struct link_map *maps;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static int
-compare_address(const void *a, const void *b)
-{
-    const char *first = kiln_image_get_start(*(const uint32_t *)a);
-    const char *second = kiln_image_get_start(*(const uint32_t *)b);
-    return (first > second) - (first < second);
-}
-
-static int
 compare_path(const void *a, const void *b)
 {
     return strcmp(((const struct by_path *)a)->path, ((const struct by_path *)b)->path);
-}
-
-static void
-sort_addresses(void)
-{
-    uint32_t *images = calloc(kiln_images.image_count, sizeof *images);
-    for (uint32_t i = 0; images != NULL && i < kiln_images.image_count; i++) {
-        images[i] = i;
-    }
-    if (images != NULL) {
-        qsort(images, kiln_images.image_count, sizeof *images, compare_address);
-    }
-    by_address = images;
 }
 
 static void
@@ -84,7 +62,6 @@ static void
 create(void)
 {
     if (&kiln_images != NULL) {
-        sort_addresses();
         sort_paths();
         create_maps();
     }
@@ -118,12 +95,12 @@ kiln_image_find_at(uintptr_t address)
     if (is_outside(address)) {
         return KILN_IMAGE_NONE;
     }
-    pthread_once(&once, create);
-    /* The last image that does not start behind it. */
-    size_t low = 0, high = by_address == NULL ? 0 : kiln_images.image_count;
+    /* The last image that does not start behind it: they are in the order of their addresses. Allocators ask
+     * this, so it allocates nothing. */
+    uint32_t low = 0, high = kiln_images.image_count;
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if ((uintptr_t)kiln_image_get_start(by_address[middle]) <= address) {
+        uint32_t middle = low + (high - low) / 2;
+        if ((uintptr_t)kiln_image_get_start(middle) <= address) {
             low = middle + 1;
         }
         else {
@@ -133,7 +110,7 @@ kiln_image_find_at(uintptr_t address)
     if (low == 0) {
         return KILN_IMAGE_NONE;
     }
-    uint32_t image = by_address[low - 1];
+    uint32_t image = low - 1;
     return address - (uintptr_t)kiln_image_get_start(image) < kiln_image_records[image].size
                ? image
                : KILN_IMAGE_NONE;

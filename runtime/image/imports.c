@@ -24,7 +24,7 @@ void
 kiln_image_imports_start(void)
 {
     const char *preload = getenv("LD_PRELOAD");
-    has_preload = preload != NULL && *preload != '\0';
+    has_preload = (preload != NULL && *preload != '\0') || access("/etc/ld.so.preload", R_OK) == 0;
 }
 
 static bool

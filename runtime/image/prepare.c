@@ -19,6 +19,7 @@ __attribute__((constructor(101))) static void
 start(int argc, char **argv)
 {
     if (&kiln_images != NULL) {
+        kiln_libc_get(); /* before anybody unwinds, perhaps with a lock held that dlvsym() takes */
         kiln_image_lock_start();
         kiln_image_imports_start();
         kiln_image_init_start(argc, argv);

@@ -25,6 +25,7 @@ struct blocks {
 
 static _Thread_local struct blocks blocks __attribute__((tls_model("initial-exec")));
 static pthread_key_t key;
+static bool has_key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
 /* The variables count from an address that is as well aligned as the initial data's is not. */
@@ -54,7 +55,7 @@ free_blocks(void *arg)
 static void
 create_key(void)
 {
-    pthread_key_create(&key, free_blocks);
+    has_key = pthread_key_create(&key, free_blocks) == 0;
 }
 
 /* The dynamic loader ends the process then, too: there is no way to report it. */
@@ -72,7 +73,9 @@ grow(uint32_t count)
 {
     if (blocks.items == NULL) {
         pthread_once(&key_once, create_key);
-        pthread_setspecific(key, &blocks);
+        if (has_key) { /* else they are not freed */
+            pthread_setspecific(key, &blocks);
+        }
     }
     char **items = realloc(blocks.items, count * sizeof *items);
     check_memory(items != NULL);

@@ -103,6 +103,22 @@ note_unique(struct kiln_set *set, struct kiln_object *object,
     return (uint64_t)(unique - set->uniques.items);
 }
 
+/* Let TARGET, a thread-local variable that the process has one of, be that of the first definer. */
+static void
+note_unique_tls(struct kiln_set *set, struct kiln_target *target)
+{
+    for (size_t i = 0; i < set->unique_tls.count; i++) {
+        const struct kiln_unique *first = &set->unique_tls.items[i];
+        if (strcmp(first->name, target->name) == 0) {
+            target->object = first->definer;
+            target->value = first->value;
+            return;
+        }
+    }
+    *KILN_ARENA_PUSH(&set->ctx->arena, &set->unique_tls) = (struct kiln_unique){
+        .name = target->name, .definer = target->object, .value = target->value};
+}
+
 /* The library in OBJECT's scope that defines NAME as one for the process. */
 static struct kiln_object *
 find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dynobj_wanted *wanted)
@@ -156,10 +172,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     out->object = object;
     out->value = symbol->sym.st_value;
     out->name = symbol->name;
-    /* A reference without a version was bound to this one; by name alone, dlsym() finds the newest. */
-    out->version = wanted->version != NULL   ? wanted->version
-                   : symbol->version != NULL ? symbol->version->name
-                                             : NULL;
+    out->version = wanted->version;
     out->is_thread_local = type == STT_TLS;
     switch (object->origin) {
     case KILN_ORIGIN_PROGRAM:
@@ -167,6 +180,9 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
          * process sees it. */
         out->kind = symbol->sym.st_shndx == SHN_UNDEF || type == STT_TLS ? KILN_TARGET_LIBRARY
                                                                          : KILN_TARGET_PROGRAM;
+        if (out->version == NULL && symbol->version != NULL) {
+            out->version = symbol->version->name;
+        }
         return;
     case KILN_ORIGIN_START:
     case KILN_ORIGIN_SYSTEM:
@@ -181,6 +197,12 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         return;
     case KILN_ORIGIN_IMAGE:
         break;
+    }
+    if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type == STT_TLS) {
+        /* One for the process: the block of the first that defines it has it. */
+        out->kind = KILN_TARGET_IMAGE;
+        note_unique_tls(set, out);
+        return;
     }
     struct kiln_object *library = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS
                                       ? find_unique_in_libraries(image, wanted)
@@ -277,8 +299,9 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
     if (a == NULL || b == NULL) {
         return false;
     }
-    return (is_vague(x) && is_vague(y)) || kiln_cplusplus_is_own(wanted->name) ||
-           kiln_cplusplus_is_vague(wanted->name) ||
+    bool is_one = (is_vague(x) && is_vague(y)) || kiln_cplusplus_is_own(wanted->name) ||
+                  kiln_cplusplus_is_vague(wanted->name);
+    return (is_one && kiln_dynobj_is_copyable(&a->dso, x) && kiln_dynobj_is_copyable(&b->dso, y)) ||
            (wanted->version != NULL && x->version != NULL && y->version != NULL &&
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
 }
@@ -478,6 +501,7 @@ kiln_bind_forget(struct kiln_set *set)
         object->is_used = false;
     }
     set->uniques.count = 0;
+    set->unique_tls.count = 0;
     set->unique_bucket_count = 0;
     set->unique_size = 0;
     kiln_arena_release(&set->bindings);

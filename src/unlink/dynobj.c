@@ -235,6 +235,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     Elf64_Dyn entry;
     uint64_t soname = 0, rpath = 0, runpath = 0;
+    bool is_symbolic = false;
     struct {
         uint64_t *items;
         size_t count, capacity;
@@ -288,6 +289,9 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
         case DT_VERNEEDNUM:
             dso->verneed_count = entry.d_un.d_val;
             break;
+        case DT_SYMBOLIC: /* what DF_SYMBOLIC was before there were flags */
+            is_symbolic = true;
+            break;
         case DT_FLAGS:
             dso->flags = entry.d_un.d_val;
             break;
@@ -304,6 +308,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
             break;
         }
     }
+    dso->flags |= is_symbolic ? DF_SYMBOLIC : 0;
     if (!kiln_dynobj_slice(dso, dso->tags[DT_STRTAB], dso->tags[DT_STRSZ], &dso->strings) ||
         !slice_rest(dso, dso->tags[DT_SYMTAB], &dso->symbols))
     {
@@ -644,4 +649,20 @@ kiln_dynobj_has_several(const struct kiln_dynobj *dso, const char *name)
         found += kiln_dynobj_get_symbol(dso, index, &symbol) && is_candidate(&symbol, &wanted);
     }
     return found > 1;
+}
+
+bool
+kiln_dynobj_is_copyable(const struct kiln_dynobj *dso, const struct kiln_dynobj_symbol *symbol)
+{
+    unsigned type = kiln_dynobj_get_type(symbol);
+    uint64_t value = symbol->sym.st_value;
+    if (type == STT_FUNC || type == STT_GNU_IFUNC || kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE)
+    {
+        return type != STT_TLS; /* a unique variable is one for all images */
+    }
+    const Elf64_Phdr *load = kiln_dynobj_find_segment(dso, value, symbol->sym.st_size);
+    bool is_constant = load != NULL && (load->p_flags & PF_W) == 0;
+    bool is_relro = dso->relro.p_type == PT_GNU_RELRO && value >= dso->relro.p_vaddr &&
+                    value + symbol->sym.st_size <= dso->relro.p_vaddr + dso->relro.p_memsz;
+    return type != STT_TLS && (is_constant || is_relro);
 }

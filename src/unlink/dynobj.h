@@ -99,6 +99,11 @@ bool kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wa
 /* Whether DSO defines NAME more than once, in different versions. */
 bool kiln_dynobj_has_several(const struct kiln_dynobj *dso, const char *name);
 
+/* Whether a program cannot tell two copies of SYMBOL's definition apart, if they are equal by C++'s one
+ * definition rule: a function, or data that is never written to. */
+bool
+kiln_dynobj_is_copyable(const struct kiln_dynobj *dso, const struct kiln_dynobj_symbol *symbol);
+
 static inline unsigned
 kiln_dynobj_get_bind(const struct kiln_dynobj_symbol *symbol)
 {

@@ -20,6 +20,7 @@ struct reference {
     struct kiln_dynobj_wanted wanted;
     struct kiln_object *own; /* what answers in the library's own scope; NULL: nothing */
     bool is_vague;           /* that may be defined by any number of objects */
+    bool is_copyable;        /* see kiln_dynobj_is_copyable() */
 };
 
 struct library {
@@ -78,6 +79,8 @@ note_reference(void *arg, const struct kiln_relocation *relocation)
     if (!is_own && find_in(&library->set->global, &reference.wanted, &own) == NULL) {
         reference.own = find_in(&library->object->scope, &reference.wanted, &own);
         reference.is_vague = reference.own != NULL && is_vague(&own);
+        reference.is_copyable =
+            reference.own != NULL && kiln_dynobj_is_copyable(&reference.own->dso, &own);
         *KILN_ARENA_PUSH(&library->set->ctx->arena, &library->references) = reference;
     }
     return true;
@@ -140,6 +143,17 @@ is_default_delete(const struct kiln_object *object, const char *name)
     return is_delete;
 }
 
+/* Whether SYMBOL of OBJECT does what the library's own answer to REFERENCE does. */
+static bool
+is_same(const struct reference *reference, const struct kiln_object *object,
+        const struct kiln_dynobj_symbol *symbol)
+{
+    return reference->is_copyable && kiln_dynobj_is_copyable(&object->dso, symbol) &&
+           ((reference->is_vague && is_vague(symbol)) ||
+            is_default_delete(object, reference->wanted.name) ||
+            kiln_cplusplus_is_own(reference->wanted.name));
+}
+
 /* Let OBJECT, which defines what REFERENCE looks for, stay a file if that comes first in the scope of
  * an extension that brings LIBRARY; or that extension, if OBJECT is none of the images. */
 static void
@@ -153,9 +167,7 @@ check_reference(const struct library *library, struct kiln_object *object,
         struct kiln_dynobj_symbol symbol;
         if (stays->reason == NULL && root->reason == NULL && contains(&root->scope, object) &&
             find_in(&root->scope, &reference->wanted, &symbol) == object &&
-            !(reference->is_vague && is_vague(&symbol)) &&
-            !(reference->own != NULL && is_default_delete(object, reference->wanted.name)) &&
-            !(reference->own != NULL && kiln_cplusplus_is_own(reference->wanted.name)))
+            !is_same(reference, object, &symbol))
         {
             stays->reason = kiln_arena_printf(
                 &library->set->ctx->arena,

@@ -96,6 +96,9 @@ struct kiln_set {
         struct kiln_unique *items;
         size_t count, capacity;
     } uniques;
+    struct kiln_unique_list
+        unique_tls;           /* thread-local ones; their values are in the definers' blocks */
+    uint64_t static_tls;      /* bytes of blocks that every thread has from its start */
     uint32_t *unique_buckets; /* open addressing: index + 1 */
     size_t unique_bucket_count;
     uint64_t unique_size; /* of all of them */

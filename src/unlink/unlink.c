@@ -180,6 +180,7 @@ settle(struct kiln_set *set)
         set->imports.count = 0;
         set->import_bucket_count = 0;
         set->stub_count = 0;
+        set->static_tls = 0;
         for (size_t i = 0; i < set->objects.count; i++) {
             set->objects.items[i]->has_static_tls = false;
         }

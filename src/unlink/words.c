@@ -15,6 +15,10 @@ enum {
     /* Blocks of so many bytes are every thread's from its start; larger ones are made when a thread
      * first asks, unless code has their offsets in it. */
     STATIC_TLS_MAX = 512,
+    /* A thread has all of them, whatever is imported: so many bytes of blocks that could be elsewhere, and
+     * so many in all. */
+    STATIC_TLS_SUM = 32 * 1024,
+    STATIC_TLS_TOTAL = 1024 * 1024,
 };
 
 struct making {
@@ -196,6 +200,23 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
 
 /* -- Thread-local variables -- */
 
+/* Let every thread have the block of OBJECT from its start. */
+static bool
+make_static(struct making *making, struct kiln_object *object)
+{
+    struct kiln_set *set = making->set;
+    if (object->has_static_tls) {
+        return true;
+    }
+    if (set->static_tls + object->dso.tls.p_memsz > STATIC_TLS_TOTAL) {
+        return fail(making,
+                    "its thread-local variables at fixed offsets are too large for every thread");
+    }
+    set->static_tls += object->dso.tls.p_memsz;
+    object->has_static_tls = true;
+    return true;
+}
+
 static bool
 add_library_tls(struct making *making, uint64_t offset, int64_t addend,
                 const struct kiln_target *target, enum kiln_image_import_kind kind)
@@ -308,7 +329,9 @@ add_fixed_offset(struct making *making, const struct kiln_relocation *relocation
     if (!check_tls_target(making, target, relocation->addend)) {
         return false;
     }
-    target->object->has_static_tls = true;
+    if (!make_static(making, target->object)) {
+        return false;
+    }
     add_tpoff(making, relocation->offset, target->object, sum(target->value, relocation->addend));
     return true;
 }
@@ -329,7 +352,9 @@ add_descriptor(struct making *making, const struct kiln_relocation *relocation,
     {
         return false;
     }
-    target->object->has_static_tls = true;
+    if (!make_static(making, target->object)) {
+        return false;
+    }
     add_tpoff(making, relocation->offset + 8, target->object,
               sum(target->value, relocation->addend));
     return true;
@@ -458,8 +483,10 @@ kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kiln_are
     struct making making = {.set = set, .image = image, .arena = arena, .words = out};
     const struct kiln_dynobj *dso = &image->dso;
     out->count = 0;
-    if (dso->tls.p_type == PT_TLS && dso->tls.p_memsz <= STATIC_TLS_MAX) {
-        image->has_static_tls = true;
+    if (dso->tls.p_type == PT_TLS && dso->tls.p_memsz <= STATIC_TLS_MAX &&
+        set->static_tls + dso->tls.p_memsz <= STATIC_TLS_SUM)
+    {
+        make_static(&making, image);
     }
     if (!kiln_relocations_visit(dso, note_offset, &making, &image->reason)) {
         return false;

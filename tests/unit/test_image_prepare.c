@@ -26,6 +26,7 @@ get_rights(uint32_t image, uint32_t offset)
     static char rights[5];
     uintptr_t address = (uintptr_t)pool_get(image) + offset;
     FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
     unsigned long start, end;
     char line[1000];
     strcpy(rights, "");

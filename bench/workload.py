@@ -11,6 +11,7 @@ from baking import BUILD, KILN, ROOT, name_directory, output_of
 sys.path[:0] = [os.fspath(ROOT / "tests"), os.fspath(ROOT / "tests" / "support")]
 
 from bakery import Bakery  # noqa: E402
+from store import Store  # noqa: E402
 
 SOURCES = pathlib.Path(__file__).resolve().parent / "imports"
 CHUNK = 1000  # modules in a file of C
@@ -86,7 +87,7 @@ class Workload:
     def __init__(self, python):
         self.directory = BUILD / "bench" / name_directory(python)
         (self.directory / "objects").mkdir(parents=True, exist_ok=True)
-        self.bakery = Bakery(python, self.directory)
+        self.bakery = Bakery(python, Store(self.directory / "store"))
         self.python, self.version = python, self.bakery.version
         output_of("make", "-C", ROOT, "--no-print-directory", "KILN_DEPS_DONE=1", f"B={self.directory}/make",
                   f"PYTHON={python}", f"{self.directory}/make/libkiln.a")

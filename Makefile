@@ -161,7 +161,8 @@ sanitized-host:
 
 # The files of the runtime that need no Python but its headers.
 RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv machine/constructors skew/dist_info)
-$(B)/unit/test_runtime_%: tests/unit/test_runtime_%.c $(RUNTIME_PLAIN)
+# An explicit rule: which of two pattern rules is taken differs between versions of make.
+$(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/test_runtime_*.c)): $(B)/%: tests/%.c $(RUNTIME_PLAIN)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka $(KEEP_WARNINGS)

@@ -226,28 +226,6 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     }
 }
 
-/* The first of LIST but SKIP that answers. */
-static struct kiln_object *
-find_in(const struct kiln_object_list *list, const struct kiln_object *skip,
-        const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] != skip && kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
-            return list->items[i];
-        }
-    }
-    return NULL;
-}
-
-/* Whether any number of objects may define SYMBOL, all the same: the inline functions and variables of
- * C++ (its one definition rule). */
-static bool
-is_vague(const struct kiln_dynobj_symbol *symbol)
-{
-    unsigned bind = kiln_dynobj_get_bind(symbol);
-    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
-}
-
 /* The part of a library's NAME that says what it is: "libx.so.5" of "libx-0a1b2c3d.so.5.0.0", as tools
  * that repair wheels rename it. */
 struct stem {
@@ -299,8 +277,8 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
     if (a == NULL || b == NULL) {
         return false;
     }
-    bool is_one = (is_vague(x) && is_vague(y)) || kiln_cplusplus_is_own(wanted->name) ||
-                  kiln_cplusplus_is_vague(wanted->name);
+    bool is_one = (kiln_dynobj_is_vague(x) && kiln_dynobj_is_vague(y)) ||
+                  kiln_cplusplus_is_own(wanted->name) || kiln_cplusplus_is_vague(wanted->name);
     return (is_one && kiln_dynobj_is_copyable(&a->dso, x) && kiln_dynobj_is_copyable(&b->dso, y)) ||
            (wanted->version != NULL && x->version != NULL && y->version != NULL &&
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
@@ -323,7 +301,7 @@ find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
     for (size_t i = 0; i < roots->count; i++) {
         struct kiln_object *root = roots->items[i];
         struct kiln_dynobj_symbol one;
-        struct kiln_object *found = find_in(&root->scope, NULL, wanted, &one);
+        struct kiln_object *found = kiln_objects_find(&root->scope, NULL, wanted, &one);
         if (i == 0) {
             first = found;
             *symbol = one;
@@ -344,9 +322,9 @@ find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
     for (size_t i = 0; i < roots->count; i++) {
         struct kiln_object *root = roots->items[i];
         struct kiln_object *found =
-            find_in(&root->scope, root == image ? NULL : root, wanted, symbol);
+            kiln_objects_find(&root->scope, root == image ? NULL : root, wanted, symbol);
         if (i > 0 && found != agreed) {
-            return find_in(&image->scope, NULL, wanted, symbol);
+            return kiln_objects_find(&image->scope, NULL, wanted, symbol);
         }
         agreed = found;
     }
@@ -361,29 +339,18 @@ find_in_scopes(struct kiln_set *set, const struct kiln_object *image,
 {
     const struct kiln_object_list *roots = &image->roots;
     if (roots->count == 0) { /* libraries that need each other, and that nothing else needs */
-        return find_in(&image->scope, NULL, wanted, symbol);
+        return kiln_objects_find(&image->scope, NULL, wanted, symbol);
     }
-    return roots->count == 1 ? find_in(&roots->items[0]->scope, NULL, wanted, symbol)
+    return roots->count == 1 ? kiln_objects_find(&roots->items[0]->scope, NULL, wanted, symbol)
                              : find_in_scopes_of_all(set, image, wanted, symbol, reason);
-}
-
-static bool
-contains(const struct kiln_object_list *list, const struct kiln_object *object)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] == object) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* An image that is bound to another one is prepared with it. */
 static void
 note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
 {
-    if (object->origin == KILN_ORIGIN_IMAGE && !contains(&image->scope, object) &&
-        !contains(&image->extra, object))
+    if (object->origin == KILN_ORIGIN_IMAGE && !kiln_objects_contain(&image->scope, object) &&
+        !kiln_objects_contain(&image->extra, object))
     {
         *KILN_ARENA_PUSH(&set->ctx->arena, &image->extra) = object;
     }
@@ -399,7 +366,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
         object = image;
     }
     if (object == NULL) {
-        object = find_in(&set->global, NULL, wanted, &symbol);
+        object = kiln_objects_find(&set->global, NULL, wanted, &symbol);
     }
     if (object == NULL) {
         object = find_in_scopes(set, image, wanted, &symbol, &image->reason);

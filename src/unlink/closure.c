@@ -18,17 +18,6 @@ push(struct kiln_set *set, struct kiln_object_list *list, struct kiln_object *ob
     *KILN_ARENA_PUSH(&set->ctx->arena, list) = object;
 }
 
-static bool
-contains(const struct kiln_object_list *list, const struct kiln_object *object)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] == object) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *
 kiln_closure_get_place(struct kiln_set *set, const char *path)
 {
@@ -235,7 +224,7 @@ find_needs(struct kiln_set *set, struct kiln_object *object)
             object->reason = kiln_arena_printf(&set->ctx->arena,
                                                "it needs the library %s, which is not found", name);
         }
-        else if (need != NULL && need != object && !contains(&object->needs, need)) {
+        else if (need != NULL && need != object && !kiln_objects_contain(&object->needs, need)) {
             push(set, &object->needs, need);
         }
     }
@@ -255,7 +244,7 @@ kiln_closure_find_program(struct kiln_set *set)
             return kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s", object->path, object->reason);
         }
         for (size_t k = 0; k < object->needs.count; k++) {
-            if (!contains(&set->global, object->needs.items[k])) {
+            if (!kiln_objects_contain(&set->global, object->needs.items[k])) {
                 push(set, &set->global, object->needs.items[k]);
             }
         }
@@ -326,7 +315,7 @@ keep_preloaded(struct kiln_set *set, const struct kiln_object *object)
         for (size_t k = 0; k < object->dso.needed.count; k++) {
             if (library->origin == KILN_ORIGIN_IMAGE && library->module == NULL &&
                 library->reason == NULL && is_named(library, object->dso.needed.items[k]) &&
-                !contains(&object->needs, library))
+                !kiln_objects_contain(&object->needs, library))
             {
                 library->reason = kiln_arena_printf(
                     &set->ctx->arena, "%s, which stays a file, needs it by its name", object->path);

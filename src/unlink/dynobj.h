@@ -116,4 +116,13 @@ kiln_dynobj_get_type(const struct kiln_dynobj_symbol *symbol)
     return ELF64_ST_TYPE(symbol->sym.st_info);
 }
 
+/* Whether any number of objects may define SYMBOL, all the same: the inline functions and variables of
+ * C++ (its one definition rule). */
+static inline bool
+kiln_dynobj_is_vague(const struct kiln_dynobj_symbol *symbol)
+{
+    unsigned bind = kiln_dynobj_get_bind(symbol);
+    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
+}
+
 #endif

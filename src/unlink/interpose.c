@@ -33,25 +33,6 @@ struct library {
     } references; /* sorted by name */
 };
 
-static struct kiln_object *
-find_in(const struct kiln_object_list *list, const struct kiln_dynobj_wanted *wanted,
-        struct kiln_dynobj_symbol *symbol)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
-            return list->items[i];
-        }
-    }
-    return NULL;
-}
-
-static bool
-is_vague(const struct kiln_dynobj_symbol *symbol)
-{
-    unsigned bind = kiln_dynobj_get_bind(symbol);
-    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
-}
-
 static bool
 note_reference(void *arg, const struct kiln_relocation *relocation)
 {
@@ -76,9 +57,10 @@ note_reference(void *arg, const struct kiln_relocation *relocation)
                    .is_version_hidden = symbol.version != NULL && symbol.version->is_hidden,
                    .is_call = relocation->type == R_X86_64_JUMP_SLOT}};
     bool is_own = (dso->flags & DF_SYMBOLIC) != 0 && kiln_dynobj_find(dso, &reference.wanted, &own);
-    if (!is_own && find_in(&library->set->global, &reference.wanted, &own) == NULL) {
-        reference.own = find_in(&library->object->scope, &reference.wanted, &own);
-        reference.is_vague = reference.own != NULL && is_vague(&own);
+    if (!is_own && kiln_objects_find(&library->set->global, NULL, &reference.wanted, &own) == NULL)
+    {
+        reference.own = kiln_objects_find(&library->object->scope, NULL, &reference.wanted, &own);
+        reference.is_vague = reference.own != NULL && kiln_dynobj_is_vague(&own);
         reference.is_copyable =
             reference.own != NULL && kiln_dynobj_is_copyable(&reference.own->dso, &own);
         *KILN_ARENA_PUSH(&library->set->ctx->arena, &library->references) = reference;
@@ -117,17 +99,6 @@ find_reference(const struct library *library, const char *name)
                          compare_references);
 }
 
-static bool
-contains(const struct kiln_object_list *list, const struct kiln_object *object)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] == object) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether NAME is an operator delete that OBJECT defines without an operator new: not a replacement, but
  * the default one, which calls the other forms. */
 static bool
@@ -149,7 +120,7 @@ is_same(const struct reference *reference, const struct kiln_object *object,
         const struct kiln_dynobj_symbol *symbol)
 {
     return reference->is_copyable && kiln_dynobj_is_copyable(&object->dso, symbol) &&
-           ((reference->is_vague && is_vague(symbol)) ||
+           ((reference->is_vague && kiln_dynobj_is_vague(symbol)) ||
             is_default_delete(object, reference->wanted.name) ||
             kiln_cplusplus_is_own(reference->wanted.name));
 }
@@ -165,8 +136,9 @@ check_reference(const struct library *library, struct kiln_object *object,
         struct kiln_object *root = roots->items[i];
         struct kiln_object *stays = object->origin == KILN_ORIGIN_IMAGE ? object : root;
         struct kiln_dynobj_symbol symbol;
-        if (stays->reason == NULL && root->reason == NULL && contains(&root->scope, object) &&
-            find_in(&root->scope, &reference->wanted, &symbol) == object &&
+        if (stays->reason == NULL && root->reason == NULL &&
+            kiln_objects_contain(&root->scope, object) &&
+            kiln_objects_find(&root->scope, NULL, &reference->wanted, &symbol) == object &&
             !is_same(reference, object, &symbol))
         {
             stays->reason = kiln_arena_printf(
@@ -214,7 +186,7 @@ check_library(struct kiln_set *set, struct kiln_object *object)
         struct kiln_object *other = set->objects.items[i];
         bool meets = false;
         for (size_t k = 0; !meets && k < object->roots.count; k++) {
-            meets = contains(&other->roots, object->roots.items[k]);
+            meets = kiln_objects_contain(&other->roots, object->roots.items[k]);
         }
         if (meets && other != object && other->reason == NULL) {
             check_definitions(&library, other);

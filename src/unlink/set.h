@@ -120,6 +120,13 @@ struct kiln_set {
     struct kiln_object *files[KILN_SET_BUCKETS]; /* chains by inode */
 };
 
+/* objects.c: lists of objects, and scopes. */
+bool kiln_objects_contain(const struct kiln_object_list *list, const struct kiln_object *object);
+/* The first of LIST but SKIP, which may be NULL, that answers WANTED, with its *SYMBOL; NULL: none does. */
+struct kiln_object *
+kiln_objects_find(const struct kiln_object_list *list, const struct kiln_object *skip,
+                  const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol);
+
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
 /* What PATH is to be called in the executable. */

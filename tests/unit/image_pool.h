@@ -309,6 +309,15 @@ pool_run(void (*body)(const void *), const void *arg)
     return status;
 }
 
+/* BODY in such a child says LOG and succeeds. */
+static inline void
+pool_check(void (*body)(const void *), const char *log)
+{
+    int status = pool_run(body, NULL);
+    assert_string_equal(pool_log, log);
+    assert_int_equal(status, 0);
+}
+
 /* Checks of the child, which the log tells of. */
 #define POOL_CHECK(condition)                                                                      \
     do {                                                                                           \

@@ -111,19 +111,19 @@ test_object_bytes(const struct test_object *object)
     return kiln_span_of(object, sizeof *object);
 }
 
-/* An ar archive of such objects, in CTX's arena; NAMES are separated by spaces, each shorter than 16
+/* An ar archive of such objects, in CONTEXT's arena; NAMES are separated by spaces, each shorter than 16
  * bytes. */
 static inline struct kiln_span
-test_make_archive(struct kiln_ctx *ctx, const char *names)
+test_make_archive(struct kiln_ctx *context, const char *names)
 {
     struct test_object object = test_make_object();
     struct kiln_span bytes = test_object_bytes(&object);
     size_t size = 8, capacity = 8 + (strlen(names) + 1) * (bytes.len + 61);
-    char *archive = kiln_arena_alloc(&ctx->arena, capacity);
+    char *archive = kiln_arena_alloc(&context->arena, capacity);
     memcpy(archive, "!<arch>\n", 8);
     while (*names != '\0') {
         size_t len = strcspn(names, " ");
-        const char *name = kiln_arena_printf(&ctx->arena, "%.*s/", (int)len, names);
+        const char *name = kiln_arena_printf(&context->arena, "%.*s/", (int)len, names);
         size += (size_t)snprintf(archive + size, capacity - size, "%-16s%-12d%-6d%-6d%-8o%-10zu`\n",
                                  name, 0, 0, 0, 0644U, bytes.len);
         memcpy(archive + size, bytes.ptr, bytes.len);

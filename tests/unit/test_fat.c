@@ -11,36 +11,19 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "context.h"
 #include "elf/elf.h"
 #include "fat/format.h"
 
-static struct kiln_ctx ctx;
-static char said[1000];
 static const char *path;
-
-static void
-remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
-{
-    (void)context, (void)severity;
-    snprintf(said, sizeof said, "%s", text);
-}
 
 static int
 set_up(void **state)
 {
     (void)state;
-    ctx = (struct kiln_ctx){.say = remember};
-    said[0] = '\0';
+    test_context_start();
     path = kiln_arena_printf(&ctx.arena, "%s/x.so", kiln_ctx_get_tmpdir(&ctx));
     return kiln_file_copy(&ctx, kiln_file_get_program(&ctx), path);
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    kiln_ctx_release(&ctx);
-    return 0;
 }
 
 static struct kiln_fat
@@ -392,7 +375,7 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--nothing") == 0) {
         return 77;
     }
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, test_context_end)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_written_is_read_back),
         TEST(test_parts_are_written_and_read_back_and_cost_little),

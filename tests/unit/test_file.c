@@ -10,34 +10,17 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "context.h"
 
-static struct kiln_ctx ctx;
-static char said[1000];
 static const char *dir;
-
-static void
-remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
-{
-    (void)context, (void)severity;
-    snprintf(said, sizeof said, "%s", text);
-}
 
 static int
 set_up(void **state)
 {
     (void)state;
-    ctx = (struct kiln_ctx){.say = remember};
-    said[0] = '\0';
+    test_context_start();
     dir = kiln_ctx_get_tmpdir(&ctx);
     return dir == NULL ? -1 : 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    kiln_ctx_release(&ctx);
-    return 0;
 }
 
 static const char *
@@ -175,15 +158,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_output_appears_at_commit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_output_given_up_leaves_the_old_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_output_appears_at_commit, set_up, test_context_end),
+        cmocka_unit_test_setup_teardown(an_output_given_up_leaves_the_old_file, set_up,
+                                        test_context_end),
         cmocka_unit_test_setup_teardown(an_output_where_none_can_be_is_an_error_naming_it, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_directory_is_no_input, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_empty_file_is_an_empty_span, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(directories_are_made_with_those_above, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(paths_are_taken_apart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(punching_keeps_what_is_in_a_file, set_up, tear_down),
+                                        test_context_end),
+        cmocka_unit_test_setup_teardown(a_directory_is_no_input, set_up, test_context_end),
+        cmocka_unit_test_setup_teardown(an_empty_file_is_an_empty_span, set_up, test_context_end),
+        cmocka_unit_test_setup_teardown(directories_are_made_with_those_above, set_up,
+                                        test_context_end),
+        cmocka_unit_test_setup_teardown(paths_are_taken_apart, set_up, test_context_end),
+        cmocka_unit_test_setup_teardown(punching_keeps_what_is_in_a_file, set_up, test_context_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,14 +86,6 @@ replace_hash(uint32_t count)
     record->gnu_hash = 0;
 }
 
-static void
-check(void (*body)(const void *), const char *log)
-{
-    int status = pool_run(body, NULL);
-    assert_string_equal(pool_log, log);
-    assert_int_equal(status, 0);
-}
-
 /* --- Symbols -------------------------------------------------------------------------------------
  */
 
@@ -159,7 +151,7 @@ static void
 symbols_are_found_by_the_rules_for_versions(void **state)
 {
     (void)state;
-    check(find_symbols, "");
+    pool_check(find_symbols, "");
 }
 
 static void
@@ -201,7 +193,7 @@ static void
 addresses_are_in_images(void **state)
 {
     (void)state;
-    check(find_addresses, "");
+    pool_check(find_addresses, "");
 }
 
 /* --- Opening -------------------------------------------------------------------------------------
@@ -231,7 +223,7 @@ static void
 images_are_opened_by_path_and_soname(void **state)
 {
     (void)state;
-    check(open_images, "+a -a ");
+    pool_check(open_images, "+a -a ");
 }
 
 static void
@@ -257,7 +249,7 @@ static void
 images_are_opened_by_links_to_their_files(void **state)
 {
     (void)state;
-    check(open_by_real_path, "+a -a ");
+    pool_check(open_by_real_path, "+a -a ");
 }
 
 static void
@@ -278,7 +270,7 @@ static void
 dlerror_says_why(void **state)
 {
     (void)state;
-    check(fail_to_open, "/pool/a.so: undefined symbol: no_such_symbol");
+    pool_check(fail_to_open, "/pool/a.so: undefined symbol: no_such_symbol");
 }
 
 /* --- Symbols of handles ---------------------------------------------------------------------------
@@ -322,7 +314,7 @@ static void
 handles_have_the_symbols_of_their_tree(void **state)
 {
     (void)state;
-    check(find_by_handle, "+a -a ");
+    pool_check(find_by_handle, "+a -a ");
 }
 
 static void *
@@ -351,7 +343,7 @@ static void
 dlerror_is_the_threads_own(void **state)
 {
     (void)state;
-    check(fail_in_threads, "+a -a ");
+    pool_check(fail_in_threads, "+a -a ");
 }
 
 /* --- Lists ---------------------------------------------------------------------------------------
@@ -390,7 +382,7 @@ static void
 loaded_images_come_after_other_objects(void **state)
 {
     (void)state;
-    check(list_objects, "+a +b /pool/b.so/pool/a.so/pool/m/libpool.so.1-b -a ");
+    pool_check(list_objects, "+a +b /pool/b.so/pool/a.so/pool/m/libpool.so.1-b -a ");
 }
 
 static void
@@ -411,7 +403,7 @@ static void
 dlinfo_knows_images(void **state)
 {
     (void)state;
-    check(ask_for_information, "+a -a ");
+    pool_check(ask_for_information, "+a -a ");
 }
 
 int

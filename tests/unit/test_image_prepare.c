@@ -11,14 +11,6 @@
 #define PR_SET_MDWE 65
 #endif
 
-static void
-check(void (*body)(const void *), const char *log)
-{
-    int status = pool_run(body, NULL);
-    assert_string_equal(pool_log, log);
-    assert_int_equal(status, 0);
-}
-
 /* The letters that /proc/self/maps has for the page at OFFSET of IMAGE. */
 static const char *
 get_rights(uint32_t image, uint32_t offset)
@@ -74,7 +66,7 @@ static void
 relative_words_get_the_address(void **state)
 {
     (void)state;
-    check(relocate, "+a -a ");
+    pool_check(relocate, "+a -a ");
 }
 
 static uint32_t
@@ -115,7 +107,7 @@ static void
 patches_get_the_values_of_imports(void **state)
 {
     (void)state;
-    check(patch, "+b +a -a -b ");
+    pool_check(patch, "+b +a -a -b ");
 }
 
 /* Sees words of its own image, which depends on the one that calls it. */
@@ -149,7 +141,7 @@ static void
 ifuncs_are_resolved_last_and_once(void **state)
 {
     (void)state;
-    check(patch_ifuncs, "?b +b +a -b -a ");
+    pool_check(patch_ifuncs, "?b +b +a -b -a ");
 }
 
 /* --- Thread-local variables of libraries ----------------------------------------------------------
@@ -173,7 +165,7 @@ static void
 thread_local_variables_of_libraries_are_found(void **state)
 {
     (void)state;
-    check(import_tls, "+a -a ");
+    pool_check(import_tls, "+a -a ");
 }
 
 /* --- Pages ---------------------------------------------------------------------------------------
@@ -204,14 +196,14 @@ static void
 constants_lose_the_right_to_be_executed(void **state)
 {
     (void)state;
-    check(change_constant_pages, "+a -a ");
+    pool_check(change_constant_pages, "+a -a ");
 }
 
 static void
 pages_get_their_rights(void **state)
 {
     (void)state;
-    check(change_pages, "+a -a ");
+    pool_check(change_pages, "+a -a ");
 }
 
 static void
@@ -228,7 +220,7 @@ static void
 pages_need_no_right_to_become_executable(void **state)
 {
     (void)state;
-    check(change_pages_under_mdwe, "+a -a ");
+    pool_check(change_pages_under_mdwe, "+a -a ");
 }
 
 /* --- Failures ------------------------------------------------------------------------------------
@@ -265,8 +257,9 @@ static void
 a_missing_symbol_changes_nothing(void **state)
 {
     (void)state;
-    check(miss_symbol, "/pool/b.so: undefined symbol: no_such_symbol; "
-                       "/pool/b.so: undefined symbol: strverscmp, version VERS_1; +b +a -a -b ");
+    pool_check(miss_symbol,
+               "/pool/b.so: undefined symbol: no_such_symbol; "
+               "/pool/b.so: undefined symbol: strverscmp, version VERS_1; +b +a -a -b ");
 }
 
 static void
@@ -291,9 +284,9 @@ static void
 a_missing_library_changes_nothing(void **state)
 {
     (void)state;
-    check(miss_library,
-          "libnosuch.so.1: cannot open shared object file: No such file or directory; "
-          "+a -a ");
+    pool_check(miss_library,
+               "libnosuch.so.1: cannot open shared object file: No such file or directory; "
+               "+a -a ");
 }
 
 static void
@@ -315,7 +308,7 @@ static void
 pages_that_cannot_be_opened_are_tried_again(void **state)
 {
     (void)state;
-    check(fail_to_open_pages, "/pool/b.so: cannot change memory protections; +b +a -a -b ");
+    pool_check(fail_to_open_pages, "/pool/b.so: cannot change memory protections; +b +a -a -b ");
 }
 
 static struct kiln_image_list bad_protections;
@@ -353,7 +346,7 @@ static void
 pages_that_cannot_be_closed_are_not_filled_again(void **state)
 {
     (void)state;
-    check(fail_to_close_pages, "/pool/b.so: cannot change memory protections; +b +a -a -b ");
+    pool_check(fail_to_close_pages, "/pool/b.so: cannot change memory protections; +b +a -a -b ");
 }
 
 /* --- Threads and fork() ---------------------------------------------------------------------------
@@ -445,7 +438,7 @@ static void
 a_child_goes_on_where_another_thread_was(void **state)
 {
     (void)state;
-    check(fork_meanwhile, "+b +d +c +a -a -c -d -b | +c +a -a -c -b ");
+    pool_check(fork_meanwhile, "+b +d +c +a -a -c -d -b | +c +a -a -c -b ");
 }
 
 static void
@@ -472,7 +465,7 @@ static void
 a_constructor_may_fork(void **state)
 {
     (void)state;
-    check(import_forking, "+b +a -a -b +a -a -b ");
+    pool_check(import_forking, "+b +a -a -b +a -a -b ");
 }
 
 int

@@ -4,14 +4,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-static void
-check(void (*body)(const void *), const char *log)
-{
-    int status = pool_run(body, NULL);
-    assert_string_equal(pool_log, log);
-    assert_int_equal(status, 0);
-}
-
 /* The initial data are an image's arrays of functions, which are relocated. */
 static void
 create_variables(void)
@@ -77,7 +69,7 @@ static void
 threads_have_blocks_with_the_initial_data(void **state)
 {
     (void)state;
-    check(use_variables_in_threads, "+a +b -a -b ");
+    pool_check(use_variables_in_threads, "+a +b -a -b ");
 }
 
 /* --- The end of a thread --------------------------------------------------------------------------
@@ -127,7 +119,7 @@ static void
 blocks_outlive_other_destructors(void **state)
 {
     (void)state;
-    check(use_in_destructors, "+a early late later last -a ");
+    pool_check(use_in_destructors, "+a early late later last -a ");
 }
 
 /* --- Static variables -----------------------------------------------------------------------------
@@ -188,7 +180,7 @@ static void
 the_stack_may_be_misaligned(void **state)
 {
     (void)state;
-    check(call_with_a_misaligned_stack, "+a -a ");
+    pool_check(call_with_a_misaligned_stack, "+a -a ");
 }
 
 int

@@ -8,52 +8,27 @@
 #include <cmocka.h>
 
 #include "combine/inputs.h"
+#include "context.h"
 #include "object.h"
 
-static struct kiln_ctx ctx;
 static struct kiln_combine in;
 static struct kiln_combining run;
-static char said[1000];
-
-static void
-remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
-{
-    (void)context, (void)severity;
-    snprintf(said, sizeof said, "%s", text);
-}
 
 static int
 set_up(void **state)
 {
     (void)state;
-    ctx = (struct kiln_ctx){.say = remember};
+    test_context_start();
     in = (struct kiln_combine){0};
     run = (struct kiln_combining){.ctx = &ctx, .in = &in, .tmpdir = kiln_ctx_get_tmpdir(&ctx)};
-    said[0] = '\0';
-    return chdir(run.tmpdir);
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    int result = chdir("/");
-    kiln_ctx_release(&ctx);
-    return result;
-}
-
-static void
-make_file(const char *path, struct kiln_span bytes)
-{
-    assert_int_equal(kiln_file_make_dirs(&ctx, kiln_file_dirname(&ctx, path)), 0);
-    assert_int_equal(kiln_file_write(&ctx, path, bytes), 0);
+    return test_context_enter_tmpdir();
 }
 
 static void
 make_object(const char *path)
 {
     struct test_object object = test_make_object();
-    make_file(path, test_object_bytes(&object));
+    test_make_file(path, test_object_bytes(&object));
 }
 
 static void
@@ -83,7 +58,7 @@ test_members_are_written_out_in_the_order_of_the_link(void **state)
 {
     (void)state;
     make_object("a.o");
-    make_file("lib.a", test_make_archive(&ctx, "m.o n.o"));
+    test_make_file("lib.a", test_make_archive(&ctx, "m.o n.o"));
     add("lib.a", "n.o");
     add("a.o", NULL);
     add("lib.a", "m.o");
@@ -100,7 +75,7 @@ static void
 test_members_of_one_name_are_all_taken_if_all_were_linked(void **state)
 {
     (void)state;
-    make_file("lib.a", test_make_archive(&ctx, "m.o n.o m.o"));
+    test_make_file("lib.a", test_make_archive(&ctx, "m.o n.o m.o"));
     add("lib.a", "m.o");
     add("lib.a", "n.o");
     add("lib.a", "m.o");
@@ -116,7 +91,7 @@ static void
 test_an_archive_stands_for_members_of_one_name_if_some_were_linked(void **state)
 {
     (void)state;
-    make_file("lib.a", test_make_archive(&ctx, "m.o n.o m.o"));
+    test_make_file("lib.a", test_make_archive(&ctx, "m.o n.o m.o"));
     add("lib.a", "m.o");
     add("lib.a", "n.o");
     assert_int_equal(kiln_inputs_resolve(&run), 0);
@@ -132,7 +107,7 @@ test_members_of_a_thin_archive_are_files(void **state)
     (void)state;
     make_object("d/o/m.o");
     make_object("d/n.o");
-    make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
+    test_make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
     add("d/thin.a", "o/m.o");   /* as lld names it */
     add("d/thin.a", "d/n.o");   /* as gold and mold do */
     add("d/thin.a", "d/o/m.o"); /* another time */
@@ -145,8 +120,8 @@ static void
 test_a_member_that_is_missing_is_an_error(void **state)
 {
     (void)state;
-    make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
-    make_file("lib.a", test_make_archive(&ctx, "m.o"));
+    test_make_file("d/thin.a", kiln_span_of_string("!<thin>\n"));
+    test_make_file("lib.a", test_make_archive(&ctx, "m.o"));
     add("d/thin.a", "gone.o");
     assert_int_equal(kiln_inputs_resolve(&run), KILN_ERR_SYSTEM);
     assert_non_null(strstr(said, "d/thin.a: member gone.o"));
@@ -158,7 +133,7 @@ test_a_member_that_is_missing_is_an_error(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, test_context_end)
     const struct CMUnitTest tests[] = {
         TEST(test_members_are_written_out_in_the_order_of_the_link),
         TEST(test_members_of_one_name_are_all_taken_if_all_were_linked),

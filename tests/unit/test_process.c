@@ -10,31 +10,13 @@
 #include <cmocka.h>
 
 #include "base/process.h"
-
-static struct kiln_ctx ctx;
-static char said[1000];
-
-static void
-remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
-{
-    (void)context, (void)severity;
-    snprintf(said, sizeof said, "%s", text);
-}
+#include "context.h"
 
 static int
 set_up(void **state)
 {
     (void)state;
-    ctx = (struct kiln_ctx){.say = remember};
-    said[0] = '\0';
-    return 0;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    kiln_ctx_release(&ctx);
+    test_context_start();
     return 0;
 }
 
@@ -146,19 +128,20 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(both_streams_are_captured_however_much_comes, set_up,
-                                        tear_down),
+                                        test_context_end),
         cmocka_unit_test_setup_teardown(input_reaches_the_child_and_may_be_left_unread, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(input_and_output_may_both_be_large, set_up, tear_down),
+                                        test_context_end),
+        cmocka_unit_test_setup_teardown(input_and_output_may_both_be_large, set_up,
+                                        test_context_end),
         cmocka_unit_test_setup_teardown(a_program_left_behind_keeps_nobody_waiting, set_up,
-                                        tear_down),
+                                        test_context_end),
         cmocka_unit_test_setup_teardown(the_environment_is_changed_and_names_removed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_signal_is_a_status_above_128, set_up, tear_down),
+                                        test_context_end),
+        cmocka_unit_test_setup_teardown(a_signal_is_a_status_above_128, set_up, test_context_end),
         cmocka_unit_test_setup_teardown(a_program_that_does_not_exist_is_an_error_naming_it, set_up,
-                                        tear_down),
+                                        test_context_end),
         cmocka_unit_test_setup_teardown(a_failed_step_shows_the_last_lines_of_what_was_said, set_up,
-                                        tear_down),
+                                        test_context_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,56 +9,29 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/file.h"
 #include "cc/cc.h"
+#include "context.h"
 #include "object.h"
-
-static struct kiln_ctx ctx;
-static char said[1000];
-
-static void
-remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
-{
-    (void)context, (void)severity;
-    snprintf(said, sizeof said, "%s", text);
-}
 
 static int
 set_up(void **state)
 {
     (void)state;
-    ctx = (struct kiln_ctx){.say = remember};
-    said[0] = '\0';
-    return chdir(kiln_ctx_get_tmpdir(&ctx));
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    int result = chdir("/");
-    kiln_ctx_release(&ctx);
-    return result;
-}
-
-static void
-make_file(const char *path, struct kiln_span bytes)
-{
-    assert_int_equal(kiln_file_make_dirs(&ctx, kiln_file_dirname(&ctx, path)), 0);
-    assert_int_equal(kiln_file_write(&ctx, path, bytes), 0);
+    test_context_start();
+    return test_context_enter_tmpdir();
 }
 
 static void
 make_object(const char *path)
 {
     struct test_object object = test_make_object();
-    make_file(path, test_object_bytes(&object));
+    test_make_file(path, test_object_bytes(&object));
 }
 
 static void
 make_archive(const char *path, const char *names)
 {
-    make_file(path, test_make_archive(&ctx, names));
+    test_make_file(path, test_make_archive(&ctx, names));
 }
 
 static const char *
@@ -158,7 +131,7 @@ test_objects_members_and_shared_objects_are_told_apart(void **state)
     (void)state;
     make_object("a.o");
     make_archive("lib.a", "m.o n.o");
-    make_file("libm.so", kiln_span_of_string("GROUP ( libm.so.6 )"));
+    test_make_file("libm.so", kiln_span_of_string("GROUP ( libm.so.6 )"));
     assert_int_equal(kiln_file_copy(&ctx, kiln_file_get_program(&ctx), "libm.so.6"), 0);
     assert_int_equal(sort("a.o\nlib.a\n(lib.a)n.o\nlibm.so\nlibm.so.6\na.o\n"), 0);
     assert_int_equal(inputs.count, 2);
@@ -174,9 +147,9 @@ make_thin_archive(const char *path, const char *member)
 {
     const char *name =
         kiln_arena_printf(&ctx.arena, "%s/\n%s", member, strlen(member) % 2 == 0 ? "" : "\n");
-    make_file(path, kiln_span_of_string(kiln_arena_printf(&ctx.arena,
-                                                          "!<thin>\n%-48s%-10zu`\n%s%-48s%-10d`\n",
-                                                          "//", strlen(name), name, "/0", 8)));
+    test_make_file(path, kiln_span_of_string(
+                             kiln_arena_printf(&ctx.arena, "!<thin>\n%-48s%-10zu`\n%s%-48s%-10d`\n",
+                                               "//", strlen(name), name, "/0", 8)));
 }
 
 static void
@@ -205,7 +178,7 @@ test_a_script_with_a_layout_is_refused(void **state)
 {
     (void)state;
     make_object("a.o");
-    make_file("x.ld", kiln_span_of_string("SECTIONS { .x : { *(.x) } }"));
+    test_make_file("x.ld", kiln_span_of_string("SECTIONS { .x : { *(.x) } }"));
     assert_int_equal(sort("a.o\nx.ld\n"), KILN_ERR_INPUT);
     assert_non_null(strstr(said, "x.ld: a linker script"));
 }
@@ -220,7 +193,7 @@ test_a_trace_without_objects_is_refused(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, test_context_end)
     const struct CMUnitTest tests[] = {
         TEST(test_each_linkers_format_is_read),
         TEST(test_names_may_have_parentheses_and_spaces),

@@ -29,6 +29,7 @@ HOST_SRC    := $(wildcard src/*/*.c src/*/*/*.c)
 TOOL_SRC    := $(filter-out tool/kiln-cc.c,$(wildcard tool/*.c))
 RUNTIME_SRC := $(wildcard runtime/*/*.c)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
+UNIT_HEADERS := $(wildcard tests/unit/*.h)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 # All C that is ours, for the gates.
 C_FILES := $(wildcard $(foreach dir,src/* src/*/* tool runtime/* include/kiln include/kiln/internal tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
@@ -162,11 +163,11 @@ sanitized-host:
 # The files of the runtime that need no Python but its headers.
 RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv machine/constructors skew/dist_info)
 # An explicit rule: which of two pattern rules is taken differs between versions of make.
-$(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/test_runtime_*.c)): $(B)/%: tests/%.c $(RUNTIME_PLAIN)
+$(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/test_runtime_*.c)): $(B)/%: tests/%.c $(UNIT_HEADERS) $(RUNTIME_PLAIN)
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $^ -o $@ -pthread -lcmocka $(KEEP_WARNINGS)
-$(B)/unit/%: tests/unit/%.c $(B)/libkilnhost.a
+	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime -isystem $(PYTHON_INCLUDE) $(CFLAGS) $(LDFLAGS) $(filter %.c %.o,$^) -o $@ -pthread -lcmocka $(KEEP_WARNINGS)
+$(B)/unit/%: tests/unit/%.c $(UNIT_HEADERS) $(B)/libkilnhost.a
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(KILN_CFLAGS) -Iruntime $(CFLAGS) $(LDFLAGS) $(filter %.c %.o %.a,$^) -o $@ $(HOST_LIBS) -lcmocka $(KEEP_WARNINGS)

@@ -23,6 +23,7 @@
 enum {
     POOL_IMAGES = 64,
     POOL_IMAGE_SIZE = 0x4000,
+    POOL_SPARE = 0x100000, /* bytes after the images, for a test that brings a larger one */
     POOL_INIT = 0x100,
     POOL_FINI = 0x120,
     POOL_RESOLVER = 0x180,
@@ -65,6 +66,7 @@ __asm__(".pushsection .kiln_image, \"ax\", @progbits\n"
         ".quad 0x140, 0, 0x160\n"
         ".zero 0x3000 - 3 * 8\n"
         ".endr\n"
+        ".zero 0x100000\n"
         ".popsection\n");
 extern char pool_memory[];
 

@@ -8,7 +8,8 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-enum { LIBM = 4 }; /* the image, which takes the room of those after it */
+/* The image, which takes the room of those after it. */
+enum { LIBM = 4, LIBM_ROOM = (POOL_IMAGES - LIBM) * POOL_IMAGE_SIZE + POOL_SPARE };
 
 static void *libm;
 static struct link_map *libm_map;
@@ -34,9 +35,7 @@ copy_memory(void)
     const ElfW(Phdr) *phdr = (const ElfW(Phdr) *)(libm_map->l_addr + header->e_phoff);
     struct kiln_image *record = &pool_records[LIBM];
     record->size = 0;
-    assert_int_equal(mprotect(pool_get(LIBM), (size_t)(POOL_IMAGES - LIBM) * POOL_IMAGE_SIZE,
-                              PROT_READ | PROT_WRITE),
-                     0);
+    assert_int_equal(mprotect(pool_get(LIBM), LIBM_ROOM, PROT_READ | PROT_WRITE), 0);
     for (unsigned i = 0; i < header->e_phnum; i++) {
         if (phdr[i].p_type == PT_LOAD) {
             memcpy(pool_get(LIBM) + phdr[i].p_vaddr, (void *)(libm_map->l_addr + phdr[i].p_vaddr),
@@ -44,7 +43,7 @@ copy_memory(void)
             record->size = (uint32_t)(phdr[i].p_vaddr + phdr[i].p_memsz);
         }
     }
-    assert_true(record->size < (POOL_IMAGES - LIBM) * POOL_IMAGE_SIZE);
+    assert_true(record->size < LIBM_ROOM);
     record->program_headers = (uint32_t)header->e_phoff;
     record->program_header_count = header->e_phnum;
 }
@@ -76,6 +75,7 @@ replace_hash(uint32_t count)
 {
     struct kiln_image *record = &pool_records[LIBM];
     uint32_t *table = (uint32_t *)(pool_get(LIBM) + ((record->size + 15) & ~15U));
+    POOL_CHECK((char *)(table + 3 + count) <= pool_get(LIBM) + LIBM_ROOM);
     table[0] = 1;
     table[1] = count;
     table[2] = count - 1;

@@ -90,3 +90,18 @@ kiln_ctx_get_tmpdir(struct kiln_ctx *ctx)
     }
     return ctx->tmpdir;
 }
+
+const char *
+kiln_ctx_make_dir(struct kiln_ctx *ctx, const char *name)
+{
+    const char *parent = kiln_ctx_get_tmpdir(ctx);
+    if (parent == NULL) {
+        return NULL;
+    }
+    char *path = kiln_arena_printf(&ctx->arena, "%s/%s-XXXXXX", parent, name);
+    if (!kiln_temporary_make_dir(path)) {
+        kiln_fail_errno(ctx, "%s: cannot make a temporary directory", parent);
+        return NULL;
+    }
+    return path;
+}

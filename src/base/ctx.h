@@ -62,5 +62,8 @@ void kiln_progress(struct kiln_ctx *ctx, const char *what, size_t done, size_t t
 /* Returns a private directory, made at the first call and removed with the context, or NULL after
  * reporting the error. */
 const char *kiln_ctx_get_tmpdir(struct kiln_ctx *ctx);
+/* A new directory in it, whose name starts with NAME; it may be removed earlier. NULL after an error
+ * has been said. */
+const char *kiln_ctx_make_dir(struct kiln_ctx *ctx, const char *name);
 
 #endif

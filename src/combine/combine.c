@@ -239,13 +239,9 @@ combine(struct kiln_combining *run, const char *out_path)
 int
 kiln_combine(struct kiln_ctx *ctx, const struct kiln_combine *in, const char *out_path)
 {
-    const char *parent = kiln_ctx_get_tmpdir(ctx);
-    if (parent == NULL) {
+    const char *tmpdir = kiln_ctx_make_dir(ctx, "combine");
+    if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
-    }
-    char *tmpdir = kiln_arena_printf(&ctx->arena, "%s/combine-XXXXXX", parent);
-    if (!kiln_temporary_make_dir(tmpdir)) {
-        return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", parent);
     }
     struct kiln_combining run = {.ctx = ctx, .in = in, .tmpdir = tmpdir};
     struct kiln_output out;

@@ -281,8 +281,8 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         }
     }
     if (result == 0) {
-        kiln_file_punch_zeros(
-            aside); /* an image has its zero-initialised data, and gaps, in the file */
+        /* An image has its zero-initialised data, and gaps, in the file. */
+        kiln_file_punch_zeros(aside);
         result = move_file(ctx, aside, output);
     }
     kiln_temporary_remove(dir);

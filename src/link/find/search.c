@@ -16,7 +16,6 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "base/temporary.h"
 #include "base/text.h"
 #include "names/dotted_name.h"
 
@@ -283,13 +282,9 @@ static int
 add_wheel(const struct search *search, const char *path)
 {
     struct kiln_ctx *ctx = search->ctx;
-    const char *tmp = kiln_ctx_get_tmpdir(ctx);
-    if (tmp == NULL) {
+    const char *dir = kiln_ctx_make_dir(ctx, "wheel");
+    if (dir == NULL) {
         return KILN_ERR_SYSTEM;
-    }
-    char *dir = kiln_arena_printf(&ctx->arena, "%s/wheel-XXXXXX", tmp);
-    if (!kiln_temporary_make_dir(dir)) {
-        return kiln_fail_errno(ctx, "%s: cannot make a temporary directory", dir);
     }
     struct kiln_process unzip = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
     const char *argv[] = {search->python->executable, "-I", "-m", "zipfile", "-e", path, dir};

@@ -67,37 +67,13 @@ create(void)
     }
 }
 
-/* Whether ADDRESS is before the first image or behind the last. Allocates nothing: a library that replaces
- * malloc() asks for libc's by dlsym() before there is any. */
-static bool
-is_outside(uintptr_t address)
-{
-    static uintptr_t first, end;
-    uintptr_t low = UINTPTR_MAX, high = __atomic_load_n(&end, __ATOMIC_ACQUIRE);
-    if (high != 0) {
-        return address < first || address >= high;
-    }
-    for (uint32_t i = 0; &kiln_images != NULL && i < kiln_images.image_count; i++) {
-        uintptr_t start = (uintptr_t)kiln_image_get_start(i);
-        low = start < low ? start : low;
-        high =
-            start + kiln_image_records[i].size > high ? start + kiln_image_records[i].size : high;
-    }
-    /* Threads that do this at the same time store the same values. */
-    __atomic_store_n(&first, low, __ATOMIC_RELAXED);
-    __atomic_store_n(&end, high, __ATOMIC_RELEASE);
-    return address < low || address >= high;
-}
-
+/* Allocates nothing and takes no lock: a library that replaces malloc() asks for libc's by dlsym() before
+ * there is any. */
 uint32_t
 kiln_image_find_at(uintptr_t address)
 {
-    if (is_outside(address)) {
-        return KILN_IMAGE_NONE;
-    }
-    /* The last image that does not start behind it: they are in the order of their addresses. Allocators ask
-     * this, so it allocates nothing. */
-    uint32_t low = 0, high = kiln_images.image_count;
+    /* The last image that does not start behind it: they are in the order of their addresses. */
+    uint32_t low = 0, high = &kiln_images == NULL ? 0 : kiln_images.image_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if ((uintptr_t)kiln_image_get_start(middle) <= address) {
@@ -107,12 +83,9 @@ kiln_image_find_at(uintptr_t address)
             high = middle;
         }
     }
-    if (low == 0) {
-        return KILN_IMAGE_NONE;
-    }
-    uint32_t image = low - 1;
-    return address - (uintptr_t)kiln_image_get_start(image) < kiln_image_records[image].size
-               ? image
+    return low > 0 && address - (uintptr_t)kiln_image_get_start(low - 1) <
+                          kiln_image_records[low - 1].size
+               ? low - 1
                : KILN_IMAGE_NONE;
 }
 

@@ -198,23 +198,20 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     case KILN_ORIGIN_IMAGE:
         break;
     }
-    if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type == STT_TLS) {
+    bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
+    if (is_unique && type == STT_TLS) {
         /* One for the process: the block of the first that defines it has it. */
         out->kind = KILN_TARGET_IMAGE;
         note_unique_tls(set, out);
         return;
     }
-    struct kiln_object *library = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS
-                                      ? find_unique_in_libraries(image, wanted)
-                                      : NULL;
+    struct kiln_object *library = is_unique ? find_unique_in_libraries(image, wanted) : NULL;
     if (library != NULL) {
         library->is_used = true;
         out->object = library;
         out->kind = KILN_TARGET_LIBRARY;
     }
-    else if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && type != STT_TLS &&
-             symbol->sym.st_size > 0)
-    {
+    else if (is_unique && symbol->sym.st_size > 0) {
         out->kind = KILN_TARGET_UNIQUE;
         out->value = note_unique(set, object, symbol);
     }
@@ -287,9 +284,8 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
 /* What WANTED, of an image that several extensions reach, is in each one's scope. If it is not the same,
  * the answer depends on which of them is imported first: *REASON is set, unless it does not matter. That
  * is so for definitions that are equal by the one definition rule of C++, for what only its implementation
- * may define, and for symbols of one version
- * in two builds of one library. Then the answer is that of the libraries without the extensions, or of
- * the image's own scope. */
+ * may define, and for symbols of one version in two builds of one library. Then the answer is that of the
+ * libraries without the extensions, or of the image's own scope. */
 static struct kiln_object *
 find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
                       const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol,
@@ -396,12 +392,7 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         return false;
     }
     out->is_weak = kiln_dynobj_get_bind(&symbol) == STB_WEAK;
-    const struct kiln_dynobj_wanted wanted = {
-        .name = symbol.name,
-        .version = symbol.version == NULL ? NULL : symbol.version->name,
-        .is_version_hidden = symbol.version != NULL && symbol.version->is_hidden,
-        .is_call = is_call,
-    };
+    const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, is_call);
     bool stays = kiln_dynobj_get_bind(&symbol) == STB_LOCAL ||
                  ELF64_ST_VISIBILITY(symbol.sym.st_other) != STV_DEFAULT;
     if (stays && symbol.sym.st_shndx != SHN_UNDEF) {
@@ -417,7 +408,6 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
         return true;
     }
     if (find_by_name(set, image, &wanted, out)) {
-
         const char *runtime =
             out->object->origin == KILN_ORIGIN_IMAGE ? NULL : find_answered(symbol.name);
         if (runtime != NULL) {

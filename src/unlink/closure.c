@@ -122,10 +122,13 @@ is_below_root(const struct kiln_set *set, const char *path)
     return result;
 }
 
-/* A library that is another one's copy: two packages may bring the same. */
+/* The library that OBJECT is a copy of, or NULL: two packages may bring the same. */
 static struct kiln_object *
 find_equal(const struct kiln_set *set, const struct kiln_object *object)
 {
+    if (object->reason != NULL || object->dso.soname == NULL) {
+        return NULL;
+    }
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *other = set->objects.items[i];
         if (other != object && other->origin == KILN_ORIGIN_IMAGE && other->module == NULL &&
@@ -176,9 +179,7 @@ add_library(struct kiln_set *set, struct kiln_object *object, const char *path, 
     struct kiln_object *library = add_object(set, origin, path, object);
     library->open_name = is_cached ? kiln_arena_strdup(&set->ctx->arena, name) : library->path;
     read_object(set, library);
-    struct kiln_object *equal = is_image && library->reason == NULL && library->dso.soname != NULL
-                                    ? find_equal(set, library)
-                                    : NULL;
+    struct kiln_object *equal = is_image ? find_equal(set, library) : NULL;
     if (equal != NULL) {
         add_alias(set, library->path, equal);
         add_alias(set, get_real_path(set, library), equal);
@@ -278,8 +279,7 @@ add_opened(struct kiln_set *set, const char *path)
         object = add_object(set, KILN_ORIGIN_IMAGE, path, NULL);
         read_object(set, object);
         object->is_opened = true;
-        struct kiln_object *equal =
-            object->reason == NULL && object->dso.soname != NULL ? find_equal(set, object) : NULL;
+        struct kiln_object *equal = find_equal(set, object);
         if (equal != NULL) {
             add_alias(set, get_real_path(set, object), equal);
             remove_last(set, object);
@@ -417,11 +417,10 @@ spread_reason(struct kiln_set *set, struct kiln_object *to, const char *how,
                                    from->path, because, cause, to->cause->reason);
 }
 
-bool
+void
 kiln_closure_spread_reasons(struct kiln_set *set)
 {
-    bool spread = false;
-    for (bool again = true; again; spread = spread || again) {
+    for (bool again = true; again;) {
         again = false;
         for (size_t i = 0; i < set->objects.count; i++) {
             struct kiln_object *object = set->objects.items[i];
@@ -448,5 +447,4 @@ kiln_closure_spread_reasons(struct kiln_set *set)
             }
         }
     }
-    return spread;
 }

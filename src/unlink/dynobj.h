@@ -92,6 +92,18 @@ struct kiln_dynobj_wanted {
                    * entry) is none */
 };
 
+/* What a reference by SYMBOL, of the object that has it, asks for. */
+static inline struct kiln_dynobj_wanted
+kiln_dynobj_want(const struct kiln_dynobj_symbol *symbol, bool is_call)
+{
+    return (struct kiln_dynobj_wanted){
+        .name = symbol->name,
+        .version = symbol->version == NULL ? NULL : symbol->version->name,
+        .is_version_hidden = symbol->version != NULL && symbol->version->is_hidden,
+        .is_call = is_call,
+    };
+}
+
 /* Whether DSO answers WANTED, as glibc's do_lookup_x() decides it for one object; then *OUT. */
 bool kiln_dynobj_find(const struct kiln_dynobj *dso, const struct kiln_dynobj_wanted *wanted,
                       struct kiln_dynobj_symbol *out);

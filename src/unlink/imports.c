@@ -58,3 +58,11 @@ kiln_import_intern(struct kiln_set *set, const struct kiln_import *like)
     set->import_buckets[at] = (uint32_t)set->imports.count;
     return set->imports.count - 1;
 }
+
+void
+kiln_imports_forget(struct kiln_set *set)
+{
+    set->imports.count = 0;
+    set->import_bucket_count = 0;
+    set->stub_count = 0;
+}

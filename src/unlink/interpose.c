@@ -52,10 +52,7 @@ note_reference(void *arg, const struct kiln_relocation *relocation)
         return true;
     }
     struct reference reference = {
-        .wanted = {.name = symbol.name,
-                   .version = symbol.version == NULL ? NULL : symbol.version->name,
-                   .is_version_hidden = symbol.version != NULL && symbol.version->is_hidden,
-                   .is_call = relocation->type == R_X86_64_JUMP_SLOT}};
+        .wanted = kiln_dynobj_want(&symbol, relocation->type == R_X86_64_JUMP_SLOT)};
     bool is_own = (dso->flags & DF_SYMBOLIC) != 0 && kiln_dynobj_find(dso, &reference.wanted, &own);
     if (!is_own && kiln_objects_find(&library->set->global, NULL, &reference.wanted, &own) == NULL)
     {

@@ -134,8 +134,8 @@ const char *kiln_closure_get_place(struct kiln_set *set, const char *path);
 void kiln_closure_find_images(struct kiln_set *set);
 /* Fill the scopes and roots of all images and of the system's libraries, anew. */
 void kiln_closure_walk(struct kiln_set *set);
-/* Let what needs, or is needed by, an image that stays a file stay one, too. Whether any does newly. */
-bool kiln_closure_spread_reasons(struct kiln_set *set);
+/* Let what needs, or is needed by, an image that stays a file stay one, too. */
+void kiln_closure_spread_reasons(struct kiln_set *set);
 
 /* library.c: where the dynamic loader finds a library. NULL: nowhere. */
 struct kiln_library_search *
@@ -214,6 +214,8 @@ struct kiln_import {
     size_t stub; /* its number among the stubs */
 };
 size_t kiln_import_intern(struct kiln_set *set, const struct kiln_import *like);
+/* Forget all imports, and their stubs. */
+void kiln_imports_forget(struct kiln_set *set);
 
 /* relocate.c */
 struct kiln_relocation {

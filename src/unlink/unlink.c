@@ -177,9 +177,7 @@ settle(struct kiln_set *set)
     do {
         count = count_images(set);
         kiln_bind_forget(set);
-        set->imports.count = 0;
-        set->import_bucket_count = 0;
-        set->stub_count = 0;
+        kiln_imports_forget(set);
         set->static_tls = 0;
         for (size_t i = 0; i < set->objects.count; i++) {
             set->objects.items[i]->has_static_tls = false;
@@ -290,9 +288,7 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
         result = kiln_bindings_write(&set, unlink->bindings);
     }
     if (result == 0 && set.images.count > 0) {
-        set.imports.count = 0;
-        set.import_bucket_count = 0;
-        set.stub_count = 0;
+        kiln_imports_forget(&set);
         result = kiln_object_write(&set, output);
     }
     for (size_t i = 0; i < set.objects.count; i++) {

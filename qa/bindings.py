@@ -116,17 +116,23 @@ class References:
         return (symbol, version) in self._of[image]
 
 
+def find_program(python):
+    """The files that an executable of Kiln's may be one of: the interpreter and its libpython, if that is shared."""
+    with imports.Import(python, []) as process:
+        return {realpath(python)} | {realpath(path) for path in process.mapped if os.path.basename(path).startswith("libpython")}
+
+
 def explain(kind, target, expected, images, program):
     """Why a reference that we bind to TARGET is what the loader binds to EXPECTED; None: it is not."""
     if kind == "runtime":
         return "a dl function or __tls_get_addr: the runtime's answers for images"
     if kind == "program":
-        return "the program" if program in expected else None
+        return "the program" if program & expected else None
     if target in expected:
         return {"image": "another image or itself", "library": "a system library"}.get(kind, kind)
     if kind == "unique" and expected & images:
         return "UNIQUE: one copy for all, whichever defines it first"
-    if kind == "library" and program in expected:
+    if kind == "library" and program & expected:
         return "a system library's, by the program's canonical PLT entry or copy"
     if any(are_equal(target, path) for path in expected):
         return "the same bytes under two paths: one image"
@@ -137,7 +143,7 @@ def compare(ours, theirs, python):
     """(Counter of what is the same, by how, [what differs])."""
     same, different = collections.Counter(), []
     images = {image for image, _, _ in ours}
-    program, references, loader = realpath(python), References(), Loader(python, images)
+    program, references, loader = find_program(python), References(), Loader(python, images)
     for key in sorted(key for key in theirs if key[0] in images):
         expected = theirs[key]
         if key not in ours:

@@ -24,7 +24,7 @@ RECORD = 140  # bytes of struct kiln_image (include/kiln/internal/images.h)
 TABLES = ["kiln_images", "kiln_image_records", "kiln_image_strings", "kiln_image_states"]
 PREPARED = 2  # KILN_IMAGE_PREPARED
 RUNTIME = "kiln_image_"  # its functions that images call in place of the C library's; and:
-TLS_FUNCTIONS = ["kiln_tls_get_addr"]
+OTHERS = ["kiln_tls_get_addr", "kiln_PyModule_Create2"]
 UNIQUE = 10  # STB_GNU_UNIQUE
 THREAD_LOCAL = {"DTPMOD64", "DTPOFF64", "TPOFF64", "TLSDESC"}
 
@@ -36,23 +36,27 @@ realpath = functools.lru_cache(None)(os.path.realpath)
 
 
 class Program:
-    """An interpreter's file: what its addresses are called."""
+    """An interpreter, its libpython included if that is shared: what its addresses are called."""
 
-    def __init__(self, path):
-        self.path = realpath(path)
+    def __init__(self, python):
+        self.path = realpath(python)
+        self.symbols = {path: self._read_symbols(path) for path in bindings.find_program(python)}
+
+    def _read_symbols(self, path):
+        """{address in the file: names}"""
         object = elf.Object(path)
-        self.is_fixed = object.type == elf.ET_EXEC
-        self.symbols = collections.defaultdict(set)  # {address: names}
+        symbols = collections.defaultdict(set)
         for symbol in object.read_dynamic_symbols():
             if symbol.value:  # of an undefined one: its canonical PLT entry
-                self.symbols[symbol.value].add(symbol.name)
-        self.tables = object.read_symbol_table(TABLES)
-        if self.tables:
-            for name, address in object.read_symbol_table(prefix=RUNTIME).items():
-                self.symbols[address].add(name)
-            for name, address in object.read_symbol_table(TLS_FUNCTIONS).items():
-                self.symbols[address].add(name)
+                symbols[symbol.value].add(symbol.name)
+        if path == self.path:
+            self.is_fixed = object.type == elf.ET_EXEC
+            self.tables = object.read_symbol_table(TABLES)
+            if self.tables:
+                for name, address in {**object.read_symbol_table(prefix=RUNTIME), **object.read_symbol_table(OTHERS)}.items():
+                    symbols[address].add(name)
         object.close()
+        return symbols
 
 
 class Memory:
@@ -113,12 +117,13 @@ class Memory:
         path = self.maps[index][2]
         if not path.startswith("/"):
             return Target(path if path == "[vdso]" else "memory", address - self.starts[index])
-        if realpath(path) == self.program.path:
-            return self._find_in_program(address)
+        if realpath(path) in self.program.symbols:
+            return self._find_in_program(realpath(path), address)
         return Target(realpath(path), address - self.bases.get(path, self.starts[index]))
 
-    def _find_in_program(self, address):
-        names = self.program.symbols.get(address - self.base)
+    def _find_in_program(self, path, address):
+        base = self.base if path == self.program.path else self.bases[path]
+        names = self.program.symbols[path].get(address - base)
         if names:
             return Target("program", frozenset(names))
         code = self.read(address, 8)

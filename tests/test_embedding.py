@@ -174,7 +174,7 @@ def test_table_may_be_another_one_the_next_time(bakery, embedded, tmp_path):
 
 
 SHOW = r"""
-extern struct PyModuleDef kiln_module_def, kiln_public_module_def;
+extern struct PyModuleDef kiln_importer_module, kiln_public_module;
 static void show(const struct PyModuleDef *def) {
     printf("%s", def->m_name);
     for (const PyModuleDef_Slot *slot = def->m_slots; slot->slot != 0; slot++) {
@@ -195,5 +195,5 @@ def test_kilns_own_modules_declare_that_they_work_in_every_interpreter_and_witho
     if bakery.version < (3, 12):
         pytest.skip("this Python has no slots to declare it")
     declared = " interpreters=1" + (" gil=1" if bakery.version >= (3, 13) else "")
-    assert embedded("show(&kiln_module_def); show(&kiln_public_module_def); return 0;", top=SHOW) == (
+    assert embedded("show(&kiln_importer_module); show(&kiln_public_module); return 0;", top=SHOW) == (
         f"_kiln{declared}\nkiln{declared}\n")

@@ -24,7 +24,7 @@ def site(tmp_path_factory, python):
     extension(root, "delta", python, package=True)
     (root / "delta" / "pure.py").write_text("from delta import value\nresult = value()\n")
     extension(root, "epsilon", python)
-    extension(root, "plain._ext", python, compiler="cc", more=["-Wl,-z,execstack"])
+    extension(root, "plain._ext", python, compiler="cc", more=["-Wl,-z,initfirst"])
     return root
 
 
@@ -59,7 +59,7 @@ print(json.dumps(out))
 
 
 def test_an_extension_that_cannot_be_unlinked_stays_a_file_and_is_listed(baked, site):
-    assert "plain._ext stays a file: it wants an executable stack" in baked[1]
+    assert "plain._ext stays a file: it has DF_1_INITFIRST" in baked[1]
     got = call(baked[0], site, "import plain._ext as m; print(json.dumps([m.value(), m.__file__]))")
     assert got[0] == "plain._ext" and got[1].startswith(str(site))
 
@@ -452,7 +452,7 @@ def fails(kiln, tmp_path, *args, python=None):
     return result.stderr
 
 
-@pytest.mark.parametrize("way, reason", [("auto", "it wants an executable stack"), ("objects", "it was built without Kiln")])
+@pytest.mark.parametrize("way, reason", [("auto", "it has DF_1_INITFIRST"), ("objects", "it was built without Kiln")])
 def test_an_extension_named_on_the_command_line_must_not_stay_a_file(way, reason, site, kiln, python, tmp_path):
     path = site / "plain" / ("_ext" + suffix(python))
     said = fails(kiln, tmp_path, "--from", way, path, python=python)

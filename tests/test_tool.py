@@ -19,7 +19,7 @@ def site(tmp_path_factory, python):
     """A directory with one fat extension and one that stays a file."""
     root = tmp_path_factory.mktemp("site")
     extension(root, "fat", python)
-    extension(root, "thin", python, compiler="cc", more=["-Wl,-z,execstack"])
+    extension(root, "thin", python, compiler="cc", more=["-Wl,-z,initfirst"])
     return root
 
 

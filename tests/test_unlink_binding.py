@@ -1,6 +1,8 @@
 """What symbols of shared objects that Kiln has not built are bound to: scopes, versions, visibility,
 weak, unique and indirect symbols, interposition, the addresses of functions and data."""
 
+import signal
+
 from constructs import OneOf, construct, linked, pytest_generate_tests, test_from_files, test_in_the_executable, trees  # noqa: F401
 
 UNIQUE = r"""
@@ -627,10 +629,11 @@ answer = load("_a").f()
     construct("cxx_static_libstdcxx_streams_hidden", STATIC_STREAMS + """
 for name in _a _b; do extcc $name a.cc -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL; done
 """, 'answer = [load("_a").f(), load("_b").f()]', ["static 1.25\n"] * 2),
-    # The facets' ids are UNIQUE, so the second library's own classic locale lacks some.
+    # The facets' ids are UNIQUE, so the second library's own classic locale lacks some. That of gcc 14 does not stand it.
     construct("cxx_static_libstdcxx_streams_twice", STATIC_STREAMS + """
 for name in _a _b; do extcc $name a.cc -static-libstdc++ -static-libgcc; done
-""", 'answer = [load("_a").f(), load("_b").f()]', OneOf([["static 1.25\n", "static "], ["static 1.25\n"] * 2])),
+""", 'answer = [load("_a").f(), in_child(lambda: load("_b").f())]',
+              OneOf([["static 1.25\n", text] for text in ("static 1.25\n", "static ", signal.SIGSEGV)])),
     construct("cxx_operator_new_of_the_extension", r"""
 --- a.cc
 #include "module.h"

@@ -196,7 +196,7 @@ pytest:
 SANITIZED_TESTS := $(patsubst %,tests/test_%.py,importer behaviour interpreters embedding create_module \
                      interfaces protocols module_kiln fast_path)
 sanitized:
-	KILN_TEST_CFLAGS='$(SANITIZE)' KILN_TEST_KIND=static ASAN_OPTIONS=detect_leaks=0 \
+	KILN_TEST_CFLAGS='$(SANITIZE)' KILN_TEST_KIND=static ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
 	    $(PYTEST) $(PYTEST_FLAGS) $(SANITIZED_TESTS)
 
 # The real thing, guided by coverage: new inputs go to build/fuzz/corpus/, failures to build/fuzz/.

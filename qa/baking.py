@@ -124,5 +124,5 @@ class Bakery:
         return json.loads(output_of(KILN, "ls", "--json", self.executable))
 
     def list_baked(self):
-        """{dotted name: what is said of it} of the executable's modules."""
-        return {module["name"]: module for module in self.get_listing()["modules"]}
+        """{dotted name: what is said of it} of the executable's modules that are not the standard library's."""
+        return {module["name"]: module for module in self.get_listing()["modules"] if "/lib-dynload/" not in module["file"]}

@@ -95,11 +95,12 @@ class Summary(packages_page.Summary):
 
     def describe_tools(self):
         report, findings, size = self.findings.report, self.findings, self.findings.link
+        standard = sum("/lib-dynload/" in module["file"] for module in report["modules"])
         facts = [
             f"{self.bakery.base['implementation']} {self.bakery.base['version']} with {report['libpython']} libpython, "
             f"linked by {report['linker']}",
-            f"{len(self.rows)} packages of the list and what they need: {len(report['modules'])} extensions in one executable of "
-            f"{report['size'] / 1e6:.0f} MB, {len(report['files'])} left as files",
+            f"{len(self.rows)} packages of the list and what they need: {len(report['modules']) - standard} extensions, and {standard} of "
+            f"the standard library, in one executable of {report['size'] / 1e6:.0f} MB, {len(report['files'])} left as files",
             f"{len(findings.names)} extensions imported: {self.count_imports(0)} from files, {self.count_imports(1)} unlinked",
             f"{self.count('passed', 'files')} tests passed from files, {self.count('passed', 'baked')} unlinked",
             f"`kiln link` of NumPy, SciPy, pandas and scikit-learn: {size['processor']:.1f} s of processor time, "

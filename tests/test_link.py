@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from conftest import BUILD, run, small_disk
-from extensions import MULTI_PHASE, SINGLE_PHASE, ask, extension, include, snapshot, suffix
+from extensions import MULTI_PHASE, SINGLE_PHASE, ask, extension, include, list_modules, snapshot, suffix
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +174,7 @@ def test_a_venv_is_the_venv_of_the_executable(site, kiln, python, tmp_path):
 def test_a_fat_extension_file_gets_its_name_from_its_packages(site, kiln, python, tmp_path):
     kiln("link", "--python", python, "-o", tmp_path / "app",
          site / "gamma" / "inner" / ("single" + suffix(python)))
-    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)
-    assert [m["name"] for m in listing["modules"]] == ["gamma.inner.single"]
+    assert list(list_modules(tmp_path / "app")) == ["gamma.inner.single"]
 
 
 def test_a_wheel_is_searched_as_it_would_be_installed(site, kiln, python, tmp_path):
@@ -184,8 +183,7 @@ def test_a_wheel_is_searched_as_it_would_be_installed(site, kiln, python, tmp_pa
         for path in (site / "alpha").iterdir():
             archive.write(path, f"alpha/{path.name}")
     kiln("link", "--python", python, "-o", tmp_path / "app", wheel)
-    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)
-    assert [m["name"] for m in listing["modules"]] == ["alpha._speedups"]
+    assert list(list_modules(tmp_path / "app")) == ["alpha._speedups"]
 
 
 def test_the_shared_libpython_can_be_asked_for(site, kiln, python, tmp_path):
@@ -423,20 +421,19 @@ def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
 
 
 def test_ls_tells_name_init_size_and_origin(baked, site, kiln):
-    listing = json.loads(kiln("ls", "--json", baked[0]).stdout)
-    assert [m["name"] for m in listing["modules"]] == BAKED
-    assert {m["way"] for m in listing["modules"]} == {"objects"}
-    by_name = {m["name"]: m for m in listing["modules"]}
+    by_name = list_modules(baked[0])
+    assert list(by_name) == BAKED
+    assert {m["way"] for m in by_name.values()} == {"objects"}
     assert by_name["alpha._speedups"]["init"] == "PyInit__speedups"
     assert by_name["delta"]["package"] is True and by_name["epsilon"]["package"] is False
-    assert all(m["size"] > 0 and m["file"].startswith(str(site)) for m in listing["modules"])
+    assert all(m["size"] > 0 and m["file"].startswith(str(site)) for m in by_name.values())
     assert "gamma.inner.single" in kiln("ls", baked[0]).stdout
 
 
 def test_ls_works_on_a_stripped_executable(baked, kiln, tmp_path):
     stripped = tmp_path / "stripped"
     run("strip", "-o", stripped, baked[0])
-    assert [m["name"] for m in json.loads(kiln("ls", "--json", stripped).stdout)["modules"]] == BAKED
+    assert list(list_modules(stripped)) == BAKED
 
 
 # Bad input.

@@ -3,6 +3,7 @@ it, what stays a file, and what can be seen of it from outside."""
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import zipfile
@@ -10,7 +11,7 @@ import zipfile
 import pytest
 
 from conftest import BUILD, run
-from extensions import MULTI_PHASE, extension, suffix
+from extensions import MULTI_PHASE, ask, extension, list_modules, suffix
 
 VALUE = "PyUnicode_FromString(VALUE)"
 
@@ -28,11 +29,6 @@ print(json.dumps(answer))
 
 def link(python, output, *args, check=True):
     return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args, check=check)
-
-
-def list_modules(app):
-    """What `kiln ls` tells of each module of APP."""
-    return {module["name"]: module for module in json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]}
 
 
 def list_ways(app):
@@ -265,6 +261,104 @@ def test_a_directory_of_bad_files_only_has_nothing_to_bake(bad_files, python, tm
     assert result.returncode == 1 and set(list_reasons(result.stderr)) == set(BAD)
     assert result.stderr.splitlines()[-1] == "kiln: error: nothing to bake: all extensions that were found stay files"
     assert not (tmp_path / "app").exists()
+
+
+# --- The standard library ---
+
+STANDARD = r"""
+import importlib, json, os, sys, warnings
+warnings.simplefilter("ignore")
+answer = {}
+for name in sys.argv[1:]:
+    try:
+        answer[name] = [getattr(importlib.import_module(name), "__file__", None)]
+    except ImportError as error:
+        answer[name] = str(error)
+with open("/proc/self/maps") as maps:
+    print(json.dumps([answer, "/lib-dynload/" in maps.read()]))
+"""
+
+
+def find_dynload(python):
+    """Where PYTHON has the extensions of its standard library, and their names."""
+    script = "import sys; answer = [p for p in sys.path if p.endswith('/lib-dynload')]"
+    directory = pathlib.Path(ask(python, script)[0])
+    names = sorted(file.name.partition(".")[0] for file in directory.iterdir() if file.name.endswith(".so"))
+    if not names:
+        pytest.skip("this Python has all of its standard library inside")
+    return directory, names
+
+
+def get_staying(said):
+    """Those of the standard library that stay files, of which one kind is known: _ctypes of Python 3.8 defines what libffi
+    refers to."""
+    reasons = list_reasons(said)
+    assert all(reason.endswith(" which this file defines before it") for reason in reasons.values())
+    return set(reasons)
+
+
+def test_extensions_of_the_standard_library_are_baked_too(python, tmp_path):
+    directory, names = find_dynload(python)
+    extension(tmp_path / "site", "plain", python, compiler="cc")
+    objects, app = tmp_path / "objects", tmp_path / "app"
+    extension(tmp_path / "fat", "fat", python)
+    link(python, objects, "--from", "objects", tmp_path / "fat")
+    said = link(python, app, tmp_path / "site").stderr
+    stay = get_staying(said)
+    assert re.search(rf"app: 1 extension baked, unlinked, {len(stay)} left as files, with {len(names) - len(stay)} of the standard library, ",
+                     said)
+    modules = {module["name"]: module for module in json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]}
+    assert sorted(modules) == sorted({*names, "plain"} - stay)
+    assert {module["way"] for module in modules.values()} == {"image"}
+    assert modules[names[0]]["file"].startswith(f"{directory}/{names[0]}.")
+    # Their libraries are not the program's.
+    assert list_needed(app) == list_needed(objects) and list(list_modules(objects)) == ["fat"]
+    baked, stock = (json.loads(run(program, "-c", STANDARD, *names).stdout) for program in (app, python))
+    assert baked[0] == stock[0] and (baked[1], stock[1]) == (bool(stay), True)
+    assert sum(isinstance(came, list) for came in baked[0].values()) > len(names) / 2
+
+
+def test_modules_of_the_standard_library_work_unlinked(python, tmp_path):
+    _, names = find_dynload(python)
+    extension(tmp_path / "site", "plain", python, compiler="cc")
+    link(python, tmp_path / "app", tmp_path / "site")
+    answers = [ask(program, r"""
+import ctypes, decimal, hashlib, json, sqlite3, ssl, multiprocessing.shared_memory as shm
+compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int))
+numbers = (ctypes.c_int * 4)(3, 1, 4, 2)
+ctypes.CDLL(None).qsort(numbers, 4, 4, compare(lambda a, b: a[0] - b[0]))
+block = shm.SharedMemory(create=True, size=10)
+block.buf[:3] = b"abc"
+base = sqlite3.connect(":memory:")
+base.create_function("twice", 1, lambda n: 2 * n)
+answer = [list(numbers), str(decimal.Decimal(1) / 7), hashlib.sha3_256(b"x").hexdigest(), hashlib.new("sha512", b"x").hexdigest(),
+          base.execute("select twice(21)").fetchall(), bytes(block.buf[:3]).decode(), ssl.create_default_context().verify_mode.name,
+          len(ctypes.pythonapi.Py_GetVersion.__name__), json.loads('{"a": [1.5]}'), hasattr(ctypes.pythonapi, "Py_IncRef")]
+block.close(); block.unlink()
+""") for program in (tmp_path / "app", python)]
+    assert answers[0] == answers[1] and answers[0][0] == [1, 2, 3, 4] and answers[0][4] == [[42]]
+
+
+def test_an_extension_with_a_name_of_the_standard_library_stays_a_file(python, tmp_path):
+    directory, names = find_dynload(python)
+    name = names[0]
+    for more in name, "plain":
+        extension(tmp_path / "site", more, python, compiler="cc")
+    said = link(python, tmp_path / "app", tmp_path / "site").stderr
+    assert list_reasons(said)[name] == "the standard library has a module of this name, which Python prefers"
+    modules = json.loads(run(BUILD / "kiln", "ls", "--json", tmp_path / "app").stdout)["modules"]
+    assert [module["file"].rpartition("/")[0] for module in modules if module["name"] == name] == [str(directory)]
+
+
+def test_the_standard_library_alone_is_baked_if_no_path_is_named(python, tmp_path):
+    _, names = find_dynload(python)
+    run(python, "-m", "venv", "--without-pip", tmp_path / "venv")
+    stay = get_staying(link(tmp_path / "venv" / "bin" / "python", tmp_path / "app").stderr)
+    modules = json.loads(run(BUILD / "kiln", "ls", "--json", tmp_path / "app").stdout)["modules"]
+    assert {module["name"] for module in modules} == set(names) - stay
+    (tmp_path / "empty").mkdir()
+    result = link(python, tmp_path / "none", tmp_path / "empty", check=False)
+    assert result.returncode == 1 and "nothing to bake: no extension was found" in result.stderr
 
 
 # --- What can be seen of it ---

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from conftest import ROOT, run
-from extensions import include, suffix
+from extensions import drop_standard, include, suffix
 
 sys.path.insert(0, os.fspath(ROOT / "qa"))
 
@@ -116,7 +116,7 @@ def linked(tmp_path_factory, python, build):
     run(build / "kiln", "link", "--python", python, "-o", directory / "app", "--bindings", directory / "bindings",
         "--report", directory / "report", tree)
     report = json.loads((directory / "report").read_text())
-    assert sorted(module["name"] for module in report["modules"]) == ["cplusplus", "first", "plain", "second"]
+    assert sorted(module["name"] for module in drop_standard(report["modules"])) == ["cplusplus", "first", "plain", "second"]
     return directory
 
 
@@ -134,5 +134,5 @@ def test_words_in_memory_point_to_what_they_do_in_the_files(linked, python, monk
     monkeypatch.setenv("PYTHONPATH", os.fspath(linked / "tree"))
     comparison = words.check(python, linked / "app", NAMES)
     assert comparison.different == []
-    assert len(comparison.seen) == 5
+    assert len({path for path in comparison.seen if "/lib-dynload/" not in path}) == 5
     assert comparison.same["the image itself"] > 30 and comparison.same["a symbol of the program"] > 8

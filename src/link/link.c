@@ -10,6 +10,7 @@
 #include "link/emit/emit.h"
 #include "link/find/toolchain.h"
 #include "link/share/share.h"
+#include "unlink/unlink.h"
 
 static void
 say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
@@ -17,18 +18,26 @@ say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     const char *output = bake->options->output;
     struct stat st;
     double size = stat(output, &st) == 0 ? (double)st.st_size / 1e6 : 0;
-    size_t count = bake->modules.count, images = 0;
-    for (size_t i = 0; i < count; i++) {
-        images += bake->modules.items[i].is_image;
+    size_t count = 0, images = 0;
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const struct kiln_baked *module = &bake->modules.items[i];
+        count += !module->found->is_standard;
+        images += !module->found->is_standard && module->is_image;
     }
+    size_t standard = bake->modules.count - count;
     const char *how = images == 0 ? ""
                       : images == count
                           ? ", unlinked"
                           : kiln_arena_printf(&ctx->arena, ", %zu of them unlinked", images);
-    kiln_say(ctx, KILN_NOTE,
-             "%s: %zu extension%s baked%s, %zu left as files, %.1f MB (Python %s, %s libpython%s)",
-             output, count, count == 1 ? "" : "s", how, bake->kept, size, bake->python.version,
-             bake->shared_libpython ? "shared" : "static", bake->pie ? ", PIE" : "");
+    const char *more =
+        standard == 0
+            ? ""
+            : kiln_arena_printf(&ctx->arena, ", with %zu of the standard library", standard);
+    kiln_say(
+        ctx, KILN_NOTE,
+        "%s: %zu extension%s baked%s, %zu left as files%s, %.1f MB (Python %s, %s libpython%s)",
+        output, count, count == 1 ? "" : "s", how, bake->kept, more, size, bake->python.version,
+        bake->shared_libpython ? "shared" : "static", bake->pie ? ", PIE" : "");
 }
 
 static void
@@ -38,6 +47,13 @@ list_extensions(struct kiln_ctx *ctx, struct kiln_bake *bake)
         *KILN_ARENA_PUSH(&ctx->arena, &bake->extensions) =
             (struct kiln_baked){.found = &bake->found.items[i]};
     }
+}
+
+/* Those of the standard library can only be unlinked. */
+static bool
+wants_standard(const struct kiln_bake *bake)
+{
+    return bake->options->from != KILN_FROM_OBJECTS && kiln_unlink_supports(bake->python.machine);
 }
 
 /* PASS, unless an earlier one has failed. */
@@ -52,9 +68,10 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
     /* Ask the interpreter where its headers, libraries and packages are. */
     int result = kiln_python_ask(ctx, command, &bake->python);
 
-    /* Find every extension that this interpreter could import from the paths. From here on a module is
-     * known by the dotted name under which it would be imported. */
-    result = RUN(result, kiln_search(ctx, &bake->python, &options->paths, &bake->found));
+    /* Find every extension that this interpreter could import from the paths and its standard library.
+     * From here on a module is known by the dotted name under which it would be imported. */
+    result = RUN(result, kiln_search(ctx, &bake->python, &options->paths, wants_standard(bake),
+                                     &bake->found));
     list_extensions(ctx, bake);
 
     /* Find the distribution of each. The importer compares its version with the installed one, and its
@@ -101,9 +118,6 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
     say_result(ctx, bake);
-
-    /* Let the dynamic loader say whether it finds the libraries of the executable. */
-    kiln_bake_check_loading(ctx, bake);
     return kiln_bake_report(ctx, bake);
 }
 

@@ -129,7 +129,8 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     const struct kiln_found *found = extension->found;
     const struct kiln_machine *machine = bake->python.machine;
     extension->reason = found->reason;
-    if (extension->reason == NULL && is_reserved(&bake->python, found->name)) {
+    if (extension->reason == NULL && !found->is_standard && is_reserved(&bake->python, found->name))
+    {
         extension->reason = "the standard library has a module of this name, which Python prefers";
     }
     if (extension->reason == NULL && is_kept(bake->options, found->name)) {

@@ -88,12 +88,18 @@ check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct ki
 int
 kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
-    if (bake->modules.count > 0) {
-        return 0;
+    bool own = bake->options->paths.count == 0, is_any = false;
+    for (size_t i = 0; i < bake->found.count; i++) {
+        is_any = is_any || own || !bake->found.items[i].is_standard;
+    }
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        if (own || !bake->modules.items[i].found->is_standard) {
+            return 0;
+        }
     }
     return kiln_fail(ctx, KILN_ERR_INPUT, "nothing to bake: %s",
-                     bake->found.count == 0 ? "no extension was found"
-                                            : "all extensions that were found stay files");
+                     is_any ? "all extensions that were found stay files"
+                            : "no extension was found");
 }
 
 int

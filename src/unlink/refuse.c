@@ -174,11 +174,17 @@ check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
                                    found);
 }
 
+bool
+kiln_unlink_supports(const struct kiln_machine *machine)
+{
+    return machine->number == EM_X86_64;
+}
+
 const char *
 kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image)
 {
     const struct kiln_dynobj *dso = &image->dso;
-    if (dso->machine->number != EM_X86_64) {
+    if (!kiln_unlink_supports(dso->machine)) {
         return "unlinking is for x86-64 only";
     }
     const char *reason = check_dynamic(ctx, dso);

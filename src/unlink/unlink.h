@@ -55,6 +55,9 @@ struct kiln_unlink {
     size_t image_count;
 };
 
+/* Whether there are images for MACHINE. */
+bool kiln_unlink_supports(const struct kiln_machine *machine);
+
 /* Unlink what can be: the object is written to OUTPUT, and the modules that are in it have no reason.
  * With none, there is no object. Returns 0, or an error only if the system fails. */
 int kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output);

@@ -25,6 +25,17 @@ PyMODINIT_FUNC INIT(void) { return PyModule_Create(&def); }
 """
 
 
+def drop_standard(modules):
+    """Of MODULES that `kiln` lists those that are not the standard library's."""
+    return [module for module in modules if "/lib-dynload/" not in module["file"]]
+
+
+def list_modules(app):
+    """What `kiln ls` tells of each module of APP that is not the standard library's: {name: facts}, in its order."""
+    modules = json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]
+    return {module["name"]: module for module in drop_standard(modules)}
+
+
 def ask(python, script):
     """What PYTHON says to SCRIPT, which binds `answer` to something that JSON can carry."""
     script = script + "\nimport json\nprint(json.dumps(answer))"

@@ -176,13 +176,14 @@ compare_addresses(void)
 static void
 find_addresses(const void *arg)
 {
+    const uintptr_t nowhere = 8;
     (void)arg;
     create_libm();
     compare_addresses();
     Dl_info info;
     POOL_CHECK(kiln_image_dladdr((void *)(uintptr_t)strverscmp, &info) == 1);
     POOL_CHECK(strcmp(info.dli_sname, "strverscmp") == 0);
-    POOL_CHECK(kiln_image_dladdr((void *)8, &info) == 0);
+    POOL_CHECK(kiln_image_dladdr((void *)nowhere, &info) == 0);
     void *extra;
     POOL_CHECK(kiln_image_dladdr1(pool_get(1), &info, &extra, RTLD_DL_LINKMAP) == 1);
     POOL_CHECK(((struct link_map *)extra)->l_addr == (uintptr_t)pool_get(1));

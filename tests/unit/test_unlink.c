@@ -451,7 +451,7 @@ test_alignment_counts_as_size(void **state)
                                  .program = get_path("program"),
                                  .machine = kiln_machine_find(EM_X86_64)};
     assert_int_equal(kiln_unlink(&ctx, &unlink, get_path("output.o")), 0);
-    assert_in_range(unlink.image_count, 600, 720); /* of 1.5 GB */
+    assert_true(unlink.image_count >= 600 && unlink.image_count <= 720); /* of 1.5 GB */
     free(many);
 }
 

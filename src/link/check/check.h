@@ -20,7 +20,7 @@ int kiln_bake_check_keep_symbols(struct kiln_ctx *ctx, struct kiln_bake *bake);
 const char *kiln_bake_find_fixed(const struct kiln_bake *bake, bool is_any);
 /* Check the executable at PATH before it gets its name. */
 int kiln_bake_check_result(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
-/* Pass, after the link: warn of libraries that the dynamic loader does not find. */
-void kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake);
+/* Warn of libraries that the dynamic loader does not find for the executable at PATH. */
+void kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
 
 #endif

@@ -24,15 +24,14 @@ list_missing(struct kiln_ctx *ctx, const char *text)
 }
 
 void
-kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+kiln_bake_check_loading(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path)
 {
     if (bake->python.machine != kiln_machine_get_native()) {
         return;
     }
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_process program = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
-    const char *path = kiln_file_absolute(ctx, bake->options->output);
-    kiln_strings_push(&silent.arena, &program.argv, path);
+    kiln_strings_push(&silent.arena, &program.argv, kiln_file_absolute(ctx, path));
     /* ld.so(8): it then lists the libraries, and runs nothing of the program. A loader that does not
      * know this runs it, but no further than its version. */
     kiln_strings_push(&silent.arena, &program.argv, "--version");

@@ -283,6 +283,7 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     if (result == 0) {
         /* An image has its zero-initialised data, and gaps, in the file. */
         kiln_file_punch_zeros(aside);
+        kiln_bake_check_loading(ctx, bake, aside);
         result = move_file(ctx, aside, output);
     }
     kiln_temporary_remove(dir);

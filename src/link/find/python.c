@@ -54,11 +54,16 @@ static const char SCRIPT[] =
     "for name in getattr(sys, 'stdlib_module_names', sys.builtin_module_names):\n"
     "    say('reserved', name)\n"
     "std = {os.path.realpath(sysconfig.get_path(k)) for k in ('stdlib', 'platstdlib')}\n"
-    "std |= {os.path.join(d, 'lib-dynload') for d in std}\n"
+    "dynload = {os.path.join(d, 'lib-dynload') for d in std}\n"
     "for p in sys.path:\n"
     "    if os.path.isdir(p):\n"
     "        say('search_path', os.path.abspath(p))\n"
-    "        if os.path.realpath(p) not in std:\n"
+    "        real = os.path.realpath(p)\n"
+    "        if real in dynload:\n"
+    "            say('dynload', os.path.abspath(p))\n"
+    "            for file in os.listdir(p):\n"
+    "                say('reserved', file.partition('.')[0])\n"
+    "        elif real not in std:\n"
     "            say('path', os.path.abspath(p))\n"
     "sys.stdout.flush()\n";
 
@@ -76,6 +81,7 @@ static const struct {
     {"lib", 0, offsetof(struct kiln_python, libs)},
     {"suffix", 0, offsetof(struct kiln_python, suffixes)},
     {"path", 0, offsetof(struct kiln_python, path)},
+    {"dynload", 0, offsetof(struct kiln_python, dynload)},
     {"search_path", 0, offsetof(struct kiln_python, search_path)},
     {"reserved", 0, offsetof(struct kiln_python, reserved)},
 };

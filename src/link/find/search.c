@@ -320,16 +320,38 @@ add_path(const struct search *search, const char *path)
     return add_file(search, path);
 }
 
+static void
+mark_standard(const struct kiln_python *python, struct kiln_found_list *list)
+{
+    const char *root = NULL;
+    bool is_standard = false;
+    for (size_t i = 0; i < list->count; i++) {
+        struct kiln_found *found = &list->items[i];
+        if (found->root != root) {
+            root = found->root;
+            is_standard = false;
+            for (size_t k = 0; k < python->dynload.count; k++) {
+                is_standard = is_standard || kiln_file_is_same(root, python->dynload.items[k]);
+            }
+        }
+        found->is_standard = is_standard;
+    }
+}
+
 static int
 compare_found(const void *left, const void *right)
 {
     const struct kiln_found *a = left, *b = right;
     int by_name = strcmp(a->name, b->name);
-    return by_name != 0 ? by_name : (a->order > b->order) - (a->order < b->order);
+    if (by_name != 0 || a->is_standard != b->is_standard) {
+        return by_name != 0 ? by_name : b->is_standard - a->is_standard;
+    }
+    return (a->order > b->order) - (a->order < b->order);
 }
 
 /* Sort LIST, and remove all but the first extension of a name. Unless KEEP_FIRST, it is an error if the
- * others are other files. */
+ * others are other files. One that has the name of one of the standard library stays in the list: it cannot
+ * be baked, for that reason. */
 static int
 settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_first)
 {
@@ -341,7 +363,8 @@ settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_
     for (size_t i = 0; i < list->count; i++) {
         const struct kiln_found *found = &list->items[i];
         const struct kiln_found *last = kept == 0 ? NULL : &list->items[kept - 1];
-        if (last == NULL || strcmp(last->name, found->name) != 0) {
+        if (last == NULL || strcmp(last->name, found->name) != 0 ||
+            last->is_standard != found->is_standard) {
             list->items[kept++] = *found;
         }
         else if (!keep_first && !kiln_file_is_same(last->path, found->path)) {
@@ -356,7 +379,7 @@ settle_duplicates(struct kiln_ctx *ctx, struct kiln_found_list *list, bool keep_
 
 int
 kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
-            const struct kiln_strings *paths, struct kiln_found_list *out)
+            const struct kiln_strings *paths, bool with_standard, struct kiln_found_list *out)
 {
     *out = (struct kiln_found_list){0};
     struct search search = {.ctx = ctx, .python = python, .found = out};
@@ -369,6 +392,12 @@ kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
         int failed = add_path(&search, roots->items[i]);
         result = failed < 0 ? failed : result;
     }
+    search.before_count = 0;
+    for (size_t i = 0; with_standard && i < python->dynload.count; i++) {
+        int failed = add_path(&search, python->dynload.items[i]);
+        result = failed < 0 ? failed : result;
+    }
+    mark_standard(python, out);
     int failed = settle_duplicates(ctx, out, own);
     return failed < 0 ? failed : result;
 }

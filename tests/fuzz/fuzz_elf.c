@@ -42,13 +42,15 @@ read_relocations(const struct kiln_elf *elf, size_t table, size_t symbols)
     return sum;
 }
 
+static volatile size_t seen; /* so that all is read */
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct kiln_ctx ctx = {0};
     struct kiln_elf elf;
     struct kiln_span bytes = kiln_span_of(data, size);
-    volatile size_t sum = (size_t)kiln_elf_classify(bytes);
+    size_t sum = (size_t)kiln_elf_classify(bytes);
     if (kiln_elf_init(&ctx, bytes, "fuzz.o", &elf) == 0) {
         for (size_t i = 0; i < elf.section_count; i++) {
             Elf64_Shdr shdr;
@@ -67,6 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         kiln_elf_read_dynamic(&ctx, &elf, &dynamic);
         sum += dynamic.needed.count + dynamic.rpaths.count;
     }
+    seen = sum;
     kiln_elf_release(&elf);
     kiln_ctx_release(&ctx);
     return 0;

@@ -117,12 +117,15 @@ class References:
 
 
 def find_program(python):
-    """The files that an executable of Kiln's may be one of: the interpreter and its libpython, if that is shared."""
+    """The files that an executable of Kiln's may be one of, which are the interpreter and its libpython, if that is shared;
+    and the libraries that it has from its start."""
     with imports.Import(python, []) as process:
-        return {realpath(python)} | {realpath(path) for path in process.mapped if os.path.basename(path).startswith("libpython")}
+        mapped = set(map(realpath, process.mapped))
+    parts = {path for path in mapped if os.path.basename(path).startswith("libpython")}
+    return {realpath(python)} | parts, mapped - parts
 
 
-def explain(kind, target, expected, images, program):
+def explain(kind, target, expected, images, program, libraries):
     """Why a reference that we bind to TARGET is what the loader binds to EXPECTED; None: it is not."""
     if kind == "runtime":
         return "a dl function or __tls_get_addr: the runtime's answers for images"
@@ -134,6 +137,8 @@ def explain(kind, target, expected, images, program):
         return "UNIQUE: one copy for all, whichever defines it first"
     if kind == "library" and program & expected:
         return "a system library's, by the program's canonical PLT entry or copy"
+    if target in libraries and expected <= libraries:
+        return "two libraries of the program have it: the first one of the executable's"
     if any(are_equal(target, path) for path in expected):
         return "the same bytes under two paths: one image"
     return None
@@ -143,7 +148,7 @@ def compare(ours, theirs, python):
     """(Counter of what is the same, by how, [what differs])."""
     same, different = collections.Counter(), []
     images = {image for image, _, _ in ours}
-    program, references, loader = find_program(python), References(), Loader(python, images)
+    (program, libraries), references, loader = find_program(python), References(), Loader(python, images)
     for key in sorted(key for key in theirs if key[0] in images):
         expected = theirs[key]
         if key not in ours:
@@ -152,7 +157,7 @@ def compare(ours, theirs, python):
             else:
                 same["looked up by dlsym(), no reference"] += 1
         for way, kind, target in ours.get(key, ()):
-            why = explain(kind, target, expected, images, program)
+            why = explain(kind, target, expected, images, program, libraries)
             if not why and target in loader.get_answers(*key):
                 why = "of a library that several need: what the loader answers if another of them is first"
             if why:

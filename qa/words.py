@@ -40,7 +40,8 @@ class Program:
 
     def __init__(self, python):
         self.path = realpath(python)
-        self.symbols = {path: self._read_symbols(path) for path in bindings.find_program(python)}
+        parts, self.libraries = bindings.find_program(python)
+        self.symbols = {path: self._read_symbols(path) for path in parts}
 
     def _read_symbols(self, path):
         """{address in the file: names}"""
@@ -202,6 +203,8 @@ class Comparison:
             return "a system library's, by the stock program's canonical PLT entry"
         if theirs.place == ours.place and bindings.are_equal(str(theirs.where), str(ours.where)):
             return "the same bytes under two paths: one image"
+        if symbol and {theirs.where, ours.where} <= files.program.libraries:
+            return "two libraries of the program have it: the first one of the executable's"
         if symbol and theirs.where != ours.where and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
             return "of a library that several need: what the loader answers if another of them is first"
         return None

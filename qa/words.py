@@ -25,7 +25,6 @@ TABLES = ["kiln_images", "kiln_image_records", "kiln_image_strings", "kiln_image
 PREPARED = 2  # KILN_IMAGE_PREPARED
 RUNTIME = "kiln_image_"  # its functions that images call in place of the C library's; and:
 OTHERS = ["kiln_tls_get_addr", "kiln_PyModule_Create2"]
-UNIQUE = 10  # STB_GNU_UNIQUE
 THREAD_LOCAL = {"DTPMOD64", "DTPOFF64", "TPOFF64", "TLSDESC"}
 
 # What a word points to: `where` is a path, "program", "memory" (of no file) or "number" (nothing is mapped there);
@@ -150,7 +149,6 @@ class Comparison:
 
     def __init__(self, python, images):
         self.same, self.different, self.seen = collections.Counter(), [], set()
-        self.uniques = {}  # {object: names}
         self.loader = bindings.Loader(python, images)
 
     def compare(self, files, unlinked):
@@ -197,8 +195,6 @@ class Comparison:
             return "memory of no file: written since"
         if ours.where == "program" and any(name.startswith("kiln_") for name in ours.place):
             return "a dl function or __tls_get_addr: the runtime's"
-        if symbol and ours == ("program", frozenset()) and self.is_unique(theirs.where, symbol.name):
-            return "UNIQUE: one copy for all"
         if theirs.where == "program" and symbol and symbol.name in theirs.place and not ours.where == "program":
             return "a system library's, by the stock program's canonical PLT entry"
         if theirs.place == ours.place and bindings.are_equal(str(theirs.where), str(ours.where)):
@@ -208,14 +204,6 @@ class Comparison:
         if symbol and theirs.where != ours.where and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):
             return "of a library that several need: what the loader answers if another of them is first"
         return None
-
-    def is_unique(self, path, name):
-        """Whether the object defines it as one for the process."""
-        if path.startswith("/") and path not in self.uniques:
-            object = elf.Object(path)
-            self.uniques[path] = {symbol.name for symbol in object.read_dynamic_symbols() if symbol.info >> 4 == UNIQUE}
-            object.close()
-        return name in self.uniques.get(path, ())
 
 
 def check(python, executable, names):

@@ -130,6 +130,39 @@ MODULE(M(f))
 --- build
 """
 
+# Variables of one name with other values, sizes, addresses in them and constructors.
+VERSIONS = r"""
+--- h.h
+inline const char *say() { return NAME; }
+template<class T> struct Held { static int number; static const char *(*function)(); static int counter; static char more[SIZE]; };
+template<class T> int Held<T>::number = VERSION;
+template<class T> const char *(*Held<T>::function)() = own;
+template<class T> char Held<T>::more[SIZE] = {VERSION};
+int start();
+template<class T> int Held<T>::counter = start();
+--- a.cc
+#include "module.h"
+static const char *own() { return NAME; }
+#include "h.h"
+int start() { return VERSION * 10; }
+F(f) {
+    const char *said = Held<int>::function();
+    return Py_BuildValue("issi", Held<int>::number + Held<int>::more[0] * 0, said, Held<int>::function == own ? "own" : "other",
+                         Held<int>::counter++);
+}
+MODULE(M(f))
+--- b.cc
+static const char *own() { return NAME; }
+#include "h.h"
+int start() { return VERSION * 10; }
+int all() { return Held<int>::number + *Held<int>::function() + Held<int>::counter + Held<int>::more[0]; }
+--- build
+extcc _a a.cc -DVERSION=1 '-DNAME="a"' -DSIZE=8 -fvisibility-inlines-hidden
+extcc _b a.cc -DVERSION=2 '-DNAME="b"' -DSIZE=5000 -fvisibility-inlines-hidden
+libcc three b.cc -DVERSION=4 '-DNAME="d"' -DSIZE=3
+extcc _c a.cc -DVERSION=3 '-DNAME="c"' -DSIZE=16 -fvisibility-inlines-hidden ${L}three -Wl,--no-as-needed
+"""
+
 CONSTRUCTS = [
     construct("unique_shared_by_extensions", UNIQUE + "extcc _a a.cc; extcc _b a.cc", UNIQUE_CODE, SHARED),
     construct("unique_in_three_and_a_library", UNIQUE.replace("--- build", """--- b.cc
@@ -143,6 +176,12 @@ MODULE(M(f))
 --- build""") + "libcc one b.cc; extcc _a a.cc; extcc _b a.cc; extcc _c c.cc ${L}one",
               'a, c, b = load("_a"), load("_c"), load("_b"); answer = [a.f()[::2], c.f(), b.f()[::2], c.f()]',
               [[1, 1001], 2, [3, 1003], 4]),
+    # As two packages with two versions of a library of templates have it: what one of them imports alone is its own.
+    *(construct(f"unique_of_another_version_{name}", VERSIONS, code, answer) for name, code, answer in (
+        ("alone", 'answer = load("_b").f()', [2, "b", "own", 20]),
+        ("first", 'a = load("_a").f(); answer = [a, load("_b").f()]', [[1, "a", "own", 10], [1, "a", "other", 11]]),
+        ("last", 'b = load("_b").f(); answer = [b, load("_a").f()]', [[2, "b", "own", 20], [2, "b", "other", 21]]),
+        ("library", 'c = load("_c").f(); answer = [c, load("_a").f()]', [[3, "c", "own", 30], [3, "c", "other", 31]]))),
     construct("unique_switched_off", UNIQUE + "extcc _a a.cc -fno-gnu-unique; extcc _b a.cc -fno-gnu-unique", UNIQUE_CODE, OWN),
     construct("unique_hidden", UNIQUE + "extcc _a a.cc -fvisibility=hidden; extcc _b a.cc -fvisibility=hidden",
               UNIQUE_CODE, OWN),

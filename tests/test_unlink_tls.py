@@ -102,6 +102,29 @@ MODULE(M(f))
 extcc _a a.cc -std=c++17
 extcc _b a.cc -std=c++17
 """, 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [6, 7, 8]),
+    # The other definer's constructors do not run because of it.
+    construct("tls_unique_of_one_that_is_not_imported", r"""
+--- a.cc
+#include "module.h"
+inline thread_local int shared_value = 5;
+__attribute__((constructor)) static void construct() { setenv("CONSTRUCTED", MOD, 1); }
+F(f) { return Py_BuildValue("is", ++shared_value, getenv("CONSTRUCTED")); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -std=c++17
+extcc _b a.cc -std=c++17
+""", 'b = load("_b").f(); answer = [b, load("_a").f(), in_thread(load("_a").f)]', [[6, "_b"], [7, "_a"], [6, "_a"]]),
+    construct("tls_unique_of_another_version", r"""
+--- a.cc
+#include "module.h"
+inline thread_local int shared_value = VERSION;
+F(f) { return N(++shared_value); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -std=c++17 -DVERSION=5
+extcc _b a.cc -std=c++17 -DVERSION=50
+""", 'b = load("_b"); answer = [b.f(), load("_a").f(), b.f()]', [51, 52, 53],
+              stays="one thread-local variable shared_value, and that of .* differs from that of"),
     construct("tls_across_libraries", CROSS.replace("FLAGS", ""), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_descriptors", CROSS.replace("FLAGS", "-mtls-dialect=gnu2"), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_initial_exec", CROSS.replace("FLAGS", "-ftls-model=initial-exec"), CROSS_CODE, CROSS_ANSWER),

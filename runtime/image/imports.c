@@ -269,6 +269,20 @@ call_resolver(uint32_t index)
     return kiln_image_slots[index];
 }
 
+/* Its first definition in the scope of the first image whose words are filled in is the process's, as
+ * glibc's do_lookup_unique() has it. */
+static uintptr_t
+choose_unique(const struct kiln_image_import *import)
+{
+    uint32_t index = import->name;
+    if (kiln_image_import_states[index] != KNOWN) {
+        kiln_image_slots[index] =
+            (uintptr_t)kiln_image_get_start(import->index) + (uintptr_t)(intptr_t)import->where;
+        kiln_image_import_states[index] = KNOWN;
+    }
+    return kiln_image_slots[index];
+}
+
 uintptr_t
 kiln_image_get_value(uint32_t index)
 {
@@ -281,6 +295,8 @@ kiln_image_get_value(uint32_t index)
         return (uintptr_t)kiln_image_get_start(import->index) + where;
     case KILN_IMPORT_IFUNC:
         return call_resolver(index);
+    case KILN_IMPORT_UNIQUE:
+        return choose_unique(import);
     default:
         return kiln_image_slots[index];
     }

@@ -133,19 +133,21 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     {
         extension->reason = "the standard library has a module of this name, which Python prefers";
     }
-    if (extension->reason == NULL && is_kept(bake->options, found->name)) {
+    if (is_kept(bake->options, found->name)) {
         extension->reason = "--keep says so";
-    }
-    if (extension->reason != NULL) {
         return 0;
     }
     bool is_fat = false, wants_objects = bake->options->from == KILN_FROM_OBJECTS;
-    extension->reason = read_record(ctx, extension, &is_fat);
-    if (extension->reason == NULL && !is_fat && is_library(&bake->python, extension)) {
+    const char *damage = read_record(ctx, extension, &is_fat);
+    if (damage == NULL && !is_fat && is_library(&bake->python, extension)) {
         extension->is_library = true;
         extension->reason = "it is a library, without an init function (PyInit_...)";
         return 0;
     }
+    if (extension->reason != NULL) {
+        return 0;
+    }
+    extension->reason = damage;
     if (extension->reason == NULL && extension->fat.machine != machine) {
         extension->reason =
             kiln_arena_printf(&ctx->arena, "it is made for the machine %s, and the Python for %s",

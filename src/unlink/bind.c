@@ -72,51 +72,86 @@ grow_uniques(struct kiln_set *set)
     }
 }
 
-/* The set's variable of the name of SYMBOL, which OBJECT defines. */
-static uint64_t
-note_unique(struct kiln_set *set, struct kiln_object *object,
-            const struct kiln_dynobj_symbol *symbol)
+/* OBJECT defines NAME, and something is bound to that. */
+static void
+note_unique(struct kiln_set *set, struct kiln_object *object, const char *name)
 {
     if (set->uniques.count * 2 >= set->unique_bucket_count) {
         grow_uniques(set);
     }
-    uint32_t *bucket = find_unique(set, symbol->name);
-    struct kiln_unique *unique;
-    if (*bucket != 0) {
-        unique = &set->uniques.items[*bucket - 1];
-    }
-    else {
-        unique = KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques);
+    uint32_t *bucket = find_unique(set, name);
+    if (*bucket == 0) {
+        *KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques) =
+            (struct kiln_unique){.name = name, .definer = object};
         *bucket = (uint32_t)set->uniques.count;
-        *unique = (struct kiln_unique){
-            .name = symbol->name, .definer = object, .value = symbol->sym.st_value, .align = 16};
-        /* As much as its address tells, up to a page. */
-        uint64_t value = symbol->sym.st_value;
-        while (unique->align < 4096 && value % (unique->align * 2) == 0) {
-            unique->align *= 2;
-        }
     }
-    if (symbol->sym.st_size > unique->size) {
-        set->unique_size += symbol->sym.st_size - unique->size;
-        unique->size = symbol->sym.st_size;
+    else if (set->uniques.items[*bucket - 1].definer != object) {
+        set->uniques.items[*bucket - 1].has_several = true;
     }
-    return (uint64_t)(unique - set->uniques.items);
 }
 
-/* Let TARGET, a thread-local variable that the process has one of, be that of the first definer. */
-static void
-note_unique_tls(struct kiln_set *set, struct kiln_target *target)
+struct kiln_unique *
+kiln_bind_get_unique(struct kiln_set *set, const char *name)
+{
+    return &set->uniques.items[*find_unique(set, name) - 1];
+}
+
+/* The initial value of the byte at OFFSET of the thread-local block of OBJECT. */
+static bool
+get_tls_byte(const struct kiln_object *object, uint64_t offset, uint8_t *out)
+{
+    const Elf64_Phdr *tls = &object->dso.tls;
+    struct kiln_span byte;
+    *out = 0;
+    if (offset < tls->p_filesz && kiln_dynobj_slice(&object->dso, tls->p_vaddr + offset, 1, &byte))
+    {
+        *out = *byte.ptr;
+        return true;
+    }
+    return offset >= tls->p_filesz && offset < tls->p_memsz;
+}
+
+static bool
+is_same_tls(const struct kiln_unique *first, const struct kiln_target *target, uint64_t size)
+{
+    bool is_same = first->size == size;
+    for (uint64_t i = 0; is_same && i < size; i++) {
+        uint8_t x, y;
+        is_same = get_tls_byte(first->definer, first->value + i, &x) &&
+                  get_tls_byte(target->object, target->value + i, &y) && x == y;
+    }
+    return is_same;
+}
+
+/* Let TARGET, a thread-local variable of SIZE bytes that the process has one of, be that of the first
+ * definer, whose block every thread has from its start. False if the definitions differ: then both stay
+ * files. */
+static bool
+note_unique_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size)
 {
     for (size_t i = 0; i < set->unique_tls.count; i++) {
         const struct kiln_unique *first = &set->unique_tls.items[i];
-        if (strcmp(first->name, target->name) == 0) {
-            target->object = first->definer;
-            target->value = first->value;
-            return;
+        if (strcmp(first->name, target->name) != 0) {
+            continue;
         }
+        if (first->definer == target->object) {
+            return true;
+        }
+        if (!is_same_tls(first, target, size)) {
+            const char *format = "the process has one thread-local variable %s, and that of %s "
+                                 "differs from that of %s";
+            first->definer->reason = target->object->reason = kiln_arena_printf(
+                &set->ctx->arena, format, target->name, target->object->path, first->definer->path);
+            return false;
+        }
+        target->object = first->definer;
+        target->value = first->value;
+        target->is_shared = true;
+        return true;
     }
     *KILN_ARENA_PUSH(&set->ctx->arena, &set->unique_tls) = (struct kiln_unique){
-        .name = target->name, .definer = target->object, .value = target->value};
+        .name = target->name, .definer = target->object, .value = target->value, .size = size};
+    return true;
 }
 
 /* The library in OBJECT's scope that defines NAME as one for the process. */
@@ -136,8 +171,6 @@ find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dyn
     return NULL;
 }
 
-enum { UNIQUES_MAX = 256 * 1024 * 1024 }; /* bytes of all variables that are one for the process */
-
 /* Whether OBJECT has memory where it says SYMBOL is. Otherwise IMAGE, which refers to it, stays a file. */
 static bool
 check_definition(struct kiln_set *set, struct kiln_object *image, const struct kiln_object *object,
@@ -148,22 +181,17 @@ check_definition(struct kiln_set *set, struct kiln_object *image, const struct k
     if (object->origin != KILN_ORIGIN_IMAGE || sym->st_shndx == SHN_ABS || type == STT_TLS) {
         return true;
     }
-    bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
-    bool is_inside =
-        sym->st_value <= object->dso.size &&
-        (type != STT_GNU_IFUNC || sym->st_value < object->dso.size) &&
-        (!is_unique || kiln_dynobj_find_segment(&object->dso, sym->st_value, sym->st_size) != NULL);
-    if (!is_inside || (is_unique && set->unique_size > UNIQUES_MAX)) {
-        image->reason =
-            kiln_arena_printf(&set->ctx->arena, "the symbol %s of %s %s", symbol->name,
-                              object->path, is_inside ? "is too large" : "is outside of it");
-        return false;
+    bool is_inside = sym->st_value <= object->dso.size &&
+                     (type != STT_GNU_IFUNC || sym->st_value < object->dso.size);
+    if (!is_inside) {
+        image->reason = kiln_arena_printf(&set->ctx->arena, "the symbol %s of %s is outside of it",
+                                          symbol->name, object->path);
     }
-    return true;
+    return is_inside;
 }
 
-/* What the definition SYMBOL of OBJECT means to IMAGE. */
-static void
+/* What the definition SYMBOL of OBJECT means to IMAGE. False if OBJECT stays a file. */
+static bool
 set_target(struct kiln_set *set, const struct kiln_object *image,
            const struct kiln_dynobj_wanted *wanted, struct kiln_object *object,
            const struct kiln_dynobj_symbol *symbol, struct kiln_target *out)
@@ -183,7 +211,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         if (out->version == NULL && symbol->version != NULL) {
             out->version = symbol->version->name;
         }
-        return;
+        return true;
     case KILN_ORIGIN_START:
     case KILN_ORIGIN_SYSTEM:
         object->is_used = true;
@@ -194,16 +222,14 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         {
             out->version = symbol->version->name;
         }
-        return;
+        return true;
     case KILN_ORIGIN_IMAGE:
         break;
     }
     bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
     if (is_unique && type == STT_TLS) {
-        /* One for the process: the block of the first that defines it has it. */
         out->kind = KILN_TARGET_IMAGE;
-        note_unique_tls(set, out);
-        return;
+        return note_unique_tls(set, out, symbol->sym.st_size);
     }
     struct kiln_object *library = is_unique ? find_unique_in_libraries(image, wanted) : NULL;
     if (library != NULL) {
@@ -211,16 +237,17 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         out->object = library;
         out->kind = KILN_TARGET_LIBRARY;
     }
-    else if (is_unique && symbol->sym.st_size > 0) {
-        out->kind = KILN_TARGET_UNIQUE;
-        out->value = note_unique(set, object, symbol);
-    }
     else if (symbol->sym.st_shndx == SHN_ABS) {
         out->kind = KILN_TARGET_ABSOLUTE;
+    }
+    else if (is_unique) {
+        out->kind = KILN_TARGET_UNIQUE;
+        note_unique(set, object, symbol->name);
     }
     else {
         out->kind = type == STT_GNU_IFUNC ? KILN_TARGET_IFUNC : KILN_TARGET_IMAGE;
     }
+    return true;
 }
 
 /* The part of a library's NAME that says what it is: "libx.so.5" of "libx-0a1b2c3d.so.5.0.0", as tools
@@ -370,8 +397,13 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL || !check_definition(set, image, object, &symbol)) {
         return false;
     }
-    set_target(set, image, wanted, object, &symbol, out);
-    if (out->kind == KILN_TARGET_IMAGE || out->kind == KILN_TARGET_IFUNC) {
+    if (!set_target(set, image, wanted, object, &symbol, out)) {
+        image->reason = object->reason;
+        return false;
+    }
+    if ((out->kind == KILN_TARGET_IMAGE && !out->is_shared) || out->kind == KILN_TARGET_IFUNC ||
+        out->kind == KILN_TARGET_UNIQUE)
+    {
         note_dependency(set, image, out->object);
     }
     return true;
@@ -460,6 +492,5 @@ kiln_bind_forget(struct kiln_set *set)
     set->uniques.count = 0;
     set->unique_tls.count = 0;
     set->unique_bucket_count = 0;
-    set->unique_size = 0;
     kiln_arena_release(&set->bindings);
 }

@@ -17,22 +17,20 @@ static const char *const KINDS[] = {
 };
 
 static const char *
-get_target(const struct kiln_set *set, const struct kiln_target *target)
+get_target(const struct kiln_target *target)
 {
     switch (target->kind) {
     case KILN_TARGET_NONE:
         return "-";
     case KILN_TARGET_RUNTIME:
         return target->name;
-    case KILN_TARGET_UNIQUE:
-        return set->uniques.items[target->value].definer->path;
     default:
         return target->object->path;
     }
 }
 
 static void
-write_image(FILE *stream, const struct kiln_set *set, const struct kiln_object *image)
+write_image(FILE *stream, const struct kiln_object *image)
 {
     size_t count = image->dso.symbols.len / sizeof(Elf64_Sym);
     for (int is_call = 0; is_call < 2; is_call++) {
@@ -44,7 +42,7 @@ write_image(FILE *stream, const struct kiln_set *set, const struct kiln_object *
             {
                 fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol.name,
                         symbol.version == NULL ? "-" : symbol.version->name,
-                        is_call ? "call" : "address", KINDS[target->kind], get_target(set, target));
+                        is_call ? "call" : "address", KINDS[target->kind], get_target(target));
             }
         }
     }
@@ -60,7 +58,7 @@ kiln_bindings_write(struct kiln_set *set, const char *path)
         return kiln_fail_errno(set->ctx, "%s: cannot write", path);
     }
     for (size_t i = 0; i < set->images.count; i++) {
-        write_image(stream, set, set->images.items[i]);
+        write_image(stream, set->images.items[i]);
     }
     int result = fclose(stream) == EOF ? kiln_fail_errno(set->ctx, "%s: cannot write", path)
                                        : kiln_file_write(set->ctx, path, kiln_span_of(text, len));

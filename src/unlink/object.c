@@ -114,15 +114,7 @@ place_all(struct writing *writing)
         place_image(writing, set->images.items[i], &end);
         place_tls(writing, set->images.items[i]);
     }
-    struct kiln_out_section *unique = get_section(writing, KILN_OUT_UNIQUE);
-    for (size_t i = 0; i < set->uniques.count; i++) {
-        struct kiln_unique *variable = &set->uniques.items[i];
-        raise_align(unique, variable->align);
-        variable->start = align_up(unique->size, variable->align);
-        unique->size = variable->start + variable->size;
-    }
-    /* Both have bytes, filled in as the images come. */
-    kiln_buffer_append(&unique->contents, NULL, unique->size);
+    /* Its bytes are filled in as the images come. */
     struct kiln_out_section *tdata = get_section(writing, KILN_OUT_TDATA);
     kiln_buffer_append(&tdata->contents, NULL, tdata->size);
 }
@@ -158,10 +150,6 @@ relocate_word(struct writing *writing, enum kiln_writer_section section, uint64_
     case KILN_WORD_SYMBOL:
         symbol = kiln_writer_refer(writer, word->name);
         break;
-    case KILN_WORD_UNIQUE:
-        symbol = kiln_writer_get_section(KILN_OUT_UNIQUE);
-        addend += (int64_t)set->uniques.items[word->value].start;
-        break;
     case KILN_WORD_STUB:
         symbol = kiln_writer_get_section(KILN_OUT_TEXT);
         addend += (int64_t)(set->imports.items[word->value].stub * STUB_SIZE);
@@ -176,12 +164,8 @@ relocate_word(struct writing *writing, enum kiln_writer_section section, uint64_
         if (import->kind == KILN_IMPORT_IMAGE) {
             addend += (int64_t)(import->object->start + import->value);
         }
-        else if (import->kind == KILN_IMPORT_DISTANCE && import->name != NULL) {
-            symbol = kiln_writer_refer(writer, import->name);
-        }
         else if (import->kind == KILN_IMPORT_DISTANCE) {
-            symbol = kiln_writer_get_section(KILN_OUT_UNIQUE);
-            addend += (int64_t)set->uniques.items[import->value].start;
+            symbol = kiln_writer_refer(writer, import->name);
         }
         else {
             return false;
@@ -247,20 +231,6 @@ copy_tls(struct writing *writing)
     const Elf64_Phdr *tls = &image->dso.tls;
     if (tls->p_type == PT_TLS && image->has_static_tls && tls->p_filesz > 0) {
         copy_out(writing, tls->p_vaddr, tls->p_filesz, KILN_OUT_TDATA, image->tls_start);
-    }
-}
-
-static void
-copy_uniques(struct writing *writing)
-{
-    const struct kiln_set *set = writing->set;
-    for (size_t i = 0; i < set->uniques.count; i++) {
-        const struct kiln_unique *unique = &set->uniques.items[i];
-        uint64_t left = writing->image->dso.size - unique->value;
-        if (unique->definer == writing->image) {
-            copy_out(writing, unique->value, unique->size < left ? unique->size : left,
-                     KILN_OUT_UNIQUE, unique->start);
-        }
     }
 }
 
@@ -464,7 +434,6 @@ write_image(struct writing *writing, struct kiln_object *image)
         fill_word(writing, &writing->words.items[i]);
     }
     copy_tls(writing);
-    copy_uniques(writing);
     write_eh_frame(writing);
     kiln_symbols_add(set->ctx, image, &writing->writer);
     kiln_tables_add(set, &writing->tables, image, &writing->words);

@@ -63,7 +63,8 @@ enum kiln_target_kind {
     KILN_TARGET_PROGRAM, /* a symbol of the executable */
     KILN_TARGET_RUNTIME, /* the same, of the runtime: `name` */
     KILN_TARGET_LIBRARY, /* `name` with `version` of `object` */
-    KILN_TARGET_UNIQUE,  /* the variable `value` of the set's */
+    KILN_TARGET_UNIQUE, /* the variable of that name at address `value` of the first image that has been
+                          * prepared; `object` if that is the first */
 };
 
 struct kiln_target {
@@ -73,14 +74,18 @@ struct kiln_target {
     const char *name, *version;
     bool is_weak; /* the reference */
     bool is_thread_local;
+    bool
+        is_shared; /* thread-local, and one for the process: `object` need not be prepared for it */
 };
 
-/* A variable that the process has one of (STB_GNU_UNIQUE): a copy of the first that is defined. */
+/* A variable that the process has one of (STB_GNU_UNIQUE): that of the first object whose references are
+ * filled in. */
 struct kiln_unique {
     const char *name;
     struct kiln_object *definer;
-    uint64_t value, size, align;
-    uint64_t start; /* in the section of these */
+    uint64_t value, size; /* of a thread-local one: in the definer's block */
+    bool has_several;     /* definers, which of them is first is known at run time */
+    size_t import;        /* the first of its imports, and 1; 0: not known */
 };
 
 enum { KILN_SET_BUCKETS = 4096 };
@@ -97,11 +102,10 @@ struct kiln_set {
         size_t count, capacity;
     } uniques;
     struct kiln_unique_list
-        unique_tls;           /* thread-local ones; their values are in the definers' blocks */
-    uint64_t static_tls;      /* bytes of blocks that every thread has from its start */
+        unique_tls;      /* thread-local ones; all definitions are equal, and the first is taken */
+    uint64_t static_tls; /* bytes of blocks that every thread has from its start */
     uint32_t *unique_buckets; /* open addressing: index + 1 */
     size_t unique_bucket_count;
-    uint64_t unique_size; /* of all of them */
     struct kiln_import_list {
         struct kiln_import *items;
         size_t count, capacity;
@@ -153,6 +157,8 @@ const char *kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image);
 const struct kiln_target *
 kiln_bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_call);
 void kiln_bind_forget(struct kiln_set *set);
+/* The variable NAME, to which a reference has been bound. Borrowed until the next is bound. */
+struct kiln_unique *kiln_bind_get_unique(struct kiln_set *set, const char *name);
 /* The functions of libc that the runtime has in its place, for everybody: INDEX < KILN_ANSWERED. */
 enum { KILN_ANSWERED = 8 };
 const char *kiln_bind_get_answered(size_t index, const char **runtime);
@@ -177,7 +183,6 @@ enum kiln_word_kind {
     KILN_WORD_BYTES,    /* it is `addend` */
     KILN_WORD_IMAGE,    /* the rest are `addend` and: address `value` of `object` */
     KILN_WORD_SYMBOL,   /* `name`, a symbol of the executable */
-    KILN_WORD_UNIQUE,   /* the variable `value` */
     KILN_WORD_STUB,     /* the stub of the import `value` */
     KILN_WORD_TPOFF,    /* the offset from the thread pointer of `value` in the block of `object` */
     KILN_WORD_RELATIVE, /* the image's own address, added when the program runs */
@@ -207,9 +212,8 @@ bool kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kil
 struct kiln_import {
     uint32_t kind;                    /* enum kiln_image_import_kind, and KILN_IMPORT_WEAK */
     const struct kiln_object *object; /* the image, or the library; NULL: of the start */
-    uint64_t value;             /* an address in the image; KILN_IMPORT_DISTANCE without a name: a
-                                 * unique variable */
-    const char *name, *version; /* version NULL: none */
+    uint64_t value;                   /* an address in the image */
+    const char *name, *version;       /* version NULL: none */
     bool has_stub;
     size_t stub; /* its number among the stubs */
 };

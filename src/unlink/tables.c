@@ -250,13 +250,20 @@ make_imports(struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffe
     for (size_t i = 0; i < set->imports.count; i++) {
         const struct kiln_import *import = &set->imports.items[i];
         bool is_distance = import->kind == KILN_IMPORT_DISTANCE;
-        const struct kiln_image_import record = {
+        struct kiln_image_import record = {
             .kind = import->kind,
             .where = is_distance ? 0 : (int32_t)import->value,
             .index = import->object == NULL ? KILN_IMAGE_NONE : (uint32_t)import->object->number,
-            .name = is_distance ? KILN_IMAGE_NONE : add_string(tables, import->name),
             .version = add_string(tables, import->version),
         };
+        if (import->kind == KILN_IMPORT_UNIQUE) {
+            struct kiln_unique *unique = kiln_bind_get_unique(set, import->name);
+            unique->import = unique->import == 0 ? i + 1 : unique->import;
+            record.name = (uint32_t)unique->import - 1;
+        }
+        else {
+            record.name = is_distance ? KILN_IMAGE_NONE : add_string(tables, import->name);
+        }
         kiln_buffer_append(out, &record, sizeof record);
     }
 }
@@ -266,17 +273,9 @@ relocate_imports(const struct kiln_set *set, struct kiln_writer *writer, size_t 
 {
     for (size_t i = 0; i < set->imports.count; i++) {
         const struct kiln_import *import = &set->imports.items[i];
-        if (import->kind != KILN_IMPORT_DISTANCE) {
-            continue;
-        }
         size_t field =
             at + i * sizeof(struct kiln_image_import) + offsetof(struct kiln_image_import, where);
-        if (import->name == NULL) {
-            kiln_writer_relocate(writer, KILN_OUT_TABLES, field, R_X86_64_PC32,
-                                 kiln_writer_get_section(KILN_OUT_UNIQUE),
-                                 (int64_t)set->uniques.items[import->value].start);
-        }
-        else {
+        if (import->kind == KILN_IMPORT_DISTANCE) {
             kiln_writer_relocate(writer, KILN_OUT_TABLES, field, R_X86_64_PC32,
                                  kiln_writer_refer(writer, import->name), 0);
         }

@@ -46,19 +46,13 @@ find_init(struct kiln_set *set, struct kiln_object *image)
     image->init = symbol.sym.st_value;
 }
 
-/* Variables that are copied into sections of the linker's have values that the linker knows. */
+/* Thread-local variables that are copied into a section of the linker's have values that the linker knows. */
 static bool
-is_copied(const struct kiln_set *set, const struct kiln_object *image, const struct kiln_word *word)
+is_copied(const struct kiln_object *image, const struct kiln_word *word)
 {
     const Elf64_Phdr *tls = &image->dso.tls;
-    bool found = image->has_static_tls && tls->p_type == PT_TLS &&
-                 word->offset + 8 > tls->p_vaddr && word->offset < tls->p_vaddr + tls->p_filesz;
-    for (size_t i = 0; !found && i < set->uniques.count; i++) {
-        const struct kiln_unique *unique = &set->uniques.items[i];
-        found = unique->definer == image && word->offset + 8 > unique->value &&
-                word->offset < unique->value + unique->size;
-    }
-    return found;
+    return image->has_static_tls && tls->p_type == PT_TLS && word->offset + 8 > tls->p_vaddr &&
+           word->offset < tls->p_vaddr + tls->p_filesz;
 }
 
 static void
@@ -68,11 +62,9 @@ check_copies(const struct kiln_set *set, struct kiln_object *image, const struct
         const struct kiln_word *word = &words->items[i];
         unsigned kind = word->kind == KILN_WORD_PATCH ? set->imports.items[word->value].kind
                                                       : KILN_IMPORT_IMAGE;
-        if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE &&
-            is_copied(set, image, word)) {
-            image->reason =
-                "a variable that is one for the process, or thread-local, is initialised "
-                "with an address that is not known before the program runs";
+        if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE && is_copied(image, word)) {
+            image->reason = "a thread-local variable is initialised with an address that is not "
+                            "known before the program runs";
             return;
         }
     }

@@ -113,14 +113,16 @@ add_symbol(struct making *making, uint64_t offset, int64_t addend, const char *n
 }
 
 static bool
-add_unique(struct making *making, uint64_t offset, int64_t addend, uint64_t index)
+add_unique(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
-    if (is_pie(making)) {
-        const struct kiln_import like = {.kind = KILN_IMPORT_DISTANCE, .value = index};
-        return add_patch(making, offset, addend, &like);
+    if (!kiln_bind_get_unique(making->set, target->name)->has_several) {
+        return add_image(making, offset, addend, target);
     }
-    add(making, offset, KILN_WORD_UNIQUE, addend)->value = index;
-    return true;
+    const struct kiln_import like = {.kind = KILN_IMPORT_UNIQUE,
+                                     .object = target->object,
+                                     .value = target->value,
+                                     .name = target->name};
+    return add_patch(making, offset, addend, &like);
 }
 
 static const struct kiln_object *
@@ -193,7 +195,7 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
     case KILN_TARGET_LIBRARY:
         return add_library(making, offset, addend, target, is_call);
     case KILN_TARGET_UNIQUE:
-        return add_unique(making, offset, addend, target->value);
+        return add_unique(making, offset, addend, target);
     }
     return true;
 }
@@ -278,7 +280,9 @@ add_module(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, offset, 0, target, KILN_IMPORT_TLS_MODULE);
     }
     struct kiln_object *object = target->object;
-    if (!check_tls_target(making, target, 0)) {
+    if (!check_tls_target(making, target, 0) ||
+        (target->is_shared && !make_static(making, target->object)))
+    {
         return false;
     }
     add(making, offset, KILN_WORD_BYTES,
@@ -305,7 +309,9 @@ add_offset(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, relocation->offset, relocation->addend, target,
                                KILN_IMPORT_TLS_OFFSET);
     }
-    if (!check_tls_target(making, target, relocation->addend)) {
+    if (!check_tls_target(making, target, relocation->addend) ||
+        (target->is_shared && !make_static(making, target->object)))
+    {
         return false;
     }
     int64_t value = sum(target->value, relocation->addend);

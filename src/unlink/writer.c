@@ -22,7 +22,6 @@ static const struct {
     [KILN_OUT_EH_FRAME] = {".eh_frame", SHT_PROGBITS, SHF_ALLOC},
     [KILN_OUT_TDATA] = {".tdata", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
     [KILN_OUT_TBSS] = {".tbss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
-    [KILN_OUT_UNIQUE] = {".data.kiln_unique", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE},
     [KILN_OUT_TABLES] = {".rodata.kiln_images", SHT_PROGBITS, SHF_ALLOC},
     [KILN_OUT_SLOTS] = {".bss.kiln_images", SHT_NOBITS, SHF_ALLOC | SHF_WRITE},
     [KILN_OUT_TEXT] = {".text.kiln_images", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR},

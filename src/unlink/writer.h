@@ -27,7 +27,6 @@ enum kiln_writer_section {
     KILN_OUT_EH_FRAME,
     KILN_OUT_TDATA,
     KILN_OUT_TBSS,
-    KILN_OUT_UNIQUE,
     KILN_OUT_TABLES,
     KILN_OUT_SLOTS,
     KILN_OUT_TEXT,

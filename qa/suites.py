@@ -100,6 +100,8 @@ class Suite:
         directory = bakery.directory / "tests" / f"{self.of}-{version}"
         source = unpack_source(bakery, self.of, version)
         folder = pathlib.Path(self.folder)
+        if not (source / folder).is_dir():
+            raise Failure(f"{self.name}: there is no {folder} in its source archive")
         if not (directory / folder.name).exists():
             parts = directory / (folder.name + ".part")
             shutil.rmtree(parts, ignore_errors=True)

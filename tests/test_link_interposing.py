@@ -95,7 +95,7 @@ value(PyObject *, PyObject *)
         text.append(std::to_string(calls));
         text.reserve(100000);
     }
-    return PyBool_FromLong(calls > 2);
+    return PyLong_FromLong(calls);
 }
 static PyMethodDef methods[] = {{"value", value, METH_NOARGS, nullptr}, {}};
 static PyModuleDef_Slot slots[] = {{0, nullptr}};
@@ -109,7 +109,9 @@ def test_an_extension_with_an_operator_new_of_its_own_bakes(linker, python, tmp_
     extension(tmp_path / "site", "one", python, source=ALLOCATING, compiler=BUILD / "kiln-c++", more=["-O2"],
               before=["-x", "c++"])
     link(python, tmp_path / "app", "--linker", linker, tmp_path / "site")
-    assert values(tmp_path / "app", tmp_path / "site", "one") == [True]
+    # How many are the C++ library's depends on how much of it is inline.
+    calls = values(python, tmp_path / "site", "one")
+    assert values(tmp_path / "app", tmp_path / "site", "one") == calls and calls[0] >= 2
 
 
 # A library that comes with C++ extensions, and what both have of a header: one registry for all, they think.

@@ -106,12 +106,13 @@ int
 kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = 0;
-    size_t plain = 0;
+    size_t plain = 0; /* that are reason enough for a link */
+    bool own = bake->options->paths.count == 0;
     struct files files = sort_files(ctx, bake);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
         if (extension->is_plain) {
-            plain++;
+            plain += own || !extension->found->is_standard;
         }
         else if (extension->reason != NULL) {
             int failed = kiln_bake_keep(ctx, bake, extension);

@@ -318,6 +318,26 @@ MODULE(M(f))
 ext _a a.c -Wl,-soname,_a$SUF
 ext _b b.c $OUT/_a$SUF '-Wl,-rpath,$ORIGIN'
 """, 'b = load("_b"); answer = [b.f(), load("_a").f(), b.f()]', [5, 6, 7]),
+    construct("lib_extension_made_global", r"""
+--- a.c
+#include "module.h"
+int shared = 5;
+int next(void) { return ++shared; }
+F(f) { return N(next()); }
+MODULE(M(f))
+--- b.c
+#include "module.h"
+int next(void);
+extern int shared;
+F(f) { return N(next() + shared); }
+MODULE(M(f))
+--- build
+ext _a a.c; ext _b b.c; ext _good a.c -Dnext=other -Dshared=own
+""", """
+import ctypes
+a = load("_a"); ctypes.CDLL(a.__file__, ctypes.RTLD_GLOBAL)
+answer = [load("_good").f(), load("_b").f(), a.f()]
+""", [6, 12, 7], stays="needs from anywhere"),
     construct("lib_preloaded_by_path", r"""
 --- b.c
 static int n;

@@ -451,6 +451,7 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
     if (out->is_weak || image->reason != NULL) {
         return image->reason == NULL;
     }
+    image->undefined = wanted.name;
     image->reason = wanted.version == NULL
                         ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)
                         : kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s, version %s",

@@ -417,9 +417,35 @@ spread_reason(struct kiln_set *set, struct kiln_object *to, const char *how,
                                    from->path, because, cause, to->cause->reason);
 }
 
+/* A file looks for a symbol that it needs nothing for: some package may open whoever has it with RTLD_GLOBAL,
+ * which makes it everybody's. That works with files only. It is an extension, or a library that is opened by its
+ * path; others that define the symbol are there for those that need them. */
+static void
+keep_definers(struct kiln_set *set, const struct kiln_object *file)
+{
+    const struct kiln_dynobj_wanted wanted = {.name = file->undefined, .is_call = true};
+    for (size_t i = 0; i < set->objects.count; i++) {
+        struct kiln_object *object = set->objects.items[i];
+        struct kiln_dynobj_symbol symbol;
+        if (object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL &&
+            (object->module != NULL || object->is_opened) &&
+            kiln_dynobj_find(&object->dso, &wanted, &symbol))
+        {
+            object->reason = kiln_arena_printf(
+                &set->ctx->arena, "it defines %s, which %s, a file, needs from anywhere",
+                file->undefined, file->path);
+        }
+    }
+}
+
 void
 kiln_closure_spread_reasons(struct kiln_set *set)
 {
+    for (size_t i = 0; i < set->objects.count; i++) {
+        if (set->objects.items[i]->undefined != NULL) {
+            keep_definers(set, set->objects.items[i]);
+        }
+    }
     for (bool again = true; again;) {
         again = false;
         for (size_t i = 0; i < set->objects.count; i++) {

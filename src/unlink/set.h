@@ -37,8 +37,9 @@ struct kiln_object {
     struct kiln_unlink_module *module; /* NULL: it is a library */
     bool
         is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
-    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it */
-    const char *reason; /* IMAGE: why it stays a file */
+    bool is_missing;       /* it needs a library that is nowhere: nothing is loaded with it */
+    const char *reason;    /* IMAGE: why it stays a file */
+    const char *undefined; /* IMAGE: a symbol that it looks for and nobody in its scope has */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
     bool is_marked; /* for walks */

@@ -42,7 +42,9 @@ write_image(FILE *stream, const struct kiln_object *image)
             {
                 fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol.name,
                         symbol.version == NULL ? "-" : symbol.version->name,
-                        is_call ? "call" : "address", KINDS[target->kind], get_target(target));
+                        is_call ? "call" : "address",
+                        KINDS[target->is_shared ? KILN_TARGET_UNIQUE : target->kind],
+                        get_target(target));
             }
         }
     }

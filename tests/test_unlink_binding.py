@@ -437,6 +437,15 @@ int Py_IsInitialized(void) { return 88; }
 F(f) { return Py_BuildValue("Ni", PyLong_FromLong(5), Py_IsInitialized()); }
 MODULE(M(f))
 """, 'a = load("_a"); answer = a.f()', [5, 1]),
+    construct("weak_of_the_program", r"""
+--- a.c
+#include "module.h"
+int main(int argc, char **argv) __attribute__((weak));
+extern char **environ;
+F(f) { return Py_BuildValue("ii", &main != NULL, environ != NULL); }
+MODULE(M(f))
+""", 'answer = load("_a").f()', OneOf([[0, 1], [1, 1]]), unlinked=lambda: ([0, 1], ""),
+              why="as most interpreters, the executable keeps its main() to itself"),
     construct("weak_undefined", r"""
 --- a.c
 #include "module.h"

@@ -12,7 +12,8 @@
 
 static const char TRIAL[] =
     "int Py_BytesMain(int, char **);\n"
-    "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n";
+    "__attribute__((visibility(\"hidden\"))) int main(int argc, char **argv)\n"
+    "{ return Py_BytesMain(argc, argv); }\n";
 
 int
 kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path,

@@ -123,6 +123,10 @@ class Bakery:
         """What `kiln ls --json` says of the executable."""
         return json.loads(output_of(KILN, "ls", "--json", self.executable))
 
+    def list_standard_files(self):
+        """The files of the standard library that the executable has inside."""
+        return [module["file"] for module in self.get_listing()["modules"] if "/lib-dynload/" in module["file"]]
+
     def list_baked(self):
         """{dotted name: what is said of it} of the executable's modules that are not the standard library's."""
         return {module["name"]: module for module in self.get_listing()["modules"] if "/lib-dynload/" not in module["file"]}

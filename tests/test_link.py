@@ -177,6 +177,17 @@ def test_a_fat_extension_file_gets_its_name_from_its_packages(site, kiln, python
     assert list(list_modules(tmp_path / "app")) == ["gamma.inner.single"]
 
 
+@pytest.mark.parametrize("path, names", [
+    ("gamma", ["gamma.inner.single"]), ("gamma/inner/", ["gamma.inner.single"]), ("gamma/inner/../../delta/.", ["delta"]),
+    ("alpha/", ["alpha._speedups"])])
+def test_a_package_is_searched_under_its_name(path, names, site, kiln, python, tmp_path):
+    kiln("link", "--python", python, "-o", tmp_path / "app", f"{site}/{path}")
+    assert list(list_modules(tmp_path / "app")) == names
+    (tmp_path / "link").symlink_to(site / "alpha")
+    kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "link")
+    assert list(list_modules(tmp_path / "app")) == ["link._speedups"]
+
+
 def test_a_wheel_is_searched_as_it_would_be_installed(site, kiln, python, tmp_path):
     wheel = tmp_path / "alpha-1.0-cp3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -260,13 +260,59 @@ add_file(const struct search *search, const char *file)
     return 0;
 }
 
+/* Search the directory at RELATIVE below ROOT, "" for ROOT itself. */
 static int
-search_root(const struct search *search, const char *root, const char *place)
+search_below(const struct search *search, const char *root, const char *place, const char *relative)
 {
+    struct kiln_arena *arena = &search->ctx->arena;
     struct search below = *search;
     below.root = root;
     below.place = place;
-    return search_directory(&below, root, "", NULL);
+    char *package = kiln_arena_strdup(arena, relative);
+    for (char *c = package; *c != '\0'; c++) {
+        *c = *c == '/' ? '.' : *c;
+    }
+    const char *dir = *relative == '\0' ? root : kiln_arena_printf(arena, "%s/%s", root, relative);
+    return search_directory(&below, dir, package, NULL);
+}
+
+/* PATH without what would be no part of a module's name. */
+static const char *
+normalize(struct kiln_ctx *ctx, const char *path)
+{
+    char *dir = kiln_arena_strdup(&ctx->arena, kiln_file_absolute(ctx, path));
+    for (size_t len = strlen(dir); len > 1 && dir[len - 1] == '/'; len--) {
+        dir[len - 1] = '\0';
+    }
+    char *real = strstr(dir, "/..") != NULL || strstr(dir, "/./") != NULL ||
+                         strstr(dir, "//") != NULL || kiln_ends_with(dir, "/.")
+                     ? realpath(dir, NULL)
+                     : NULL;
+    const char *result = real == NULL ? dir : kiln_arena_strdup(&ctx->arena, real);
+    free(real);
+    return result;
+}
+
+static bool
+is_on_path(const struct kiln_python *python, const char *dir)
+{
+    for (size_t i = 0; i < python->search_path.count; i++) {
+        if (kiln_file_is_same(python->search_path.items[i], dir)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A package is searched below the directory that it is imported from. */
+static int
+add_directory(const struct search *search, const char *path)
+{
+    const char *dir = normalize(search->ctx, path), *root = dir;
+    while (has_init(search, root) && !is_on_path(search->python, root)) {
+        root = kiln_file_dirname(search->ctx, root);
+    }
+    return search_below(search, root, root, root == dir ? "" : dir + strlen(root) + 1);
 }
 
 const char *
@@ -297,7 +343,7 @@ add_wheel(const struct search *search, const char *path)
                            "%s: the wheel cannot be unpacked: %s; download or build it again", path,
                            kiln_process_get_last_line(ctx, unzip.err));
     }
-    return result < 0 ? result : search_root(search, dir, kiln_file_absolute(ctx, path));
+    return result < 0 ? result : search_below(search, dir, kiln_file_absolute(ctx, path), "");
 }
 
 static int
@@ -308,8 +354,7 @@ add_path(const struct search *search, const char *path)
         return kiln_fail_errno(search->ctx, "%s: cannot read", path);
     }
     if (S_ISDIR(st.st_mode)) {
-        const char *root = kiln_file_absolute(search->ctx, path);
-        return search_root(search, root, root);
+        return add_directory(search, path);
     }
     if (!S_ISREG(st.st_mode)) {
         return kiln_fail(search->ctx, KILN_ERR_INPUT, "%s: not a regular file", path);

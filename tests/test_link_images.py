@@ -350,6 +350,33 @@ def test_an_extension_with_a_name_of_the_standard_library_stays_a_file(python, t
     assert [module["file"].rpartition("/")[0] for module in modules if module["name"] == name] == [str(directory)]
 
 
+@pytest.mark.parametrize("fast", ["0", "1"])
+def test_what_comes_before_the_standard_library_hides_its_extensions_as_ever(fast, python, tmp_path):
+    """A script's own modules, and those of PYTHONPATH; not those of site-packages, which come after it."""
+    _, names = find_dynload(python)
+    extension(tmp_path / "site", "plain", python, compiler="cc")
+    link(python, tmp_path / "app", tmp_path / "site")
+    for directory, module in ("script", "audioop"), ("path", "_queue"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / f"{module}.py").write_text("own = True\n")
+    (tmp_path / "script" / "main.py").write_text("""
+import importlib, json, sys
+answer = {}
+for name in sys.argv[1:]:
+    try:
+        module = importlib.import_module(name)
+        answer[name] = [getattr(module, "own", False), getattr(module, "__file__", None)]
+    except ImportError as error:
+        answer[name] = str(error)
+print(json.dumps(answer))
+""")
+    chosen = sorted({"audioop", "_queue", "_json", "_ctypes", "_decimal"} | set(names[:3]))
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "path"), "KILN_FAST": fast}
+    baked, stock = (json.loads(run(program, tmp_path / "script" / "main.py", *chosen, env=env).stdout) for program in (tmp_path / "app", python))
+    assert baked == stock
+    assert stock["audioop"] == [True, str(tmp_path / "script" / "audioop.py")] and stock["_queue"][0] is True
+
+
 def test_the_standard_library_alone_is_baked_if_no_path_is_named(python, tmp_path):
     _, names = find_dynload(python)
     run(python, "-m", "venv", "--without-pip", tmp_path / "venv")

@@ -206,12 +206,37 @@ settle(const struct kiln_asked *asked, struct kiln_verdict *old)
                : file;
 }
 
+/* Python searches for an extension of the standard library, and may come upon a module of that name
+ * before, a script's own, say. */
+static int
+check_standard(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec)
+{
+    PyObject *found = kiln_find_behind(finder, name, path);
+    if (found == NULL) {
+        return PyErr_Occurred() ? -1 : KILN_SKEW_LOOKED;
+    }
+    PyObject *origin = PyObject_GetAttrString(found, "origin");
+    const char *text = origin == NULL || !PyUnicode_Check(origin) ? NULL : PyUnicode_AsUTF8(origin);
+    bool is_ours = text != NULL && strstr(text, "/lib-dynload/") != NULL;
+    PyErr_Clear();
+    Py_XDECREF(origin);
+    if (is_ours) {
+        Py_DECREF(found);
+        return KILN_SKEW_LOOKED;
+    }
+    *spec = found;
+    return 0;
+}
+
 int
 kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
 {
     Py_ssize_t len;
     struct kiln_asked asked = {.finder = finder, .name = name, .path = path, .flags = flags};
     *spec = NULL;
+    if ((flags & KILN_MODULE_STANDARD) != 0) {
+        return check_standard(finder, name, path, spec);
+    }
     asked.text = PyUnicode_AsUTF8AndSize(name, &len);
     if (asked.text == NULL) {
         return -1;

@@ -96,7 +96,8 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
         const struct kiln_baked *module = &bake->modules.items[i];
         names[i].name = module->found->name;
         names[i].symbol = module->isolated.symbol;
-        names[i].flags = module->found->package ? KILN_MODULE_PACKAGE : 0;
+        names[i].flags = (module->found->package ? KILN_MODULE_PACKAGE : 0) |
+                         (module->found->is_standard ? KILN_MODULE_STANDARD : 0);
         if (kiln_starts_with(module->isolated.symbol, "kiln_export_")) {
             names[i].flags |= KILN_MODULE_EXPORT;
         }

@@ -34,6 +34,18 @@ Target = collections.namedtuple("Target", "where place")
 realpath = functools.lru_cache(None)(os.path.realpath)
 
 
+@functools.lru_cache(None)
+def get_size(path):
+    """Of the memory that the object takes; of another file, no limit."""
+    try:
+        object = elf.Object(path)
+    except (OSError, ValueError, struct.error):
+        return float("inf")
+    size = object.size
+    object.close()
+    return size
+
+
 class Program:
     """An interpreter, its libpython included if that is shared: what its addresses are called."""
 
@@ -119,7 +131,9 @@ class Memory:
             return Target(path if path == "[vdso]" else "memory", address - self.starts[index])
         if realpath(path) in self.program.symbols:
             return self._find_in_program(realpath(path), address)
-        return Target(realpath(path), address - self.bases.get(path, self.starts[index]))
+        place = address - self.bases.get(path, self.starts[index])
+        # What follows an object need not be its .bss.
+        return Target(realpath(path), place) if place < get_size(realpath(path)) else Target("memory", place)
 
     def _find_in_program(self, path, address):
         base = self.base if path == self.program.path else self.bases[path]

@@ -338,6 +338,35 @@ import ctypes
 a = load("_a"); ctypes.CDLL(a.__file__, ctypes.RTLD_GLOBAL)
 answer = [load("_good").f(), load("_b").f(), a.f()]
 """, [6, 12, 7], stays="needs from anywhere"),
+    # The symbols are in a library that an extension needs, and in two extensions.
+    construct("lib_made_global_with_its_extension", r"""
+--- l.c
+int of_library(void) { return 3; }
+--- a.c
+#include "module.h"
+int of_library(void);
+int of_extension(void) { return 4; }
+F(f) { return N(of_library()); }
+MODULE(M(f))
+--- c.c
+#include "module.h"
+int of_another(void) { return 5; }
+F(f) { return N(1); }
+MODULE(M(f))
+--- b.c
+#include "module.h"
+int of_library(void), of_extension(void), of_another(void);
+F(f) { return N(of_library() * 100 + of_extension() * 10 + of_another()); }
+MODULE(M(f))
+--- build
+lib one l.c
+ext _a a.c ${L}one; ext _b b.c; ext _c c.c; ext _good c.c -Dof_another=own
+""", """
+import ctypes
+for name in "_a", "_c":
+    ctypes.CDLL(load(name).__file__, ctypes.RTLD_GLOBAL)
+answer = [load("_good").f(), load("_b").f()]
+""", [1, 345], stays="needs from anywhere"),
     construct("lib_preloaded_by_path", r"""
 --- b.c
 static int n;

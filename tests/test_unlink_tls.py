@@ -117,14 +117,25 @@ extcc _b a.cc -std=c++17
     construct("tls_unique_of_another_version", r"""
 --- a.cc
 #include "module.h"
-inline thread_local int shared_value = VERSION;
-F(f) { return N(++shared_value); }
+inline thread_local int versioned_value = VERSION;
+F(f) { return N(++versioned_value); }
 MODULE(M(f))
 --- build
 extcc _a a.cc -std=c++17 -DVERSION=5
 extcc _b a.cc -std=c++17 -DVERSION=50
-""", 'b = load("_b"); answer = [b.f(), load("_a").f(), b.f()]', [51, 52, 53],
-              stays="one thread-local variable shared_value, and that of .* differs from that of"),
+extcc _c a.cc -std=c++17 -DVERSION=5
+""", 'b = load("_b"); answer = [b.f(), load("_a").f(), b.f(), load("_c").f()]', [51, 52, 53, 54],
+              stays="one thread-local variable versioned_value, and its definitions differ"),
+    construct("tls_unique_with_an_address", r"""
+--- a.cc
+#include "module.h"
+static int number = VERSION;
+inline thread_local int *pointer = &number;
+F(f) { return N((*pointer)++); }
+MODULE(M(f))
+--- build
+for name in _a _b _c; do extcc $name a.cc -std=c++17 -DVERSION=${#name}; done
+""", 'answer = [load("_c").f(), load("_a").f(), load("_b").f()]', [2, 3, 4], stays="one thread-local variable pointer, and its definitions differ"),
     construct("tls_across_libraries", CROSS.replace("FLAGS", ""), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_descriptors", CROSS.replace("FLAGS", "-mtls-dialect=gnu2"), CROSS_CODE, CROSS_ANSWER),
     construct("tls_across_libraries_initial_exec", CROSS.replace("FLAGS", "-ftls-model=initial-exec"), CROSS_CODE, CROSS_ANSWER),

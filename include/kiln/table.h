@@ -52,7 +52,6 @@ extern "C" {
 #define KILN_MODULE_EXPORT  0x02u /* its function is a PEP 793 export hook, not an init function */
 #define KILN_MODULE_STANDARD                                                                       \
     0x04u /* of the standard library: what is before that on sys.path comes first */
-#define KILN_MODULE_FLAGS 0x07u /* all there are */
 
 /* Opaque: it goes on after what a C type could say of it. */
 struct kiln_table;

@@ -68,5 +68,5 @@ def test_threads(channel):
 
 def test_deadline(channel):
     with pytest.raises(grpc.RpcError) as error:
-        channel.unary_unary("/s/unary")(b"x", timeout=0)
+        channel.unary_unary("/s/unary")(b"x", timeout=-1)
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

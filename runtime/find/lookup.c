@@ -98,7 +98,7 @@ ask_callback(const struct callback *callback, const char *name, struct kiln_targ
     if (function == NULL) {
         return 0;
     }
-    if ((flags & ~KILN_MODULE_FLAGS) != 0) {
+    if ((flags & ~(KILN_MODULE_PACKAGE | KILN_MODULE_EXPORT)) != 0) {
         PyErr_Format(PyExc_SystemError, "the lookup of %s set unknown flags (%x)", name, flags);
         return -1;
     }

@@ -96,61 +96,97 @@ kiln_bind_get_unique(struct kiln_set *set, const char *name)
     return &set->uniques.items[*find_unique(set, name) - 1];
 }
 
-/* The initial value of the byte at OFFSET of the thread-local block of OBJECT. */
+struct tls_search {
+    const Elf64_Phdr *tls;
+    bool found;
+};
+
 static bool
-get_tls_byte(const struct kiln_object *object, uint64_t offset, uint8_t *out)
+find_in_tls(void *arg, const struct kiln_relocation *relocation)
 {
-    const Elf64_Phdr *tls = &object->dso.tls;
-    struct kiln_span byte;
-    *out = 0;
-    if (offset < tls->p_filesz && kiln_dynobj_slice(&object->dso, tls->p_vaddr + offset, 1, &byte))
-    {
-        *out = *byte.ptr;
-        return true;
-    }
-    return offset >= tls->p_filesz && offset < tls->p_memsz;
+    struct tls_search *search = arg;
+    search->found = relocation->offset + 8 > search->tls->p_vaddr &&
+                    relocation->offset < search->tls->p_vaddr + search->tls->p_filesz;
+    return !search->found;
 }
 
+/* Whether addresses are in the initial thread-local data of OBJECT. */
+static bool
+has_addresses(const struct kiln_object *object)
+{
+    struct tls_search search = {.tls = &object->dso.tls};
+    const char *reason = NULL;
+    bool is_read = kiln_relocations_visit(&object->dso, find_in_tls, &search, &reason) &&
+                   kiln_relocations_visit_relr(&object->dso, find_in_tls, &search, &reason);
+    return !is_read || search.found;
+}
+
+/* Whether the SIZE bytes of TARGET's thread-local variable are in the beginning those of FIRST. */
 static bool
 is_same_tls(const struct kiln_unique *first, const struct kiln_target *target, uint64_t size)
 {
-    bool is_same = first->size == size;
-    for (uint64_t i = 0; is_same && i < size; i++) {
-        uint8_t x, y;
-        is_same = get_tls_byte(first->definer, first->value + i, &x) &&
-                  get_tls_byte(target->object, target->value + i, &y) && x == y;
+    const struct kiln_object *objects[] = {first->definer, target->object};
+    const uint64_t offsets[] = {first->value, target->value};
+    struct kiln_span bytes[2] = {0};
+    for (size_t i = 0; i < 2; i++) {
+        const Elf64_Phdr *tls = &objects[i]->dso.tls;
+        bool is_zero = offsets[i] >= tls->p_filesz;
+        if (offsets[i] > tls->p_memsz || size > tls->p_memsz - offsets[i] ||
+            (!is_zero &&
+             (size > tls->p_filesz - offsets[i] || has_addresses(objects[i]) ||
+              !kiln_dynobj_slice(&objects[i]->dso, tls->p_vaddr + offsets[i], size, &bytes[i]))))
+        {
+            return false;
+        }
     }
-    return is_same;
+    return first->size == size && kiln_span_equal(bytes[0], bytes[1]);
+}
+
+static bool
+is_unequal_tls(const struct kiln_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->unequal_tls.count; i++) {
+        if (strcmp(set->unequal_tls.items[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Let TARGET, a thread-local variable of SIZE bytes that the process has one of, be that of the first
- * definer, whose block every thread has from its start. False if the definitions differ: then both stay
+ * definer, whose block every thread has from its start. False if the definitions differ: then all stay
  * files. */
 static bool
 note_unique_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size)
 {
-    for (size_t i = 0; i < set->unique_tls.count; i++) {
-        const struct kiln_unique *first = &set->unique_tls.items[i];
-        if (strcmp(first->name, target->name) != 0) {
-            continue;
+    struct kiln_unique *first = NULL;
+    for (size_t i = 0; first == NULL && i < set->unique_tls.count; i++) {
+        struct kiln_unique *unique = &set->unique_tls.items[i];
+        first = strcmp(unique->name, target->name) == 0 ? unique : NULL;
+    }
+    bool is_other = first != NULL && first->definer != target->object;
+    if (is_unequal_tls(set, target->name) || (is_other && !is_same_tls(first, target, size))) {
+        target->object->reason = kiln_arena_printf(
+            &set->ctx->arena,
+            "the process has one thread-local variable %s, and its definitions differ",
+            target->name);
+        if (is_other) {
+            first->definer->reason = target->object->reason;
         }
-        if (first->definer == target->object) {
-            return true;
+        if (!is_unequal_tls(set, target->name)) {
+            kiln_strings_push(&set->ctx->arena, &set->unequal_tls, target->name);
         }
-        if (!is_same_tls(first, target, size)) {
-            const char *format = "the process has one thread-local variable %s, and that of %s "
-                                 "differs from that of %s";
-            first->definer->reason = target->object->reason = kiln_arena_printf(
-                &set->ctx->arena, format, target->name, target->object->path, first->definer->path);
-            return false;
-        }
+        return false;
+    }
+    if (first == NULL) {
+        *KILN_ARENA_PUSH(&set->ctx->arena, &set->unique_tls) = (struct kiln_unique){
+            .name = target->name, .definer = target->object, .value = target->value, .size = size};
+    }
+    else if (is_other) {
         target->object = first->definer;
         target->value = first->value;
         target->is_shared = true;
-        return true;
     }
-    *KILN_ARENA_PUSH(&set->ctx->arena, &set->unique_tls) = (struct kiln_unique){
-        .name = target->name, .definer = target->object, .value = target->value, .size = size};
     return true;
 }
 
@@ -347,9 +383,16 @@ find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
         struct kiln_object *found =
             kiln_objects_find(&root->scope, root == image ? NULL : root, wanted, symbol);
         if (i > 0 && found != agreed) {
-            return kiln_objects_find(&image->scope, NULL, wanted, symbol);
+            agreed = kiln_objects_find(&image->scope, NULL, wanted, symbol);
+            break;
         }
         agreed = found;
+    }
+    if (agreed == NULL) {
+        *reason = kiln_arena_printf(&set->ctx->arena,
+                                    "its reference to %s leads to whichever extension is imported "
+                                    "first: %s is one, and %s",
+                                    wanted->name, roots->items[0]->path, roots->items[1]->path);
     }
     return agreed;
 }
@@ -451,7 +494,6 @@ bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_ca
     if (out->is_weak || image->reason != NULL) {
         return image->reason == NULL;
     }
-    image->undefined = wanted.name;
     image->reason = wanted.version == NULL
                         ? kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s", wanted.name)
                         : kiln_arena_printf(&set->ctx->arena, "undefined symbol: %s, version %s",

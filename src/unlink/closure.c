@@ -67,6 +67,9 @@ read_object(struct kiln_set *set, struct kiln_object *object)
         object->next_file = *bucket;
         *bucket = object;
         object->reason = kiln_dynobj_read(set->ctx, object->file.bytes, object->path, &object->dso);
+        if (object->reason != NULL) {
+            object->dso = (struct kiln_dynobj){.machine = object->dso.machine};
+        }
     }
     if (object->reason == NULL && object->dso.machine != set->unlink->machine) {
         object->reason = kiln_arena_printf(&set->ctx->arena, "it is made for the machine %s",
@@ -417,23 +420,45 @@ spread_reason(struct kiln_set *set, struct kiln_object *to, const char *how,
                                    from->path, because, cause, to->cause->reason);
 }
 
-/* A file looks for a symbol that it needs nothing for: some package may open whoever has it with RTLD_GLOBAL,
- * which makes it everybody's. That works with files only. It is an extension, or a library that is opened by its
- * path; others that define the symbol are there for those that need them. */
 static void
-keep_definers(struct kiln_set *set, const struct kiln_object *file)
+keep_definers(struct kiln_set *set, const struct kiln_object *file, const char *name)
 {
-    const struct kiln_dynobj_wanted wanted = {.name = file->undefined, .is_call = true};
+    const struct kiln_dynobj_wanted wanted = {.name = name, .is_call = true};
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
         struct kiln_dynobj_symbol symbol;
         if (object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL &&
-            (object->module != NULL || object->is_opened) &&
             kiln_dynobj_find(&object->dso, &wanted, &symbol))
         {
             object->reason = kiln_arena_printf(
-                &set->ctx->arena, "it defines %s, which %s, a file, needs from anywhere",
-                file->undefined, file->path);
+                &set->ctx->arena, "it defines %s, which %s, a file, needs from anywhere", name,
+                file->path);
+        }
+    }
+}
+
+/* An extension that stays a file may look for symbols that nothing has of what it needs: some package opens
+ * whoever has them with RTLD_GLOBAL, which makes them everybody's. That works between files only. */
+static void
+keep_needed_from_anywhere(struct kiln_set *set, struct kiln_object *file)
+{
+    fill_scope(set, file);
+    bool is_missing = file->is_missing;
+    for (size_t i = 0; i < file->scope.count; i++) {
+        is_missing = is_missing || file->scope.items[i]->is_missing;
+    }
+    for (size_t i = 1; !is_missing && i < file->dso.symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol, found;
+        if (!kiln_dynobj_get_symbol(&file->dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF ||
+            kiln_dynobj_get_bind(&symbol) != STB_GLOBAL)
+        {
+            continue;
+        }
+        const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, true);
+        if (kiln_objects_find(&set->global, NULL, &wanted, &found) == NULL &&
+            kiln_objects_find(&file->scope, NULL, &wanted, &found) == NULL)
+        {
+            keep_definers(set, file, symbol.name);
         }
     }
 }
@@ -442,8 +467,10 @@ void
 kiln_closure_spread_reasons(struct kiln_set *set)
 {
     for (size_t i = 0; i < set->objects.count; i++) {
-        if (set->objects.items[i]->undefined != NULL) {
-            keep_definers(set, set->objects.items[i]);
+        struct kiln_object *object = set->objects.items[i];
+        if (object->module != NULL && object->reason != NULL && !object->is_searched) {
+            object->is_searched = true;
+            keep_needed_from_anywhere(set, object);
         }
     }
     for (bool again = true; again;) {

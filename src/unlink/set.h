@@ -37,9 +37,9 @@ struct kiln_object {
     struct kiln_unlink_module *module; /* NULL: it is a library */
     bool
         is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
-    bool is_missing;       /* it needs a library that is nowhere: nothing is loaded with it */
-    const char *reason;    /* IMAGE: why it stays a file */
-    const char *undefined; /* IMAGE: a symbol that it looks for and nobody in its scope has */
+    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it */
+    const char *reason; /* IMAGE: why it stays a file */
+    bool is_searched;   /* what it looks for from anywhere is known */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
     bool is_marked; /* for walks */
@@ -103,9 +103,10 @@ struct kiln_set {
         size_t count, capacity;
     } uniques;
     struct kiln_unique_list
-        unique_tls;      /* thread-local ones; all definitions are equal, and the first is taken */
-    uint64_t static_tls; /* bytes of blocks that every thread has from its start */
-    uint32_t *unique_buckets; /* open addressing: index + 1 */
+        unique_tls; /* thread-local ones; all definitions are equal, and the first is taken */
+    struct kiln_strings unequal_tls; /* those of which they are not: who defines one stays a file */
+    uint64_t static_tls;             /* bytes of blocks that every thread has from its start */
+    uint32_t *unique_buckets;        /* open addressing: index + 1 */
     size_t unique_bucket_count;
     struct kiln_import_list {
         struct kiln_import *items;

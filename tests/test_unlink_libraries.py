@@ -321,18 +321,18 @@ ext _b b.c $OUT/_a$SUF '-Wl,-rpath,$ORIGIN'
     construct("lib_extension_made_global", r"""
 --- a.c
 #include "module.h"
-int shared = 5;
-int next(void) { return ++shared; }
-F(f) { return N(next()); }
+int global_number = 5;
+int global_next(void) { return ++global_number; }
+F(f) { return N(global_next()); }
 MODULE(M(f))
 --- b.c
 #include "module.h"
-int next(void);
-extern int shared;
-F(f) { return N(next() + shared); }
+int global_next(void);
+extern int global_number;
+F(f) { return N(global_next() + global_number); }
 MODULE(M(f))
 --- build
-ext _a a.c; ext _b b.c; ext _good a.c -Dnext=other -Dshared=own
+ext _a a.c; ext _b b.c; ext _good a.c -Dglobal_next=own_next -Dglobal_number=own_number
 """, """
 import ctypes
 a = load("_a"); ctypes.CDLL(a.__file__, ctypes.RTLD_GLOBAL)
@@ -341,26 +341,26 @@ answer = [load("_good").f(), load("_b").f(), a.f()]
     # The symbols are in a library that an extension needs, and in two extensions.
     construct("lib_made_global_with_its_extension", r"""
 --- l.c
-int of_library(void) { return 3; }
+int global_of_library(void) { return 3; }
 --- a.c
 #include "module.h"
-int of_library(void);
-int of_extension(void) { return 4; }
-F(f) { return N(of_library()); }
+int global_of_library(void);
+int global_of_extension(void) { return 4; }
+F(f) { return N(global_of_library()); }
 MODULE(M(f))
 --- c.c
 #include "module.h"
-int of_another(void) { return 5; }
+int global_of_another(void) { return 5; }
 F(f) { return N(1); }
 MODULE(M(f))
 --- b.c
 #include "module.h"
-int of_library(void), of_extension(void), of_another(void);
-F(f) { return N(of_library() * 100 + of_extension() * 10 + of_another()); }
+int global_of_library(void), global_of_extension(void), global_of_another(void);
+F(f) { return N(global_of_library() * 100 + global_of_extension() * 10 + global_of_another()); }
 MODULE(M(f))
 --- build
 lib one l.c
-ext _a a.c ${L}one; ext _b b.c; ext _c c.c; ext _good c.c -Dof_another=own
+ext _a a.c ${L}one; ext _b b.c; ext _c c.c; ext _good c.c -Dglobal_of_another=own_of_another
 """, """
 import ctypes
 for name in "_a", "_c":

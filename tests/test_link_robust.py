@@ -208,8 +208,10 @@ def test_a_signal_ends_a_link_wherever_it_is_and_leaves_nothing(number, site, py
         left = [path.name for path in (tmp_path / "tmp").iterdir()]
         left += [path.name for path in (tmp_path / "out").iterdir() if path.name != "app"]
         assert left == []
-        if status != 0:
-            assert not (tmp_path / "out" / "app").exists()
+        # Whole or not there; a signal may come between its getting its name and the end.
+        is_there = (tmp_path / "out" / "app").exists()
+        assert is_there or status != 0
+        assert not is_there or value(tmp_path / "out" / "app", site, "big0") == "big0"
         (tmp_path / "out" / "app").unlink(missing_ok=True)
     assert ended > 0
 

@@ -69,6 +69,11 @@ def get_facts(python):
     return json.loads(output_of(python, "-c", FACTS, stdin=subprocess.DEVNULL))
 
 
+def is_standard(module):
+    """Whether what `kiln` says of MODULE is of one of the standard library's."""
+    return "/lib-dynload/" in module["file"]
+
+
 class Bakery:
     """A directory with a virtual environment of `python` in venv/."""
 
@@ -125,8 +130,8 @@ class Bakery:
 
     def list_standard_files(self):
         """The files of the standard library that the executable has inside."""
-        return [module["file"] for module in self.get_listing()["modules"] if "/lib-dynload/" in module["file"]]
+        return [module["file"] for module in self.get_listing()["modules"] if is_standard(module)]
 
     def list_baked(self):
         """{dotted name: what is said of it} of the executable's modules that are not the standard library's."""
-        return {module["name"]: module for module in self.get_listing()["modules"] if "/lib-dynload/" not in module["file"]}
+        return {module["name"]: module for module in self.get_listing()["modules"] if not is_standard(module)}

@@ -9,7 +9,7 @@ import re
 import elf
 import imports
 import packages_page
-from baking import ROOT
+from baking import ROOT, is_standard
 from packages_page import HERE, format_outcomes, make_row
 
 
@@ -95,7 +95,7 @@ class Summary(packages_page.Summary):
 
     def describe_tools(self):
         report, findings, size = self.findings.report, self.findings, self.findings.link
-        standard = sum("/lib-dynload/" in module["file"] for module in report["modules"])
+        standard = sum(map(is_standard, report["modules"]))
         facts = [
             f"{self.bakery.base['implementation']} {self.bakery.base['version']} with {report['libpython']} libpython, "
             f"linked by {report['linker']}",

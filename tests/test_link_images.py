@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from conftest import BUILD, run
-from extensions import MULTI_PHASE, ask, extension, list_modules, suffix
+from extensions import MULTI_PHASE, ask, extension, list_all_modules, list_modules, suffix
 
 VALUE = "PyUnicode_FromString(VALUE)"
 
@@ -307,7 +307,7 @@ def test_extensions_of_the_standard_library_are_baked_too(python, tmp_path):
     stay = get_staying(said)
     assert re.search(rf"app: 1 extension baked, unlinked, {len(stay)} left as files, with {len(names) - len(stay)} of the standard library, ",
                      said)
-    modules = {module["name"]: module for module in json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]}
+    modules = list_all_modules(app)
     assert sorted(modules) == sorted({*names, "plain"} - stay)
     assert {module["way"] for module in modules.values()} == {"image"}
     assert modules[names[0]]["file"].startswith(f"{directory}/{names[0]}.")
@@ -346,8 +346,7 @@ def test_an_extension_with_a_name_of_the_standard_library_stays_a_file(python, t
         extension(tmp_path / "site", more, python, compiler="cc")
     said = link(python, tmp_path / "app", tmp_path / "site").stderr
     assert list_reasons(said)[name] == "the standard library has a module of this name, which Python prefers"
-    modules = json.loads(run(BUILD / "kiln", "ls", "--json", tmp_path / "app").stdout)["modules"]
-    assert [module["file"].rpartition("/")[0] for module in modules if module["name"] == name] == [str(directory)]
+    assert list_all_modules(tmp_path / "app")[name]["file"].rpartition("/")[0] == str(directory)
 
 
 @pytest.mark.parametrize("fast", ["0", "1"])
@@ -381,8 +380,7 @@ def test_the_standard_library_alone_is_baked_if_no_path_is_named(python, tmp_pat
     _, names = find_dynload(python)
     run(python, "-m", "venv", "--without-pip", tmp_path / "venv")
     stay = get_staying(link(tmp_path / "venv" / "bin" / "python", tmp_path / "app").stderr)
-    modules = json.loads(run(BUILD / "kiln", "ls", "--json", tmp_path / "app").stdout)["modules"]
-    assert {module["name"] for module in modules} == set(names) - stay
+    assert set(list_all_modules(tmp_path / "app")) == set(names) - stay
     (tmp_path / "empty").mkdir()
     result = link(python, tmp_path / "none", tmp_path / "empty", check=False)
     assert result.returncode == 1 and "nothing to bake: no extension was found" in result.stderr

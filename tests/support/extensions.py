@@ -30,10 +30,17 @@ def drop_standard(modules):
     return [module for module in modules if "/lib-dynload/" not in module["file"]]
 
 
-def list_modules(app):
-    """What `kiln ls` tells of each module of APP that is not the standard library's: {name: facts}, in its order."""
+def list_all_modules(app):
+    """What `kiln ls` tells of each module of APP: {name: facts}, in its order."""
     modules = json.loads(run(BUILD / "kiln", "ls", "--json", app).stdout)["modules"]
-    return {module["name"]: module for module in drop_standard(modules)}
+    named = {module["name"]: module for module in modules}
+    assert len(named) == len(modules)  # each name once
+    return named
+
+
+def list_modules(app):
+    """The same of those that are not the standard library's."""
+    return {module["name"]: module for module in drop_standard(list_all_modules(app).values())}
 
 
 def ask(python, script):

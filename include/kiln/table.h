@@ -50,8 +50,8 @@ extern "C" {
 /* Flags of a module. */
 #define KILN_MODULE_PACKAGE 0x01u /* it is a package: the extension is the package's __init__ */
 #define KILN_MODULE_EXPORT  0x02u /* its function is a PEP 793 export hook, not an init function */
-#define KILN_MODULE_STANDARD                                                                       \
-    0x04u /* of the standard library: what is before that on sys.path comes first */
+/* It is of the standard library: what is before that on sys.path comes first. */
+#define KILN_MODULE_STANDARD 0x04u
 
 /* Opaque: it goes on after what a C type could say of it. */
 struct kiln_table;

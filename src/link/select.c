@@ -85,15 +85,22 @@ check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct ki
     return result;
 }
 
+/* Whether FOUND is reason enough for a link: the standard library comes along with what is in the PATHs. */
+static bool
+is_wanted(const struct kiln_bake *bake, const struct kiln_found *found)
+{
+    return bake->options->paths.count == 0 || !found->is_standard;
+}
+
 int
 kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
-    bool own = bake->options->paths.count == 0, is_any = false;
+    bool is_any = false;
     for (size_t i = 0; i < bake->found.count; i++) {
-        is_any = is_any || own || !bake->found.items[i].is_standard;
+        is_any = is_any || is_wanted(bake, &bake->found.items[i]);
     }
     for (size_t i = 0; i < bake->modules.count; i++) {
-        if (own || !bake->modules.items[i].found->is_standard) {
+        if (is_wanted(bake, bake->modules.items[i].found)) {
             return 0;
         }
     }
@@ -106,13 +113,12 @@ int
 kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = 0;
-    size_t plain = 0; /* that are reason enough for a link */
-    bool own = bake->options->paths.count == 0;
+    size_t plain = 0;
     struct files files = sort_files(ctx, bake);
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
         if (extension->is_plain) {
-            plain += own || !extension->found->is_standard;
+            plain += is_wanted(bake, extension->found);
         }
         else if (extension->reason != NULL) {
             int failed = kiln_bake_keep(ctx, bake, extension);

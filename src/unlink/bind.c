@@ -96,36 +96,27 @@ kiln_bind_get_unique(struct kiln_set *set, const char *name)
     return &set->uniques.items[*find_unique(set, name) - 1];
 }
 
-struct tls_search {
-    const Elf64_Phdr *tls;
-    bool found;
-};
-
 static bool
-find_in_tls(void *arg, const struct kiln_relocation *relocation)
+is_not_in_tls_data(void *arg, const struct kiln_relocation *relocation)
 {
-    struct tls_search *search = arg;
-    search->found = relocation->offset + 8 > search->tls->p_vaddr &&
-                    relocation->offset < search->tls->p_vaddr + search->tls->p_filesz;
-    return !search->found;
+    return !kiln_dynobj_is_in_tls_data(arg, relocation->offset);
 }
 
 /* Whether addresses are in the initial thread-local data of OBJECT. */
 static bool
-has_addresses(const struct kiln_object *object)
+has_addresses(struct kiln_object *object)
 {
-    struct tls_search search = {.tls = &object->dso.tls};
+    struct kiln_dynobj *dso = &object->dso;
     const char *reason = NULL;
-    bool is_read = kiln_relocations_visit(&object->dso, find_in_tls, &search, &reason) &&
-                   kiln_relocations_visit_relr(&object->dso, find_in_tls, &search, &reason);
-    return !is_read || search.found;
+    return !kiln_relocations_visit(dso, is_not_in_tls_data, dso, &reason) ||
+           !kiln_relocations_visit_relr(dso, is_not_in_tls_data, dso, &reason);
 }
 
 /* Whether the SIZE bytes of TARGET's thread-local variable are in the beginning those of FIRST. */
 static bool
 is_same_tls(const struct kiln_unique *first, const struct kiln_target *target, uint64_t size)
 {
-    const struct kiln_object *objects[] = {first->definer, target->object};
+    struct kiln_object *objects[] = {first->definer, target->object};
     const uint64_t offsets[] = {first->value, target->value};
     struct kiln_span bytes[2] = {0};
     for (size_t i = 0; i < 2; i++) {
@@ -142,17 +133,6 @@ is_same_tls(const struct kiln_unique *first, const struct kiln_target *target, u
     return first->size == size && kiln_span_equal(bytes[0], bytes[1]);
 }
 
-static bool
-is_unequal_tls(const struct kiln_set *set, const char *name)
-{
-    for (size_t i = 0; i < set->unequal_tls.count; i++) {
-        if (strcmp(set->unequal_tls.items[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Let TARGET, a thread-local variable of SIZE bytes that the process has one of, be that of the first
  * definer, whose block every thread has from its start. False if the definitions differ: then all stay
  * files. */
@@ -165,7 +145,9 @@ note_unique_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size)
         first = strcmp(unique->name, target->name) == 0 ? unique : NULL;
     }
     bool is_other = first != NULL && first->definer != target->object;
-    if (is_unequal_tls(set, target->name) || (is_other && !is_same_tls(first, target, size))) {
+    if (kiln_strings_contain(&set->unequal_tls, target->name) ||
+        (is_other && !is_same_tls(first, target, size)))
+    {
         target->object->reason = kiln_arena_printf(
             &set->ctx->arena,
             "the process has one thread-local variable %s, and its definitions differ",
@@ -173,9 +155,7 @@ note_unique_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size)
         if (is_other) {
             first->definer->reason = target->object->reason;
         }
-        if (!is_unequal_tls(set, target->name)) {
-            kiln_strings_push(&set->ctx->arena, &set->unequal_tls, target->name);
-        }
+        kiln_strings_add(&set->ctx->arena, &set->unequal_tls, target->name);
         return false;
     }
     if (first == NULL) {

@@ -443,7 +443,7 @@ static void
 keep_needed_from_anywhere(struct kiln_set *set, struct kiln_object *file)
 {
     fill_scope(set, file);
-    bool is_missing = file->is_missing;
+    bool is_missing = false;
     for (size_t i = 0; i < file->scope.count; i++) {
         is_missing = is_missing || file->scope.items[i]->is_missing;
     }

@@ -128,6 +128,15 @@ kiln_dynobj_get_type(const struct kiln_dynobj_symbol *symbol)
     return ELF64_ST_TYPE(symbol->sym.st_info);
 }
 
+/* Whether the word at ADDRESS is in the initial data of thread-local variables. */
+static inline bool
+kiln_dynobj_is_in_tls_data(const struct kiln_dynobj *dso, uint64_t address)
+{
+    const Elf64_Phdr *tls = &dso->tls;
+    return tls->p_type == PT_TLS && address + 8 > tls->p_vaddr &&
+           address < tls->p_vaddr + tls->p_filesz;
+}
+
 /* Whether any number of objects may define SYMBOL, all the same: the inline functions and variables of
  * C++ (its one definition rule). */
 static inline bool

@@ -47,14 +47,6 @@ find_init(struct kiln_set *set, struct kiln_object *image)
 }
 
 /* Thread-local variables that are copied into a section of the linker's have values that the linker knows. */
-static bool
-is_copied(const struct kiln_object *image, const struct kiln_word *word)
-{
-    const Elf64_Phdr *tls = &image->dso.tls;
-    return image->has_static_tls && tls->p_type == PT_TLS && word->offset + 8 > tls->p_vaddr &&
-           word->offset < tls->p_vaddr + tls->p_filesz;
-}
-
 static void
 check_copies(const struct kiln_set *set, struct kiln_object *image, const struct kiln_words *words)
 {
@@ -62,7 +54,9 @@ check_copies(const struct kiln_set *set, struct kiln_object *image, const struct
         const struct kiln_word *word = &words->items[i];
         unsigned kind = word->kind == KILN_WORD_PATCH ? set->imports.items[word->value].kind
                                                       : KILN_IMPORT_IMAGE;
-        if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE && is_copied(image, word)) {
+        if (kind != KILN_IMPORT_IMAGE && kind != KILN_IMPORT_DISTANCE && image->has_static_tls &&
+            kiln_dynobj_is_in_tls_data(&image->dso, word->offset))
+        {
             image->reason = "a thread-local variable is initialised with an address that is not "
                             "known before the program runs";
             return;

@@ -26,9 +26,7 @@ struct kiln_unlink_module {
     const struct kiln_unlink_init *init; /* which of them */
     /* Why it stays a file; NULL: it does not. The caller's, if it is to stay one in any case. */
     const char *reason;
-    bool
-        is_library; /* it is no module; it may be an image all the same, to be opened by its path */
-    uint64_t size;  /* bytes of its image */
+    uint64_t size;                    /* bytes of its image */
     size_t constructors, destructors; /* in the arrays of its file */
     struct kiln_strings images;       /* paths of the libraries that are images with it */
     struct kiln_strings libraries;    /* shared libraries that are opened at its import */

@@ -253,7 +253,7 @@ check_tls_target(struct making *making, const struct kiln_target *target, int64_
     {
         return fail(making, "a thread-local reference leads out of its block");
     }
-    return true;
+    return !target->is_shared || make_static(making, target->object);
 }
 
 static void
@@ -280,9 +280,7 @@ add_module(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, offset, 0, target, KILN_IMPORT_TLS_MODULE);
     }
     struct kiln_object *object = target->object;
-    if (!check_tls_target(making, target, 0) ||
-        (target->is_shared && !make_static(making, target->object)))
-    {
+    if (!check_tls_target(making, target, 0)) {
         return false;
     }
     add(making, offset, KILN_WORD_BYTES,
@@ -309,9 +307,7 @@ add_offset(struct making *making, const struct kiln_relocation *relocation,
         return add_library_tls(making, relocation->offset, relocation->addend, target,
                                KILN_IMPORT_TLS_OFFSET);
     }
-    if (!check_tls_target(making, target, relocation->addend) ||
-        (target->is_shared && !make_static(making, target->object)))
-    {
+    if (!check_tls_target(making, target, relocation->addend)) {
         return false;
     }
     int64_t value = sum(target->value, relocation->addend);

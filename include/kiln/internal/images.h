@@ -43,12 +43,13 @@ enum kiln_image_import_kind {
     KILN_IMPORT_DISTANCE = 1, /* `where` is the distance from that field to the target */
     KILN_IMPORT_IMAGE = 2,    /* offset `where` of the image `index` */
     KILN_IMPORT_IFUNC = 3,    /* what the resolver at offset `where` of the image `index` returns */
-    KILN_IMPORT_UNIQUE =
-        4, /* a variable that the process has one of (STB_GNU_UNIQUE): offset `where` of
-                               * the image `index`, unless another import of it was asked for first */
-    KILN_IMPORT_CALL = 5,    /* a function of a shared library, to be called: its own address */
-    KILN_IMPORT_ADDRESS = 6, /* a symbol of a shared library as the process sees it: a function may
-                               * have a canonical PLT entry (psABI), a variable a copy */
+    /* A variable that the process has one of (STB_GNU_UNIQUE): offset `where` of the image `index`,
+     * unless another import of it was asked for first. */
+    KILN_IMPORT_UNIQUE = 4,
+    KILN_IMPORT_CALL = 5, /* a function of a shared library, to be called: its own address */
+    /* A symbol of a shared library as the process sees it: a function may have a canonical PLT entry
+     * (psABI), a variable a copy. */
+    KILN_IMPORT_ADDRESS = 6,
     KILN_IMPORT_TLS_MODULE = 7, /* of a thread-local variable of a shared library: for
                                  * __tls_get_addr(), the id of its module ... */
     KILN_IMPORT_TLS_OFFSET = 8, /* ... and its offset in the module's block; */
@@ -57,15 +58,15 @@ enum kiln_image_import_kind {
 #define KILN_IMPORT_WEAK UINT32_C(0x100) /* may be missing at run time: its value is 0, then */
 
 struct kiln_image_import {
-    uint32_t kind;  /* enum kiln_image_import_kind, perhaps with KILN_IMPORT_WEAK */
-    int32_t where;  /* see the kind */
-    uint32_t index; /* an image, or, of a shared library's symbol, the library in
-                       * kiln_image_libraries; KILN_IMAGE_NONE: one of those that the program
-                       * starts with, whichever has it */
-    uint32_t
-        name; /* offset in kiln_image_strings; KILN_IMPORT_UNIQUE: the import whose slot has the
-                       * variable's address */
-    uint32_t version; /* the same, of the version; KILN_IMAGE_NONE: no version */
+    uint32_t kind; /* enum kiln_image_import_kind, perhaps with KILN_IMPORT_WEAK */
+    int32_t where; /* see the kind */
+    /* An image, or, of a shared library's symbol, the library in kiln_image_libraries;
+     * KILN_IMAGE_NONE: one of those that the program starts with, whichever has it. */
+    uint32_t index;
+    /* Offset in kiln_image_strings; KILN_IMPORT_UNIQUE: the import whose slot has the variable's
+     * address. */
+    uint32_t name;
+    uint32_t version; /* offset in kiln_image_strings; KILN_IMAGE_NONE: no version */
 };
 
 /* A word to be filled in: the value of the import is added to what the image has there. An item of

@@ -77,17 +77,6 @@ read_program(struct kiln_ctx *ctx, const char *path, struct program *program)
                                         : kiln_fail(ctx, KILN_ERR_TOOL, "%s: %s", path, reason);
 }
 
-static bool
-contains(const struct kiln_strings *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether PROGRAM has an address of its own for the function NAME of a library. */
 static bool
 has_canonical_entry(const struct program *program, const char *name)
@@ -117,7 +106,7 @@ compare(struct kiln_ctx *ctx, const struct program *before, const struct program
         return "it has text relocations (DT_TEXTREL)";
     }
     for (size_t i = 0; i < after->copies.count; i++) {
-        if (!contains(&before->copies, after->copies.items[i])) {
+        if (!kiln_strings_contain(&before->copies, after->copies.items[i])) {
             return kiln_arena_printf(&ctx->arena, "it has a copy of the variable %s of a library",
                                      after->copies.items[i]);
         }

@@ -15,9 +15,8 @@ struct kiln_python {
     const char *shared_library;         /* path of libpython*.so, NULL if it has none */
     struct kiln_strings libs;           /* what a static libpython needs: -ldl -lm ... */
     struct kiln_strings suffixes;       /* of extension files, in the order Python tries them */
-    struct kiln_strings path; /* sys.path without the standard library: existing directories */
-    struct kiln_strings
-        dynload; /* the directory with the standard library's extensions: lib-dynload */
+    struct kiln_strings path;    /* sys.path without the standard library: existing directories */
+    struct kiln_strings dynload; /* lib-dynload: the standard library's extensions */
     struct kiln_strings search_path; /* all of sys.path, to name a file by its place in it */
     struct kiln_strings reserved;    /* top-level names that the standard library provides */
     const char *init; /* which of several init symbols it takes, see kiln_isolate() */

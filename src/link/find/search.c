@@ -210,6 +210,17 @@ search_directory(const struct search *search, const char *dir, const char *packa
     return result;
 }
 
+/* The dotted name of the LEN bytes at RELATIVE, a path. */
+static char *
+make_dotted(const struct search *search, const char *relative, size_t len)
+{
+    char *name = kiln_arena_strndup(&search->ctx->arena, relative, len);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c == '/' ? '.' : *c;
+    }
+    return name;
+}
+
 /* The name of an extension file is its place below the directory on sys.path that it is in, or,
  * elsewhere, below the packages around it. */
 static int
@@ -240,10 +251,7 @@ add_file(const struct search *search, const char *file)
         }
     }
     const char *relative = path + strlen(root) + 1;
-    char *name = kiln_arena_strndup(&ctx->arena, relative, strlen(relative) - strlen(suffix));
-    for (char *c = name; *c != '\0'; c++) {
-        *c = *c == '/' ? '.' : *c;
-    }
+    char *name = make_dotted(search, relative, strlen(relative) - strlen(suffix));
     size_t len = strlen(name);
     bool package = len > 9 && strcmp(name + len - 9, ".__init__") == 0;
     if (package) {
@@ -268,10 +276,7 @@ search_below(const struct search *search, const char *root, const char *place, c
     struct search below = *search;
     below.root = root;
     below.place = place;
-    char *package = kiln_arena_strdup(arena, relative);
-    for (char *c = package; *c != '\0'; c++) {
-        *c = *c == '/' ? '.' : *c;
-    }
+    const char *package = make_dotted(search, relative, strlen(relative));
     const char *dir = *relative == '\0' ? root : kiln_arena_printf(arena, "%s/%s", root, relative);
     return search_directory(&below, dir, package, NULL);
 }
@@ -294,10 +299,10 @@ normalize(struct kiln_ctx *ctx, const char *path)
 }
 
 static bool
-is_on_path(const struct kiln_python *python, const char *dir)
+is_one_of(const struct kiln_strings *directories, const char *dir)
 {
-    for (size_t i = 0; i < python->search_path.count; i++) {
-        if (kiln_file_is_same(python->search_path.items[i], dir)) {
+    for (size_t i = 0; i < directories->count; i++) {
+        if (kiln_file_is_same(directories->items[i], dir)) {
             return true;
         }
     }
@@ -309,7 +314,7 @@ static int
 add_directory(const struct search *search, const char *path)
 {
     const char *dir = normalize(search->ctx, path), *root = dir;
-    while (has_init(search, root) && !is_on_path(search->python, root)) {
+    while (has_init(search, root) && !is_one_of(&search->python->search_path, root)) {
         root = kiln_file_dirname(search->ctx, root);
     }
     return search_below(search, root, root, root == dir ? "" : dir + strlen(root) + 1);
@@ -374,10 +379,7 @@ mark_standard(const struct kiln_python *python, struct kiln_found_list *list)
         struct kiln_found *found = &list->items[i];
         if (found->root != root) {
             root = found->root;
-            is_standard = false;
-            for (size_t k = 0; k < python->dynload.count; k++) {
-                is_standard = is_standard || kiln_file_is_same(root, python->dynload.items[k]);
-            }
+            is_standard = is_one_of(&python->dynload, root);
         }
         found->is_standard = is_standard;
     }

@@ -90,10 +90,13 @@ print(json.dumps([nanoseconds / 1e3, faults, read_private() - private]))
 
 
 class Site:
-    """COUNT modules, and the executables with them unlinked."""
+    """COUNT modules, and the executables with them unlinked.
+
+    The paths of all sites have one length: how often a process asks for memory depends on it.
+    """
 
     def __init__(self, directory, python, count):
-        self.directory, self.python, self.count = directory / str(count), python, count
+        self.directory, self.python, self.count = directory / f"{count:05}", python, count
         self.site = self.directory / "site"
         self.suffix = building.ask(python, "sysconfig.get_config_var('EXT_SUFFIX')")
         if not (self.directory / "done").exists():

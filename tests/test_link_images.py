@@ -376,11 +376,14 @@ print(json.dumps(answer))
     assert stock["audioop"] == [True, str(tmp_path / "script" / "audioop.py")] and stock["_queue"][0] is True
 
 
-def test_the_standard_library_alone_is_baked_if_no_path_is_named(python, tmp_path):
-    _, names = find_dynload(python)
+def test_the_standard_library_alone_is_baked_if_no_path_is_named_or_its_own(python, tmp_path):
+    directory, names = find_dynload(python)
     run(python, "-m", "venv", "--without-pip", tmp_path / "venv")
     stay = get_staying(link(tmp_path / "venv" / "bin" / "python", tmp_path / "app").stderr)
     assert set(list_all_modules(tmp_path / "app")) == set(names) - stay
+    said = link(python, tmp_path / "named", directory).stderr
+    assert "named: 0 extensions baked, 0 left as files, with " in said
+    assert set(list_all_modules(tmp_path / "named")) == set(names) - stay
     (tmp_path / "empty").mkdir()
     result = link(python, tmp_path / "none", tmp_path / "empty", check=False)
     assert result.returncode == 1 and "nothing to bake: no extension was found" in result.stderr

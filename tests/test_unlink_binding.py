@@ -26,6 +26,55 @@ SHARED = [[1, 101, 1001, 7], [2, 102, 1002, 8], [3, 103, 1003, 9]]
 # `made` is constructed by each extension unless they share its guard, too.
 OWN = [[1, 101, 1001, 7], [1, 101, 1001, 7], [2, 102, 1002, 8]]
 
+# A library of the system, a package's, and extensions count with one variable.
+COUNT = r"""
+--- h.h
+inline int NAME() { static int n = 0; return ++n; }
+--- s.cc
+#include "h.h"
+int count_in_system() { return NAME(); }
+--- l.cc
+#include "h.h"
+int count_in_library() { return NAME(); }
+--- a.cc
+#include "module.h"
+#include "h.h"
+#ifdef SYSTEM
+int count_in_system();
+#else
+#define count_in_system() 0
+#endif
+#ifdef LIBRARY
+int count_in_library();
+#else
+#define count_in_library() 0
+#endif
+F(f) {
+    int own = NAME(), in_library = count_in_library(), in_system = count_in_system();
+    return Py_BuildValue("iii", own, in_library, in_system);
+}
+MODULE(M(f))
+--- build
+mkdir -p $EXTERN
+s=lib${CON}_s.so
+g++ -shared -fPIC s.cc -DNAME=$CON -Wl,-soname,$s -o $EXTERN/$s
+libcc l l.cc -DNAME=$CON
+with_system() { local name=$1; shift; extcc $name a.cc -DNAME=$CON -DSYSTEM "$@" $EXTERN/$s -Wl,-rpath,$EXTERN; }
+with_library() { local name=$1; shift; extcc $name a.cc -DNAME=$CON -DLIBRARY "$@" ${L}l; }
+"""
+# The process has one table, and none can tell it from a copy.
+CONSTANT = r"""
+--- a.cc
+#include "module.h"
+template<class T> struct Table { static constexpr int values[] = {1, 2, VALUE}; };
+template<class T> constexpr int Table<T>::values[];
+volatile int at = 2;
+F(f) { return N(Table<char[SIZE]>::values[at]); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -std=c++14 -Wl,-z,initfirst -DSIZE=VALUE_SIZE -DVALUE=3
+"""
+
 IFUNC = r"""
 --- ifunc.h
 static int one(void) { return 11; }
@@ -182,6 +231,23 @@ MODULE(M(f))
         ("first", 'a = load("_a").f(); answer = [a, load("_b").f()]', [[1, "a", "own", 10], [1, "a", "other", 11]]),
         ("last", 'b = load("_b").f(); answer = [b, load("_a").f()]', [[2, "b", "own", 20], [2, "b", "other", 21]]),
         ("library", 'c = load("_c").f(); answer = [c, load("_a").f()]', [[3, "c", "own", 30], [3, "c", "other", 31]]))),
+    construct("unique_of_library_and_system", COUNT + "with_system _a -DLIBRARY ${L}l", 'a = load("_a"); answer = [a.f(), a.f()]',
+              [[1, 2, 3], [4, 5, 6]]),
+    construct("unique_of_two_and_system", COUNT + "with_system _a; with_system _b", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f()]',
+              [[1, 0, 2], [3, 0, 4]]),
+    *(construct(f"unique_of_system_brought_by_{name}", COUNT + "with_system _good; with_library _a", code, answer,
+                stays=r"one variable \S+, which \S+_s.so defines, too") for name, code, answer in (
+        ("the_first", 'good = load("_good").f(); answer = [good, load("_a").f()]', [[1, 0, 2], [3, 4, 0]]),
+        ("the_second", 'a = load("_a").f(); answer = [a, load("_good").f()]', [[1, 2, 0], [3, 0, 4]]))),
+    # What stays a file for another reason.
+    *(construct(f"unique_of_file_{name}", COUNT + "with_library _a; extcc _b a.cc -DNAME=$CON -Wl,-z,initfirst", code, answer,
+                stays=r"one variable \S+, which \S+ defines, too") for name, code, answer in (
+        ("first", 'b = load("_b").f(); answer = [b, load("_a").f()]', [[1, 0, 0], [2, 3, 0]]),
+        ("last", 'a = load("_a").f(); answer = [a, load("_b").f()]', [[1, 2, 0], [3, 0, 0]]))),
+    construct("unique_constant_of_file", CONSTANT.replace("VALUE_SIZE", "11") + "extcc _good a.cc -std=c++14 -DSIZE=11 -DVALUE=3",
+              'answer = [load("_a").f(), load("_good").f()]', [3, 3], stays="DF_1_INITFIRST"),
+    construct("unique_constant_of_file_differs", CONSTANT.replace("VALUE_SIZE", "12") + "extcc _b a.cc -std=c++14 -DSIZE=12 -DVALUE=4",
+              'answer = [load("_a").f(), load("_b").f()]', [3, 3], stays=r"one variable \S+, which \S+ defines, too"),
     construct("unique_switched_off", UNIQUE + "extcc _a a.cc -fno-gnu-unique; extcc _b a.cc -fno-gnu-unique", UNIQUE_CODE, OWN),
     construct("unique_hidden", UNIQUE + "extcc _a a.cc -fvisibility=hidden; extcc _b a.cc -fvisibility=hidden",
               UNIQUE_CODE, OWN),

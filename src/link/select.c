@@ -85,22 +85,15 @@ check_libraries(struct kiln_ctx *ctx, const struct files *files, const struct ki
     return result;
 }
 
-/* Whether FOUND is reason enough for a link: the standard library comes along with what is in the PATHs. */
-static bool
-is_wanted(const struct kiln_bake *bake, const struct kiln_found *found)
-{
-    return bake->options->paths.count == 0 || !found->is_standard;
-}
-
 int
 kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake)
 {
     bool is_any = false;
     for (size_t i = 0; i < bake->found.count; i++) {
-        is_any = is_any || is_wanted(bake, &bake->found.items[i]);
+        is_any = is_any || !bake->found.items[i].is_addition;
     }
     for (size_t i = 0; i < bake->modules.count; i++) {
-        if (is_wanted(bake, bake->modules.items[i].found)) {
+        if (!bake->modules.items[i].found->is_addition) {
             return 0;
         }
     }
@@ -118,7 +111,7 @@ kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake)
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
         if (extension->is_plain) {
-            plain += is_wanted(bake, extension->found);
+            plain += !extension->found->is_addition;
         }
         else if (extension->reason != NULL) {
             int failed = kiln_bake_keep(ctx, bake, extension);

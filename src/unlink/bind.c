@@ -9,7 +9,6 @@
 #include "unlink/set.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 /* Functions of libc and libpython that have to know of images; the first KILN_ANSWERED are everybody's in
  * the process. (Not dlvsym: the runtime finds libc's by it.) */
@@ -43,145 +42,6 @@ find_answered(const char *name)
     for (size_t i = 0; i < sizeof ANSWERED / sizeof ANSWERED[0]; i++) {
         if (strcmp(ANSWERED[i].name, name) == 0) {
             return ANSWERED[i].runtime;
-        }
-    }
-    return NULL;
-}
-
-/* Where NAME is, or would be, among the buckets. */
-static uint32_t *
-find_unique(const struct kiln_set *set, const char *name)
-{
-    size_t mask = set->unique_bucket_count - 1, at = XXH3_64bits(name, strlen(name)) & mask;
-    while (set->unique_buckets[at] != 0 &&
-           strcmp(set->uniques.items[set->unique_buckets[at] - 1].name, name) != 0)
-    {
-        at = (at + 1) & mask;
-    }
-    return &set->unique_buckets[at];
-}
-
-static void
-grow_uniques(struct kiln_set *set)
-{
-    set->unique_bucket_count = set->unique_bucket_count == 0 ? 256 : set->unique_bucket_count * 2;
-    set->unique_buckets =
-        kiln_arena_alloc(&set->ctx->arena, set->unique_bucket_count * sizeof *set->unique_buckets);
-    for (size_t i = 0; i < set->uniques.count; i++) {
-        *find_unique(set, set->uniques.items[i].name) = (uint32_t)i + 1;
-    }
-}
-
-/* OBJECT defines NAME, and something is bound to that. */
-static void
-note_unique(struct kiln_set *set, struct kiln_object *object, const char *name)
-{
-    if (set->uniques.count * 2 >= set->unique_bucket_count) {
-        grow_uniques(set);
-    }
-    uint32_t *bucket = find_unique(set, name);
-    if (*bucket == 0) {
-        *KILN_ARENA_PUSH(&set->ctx->arena, &set->uniques) =
-            (struct kiln_unique){.name = name, .definer = object};
-        *bucket = (uint32_t)set->uniques.count;
-    }
-    else if (set->uniques.items[*bucket - 1].definer != object) {
-        set->uniques.items[*bucket - 1].has_several = true;
-    }
-}
-
-struct kiln_unique *
-kiln_bind_get_unique(struct kiln_set *set, const char *name)
-{
-    return &set->uniques.items[*find_unique(set, name) - 1];
-}
-
-static bool
-is_not_in_tls_data(void *arg, const struct kiln_relocation *relocation)
-{
-    return !kiln_dynobj_is_in_tls_data(arg, relocation->offset);
-}
-
-/* Whether addresses are in the initial thread-local data of OBJECT. */
-static bool
-has_addresses(struct kiln_object *object)
-{
-    struct kiln_dynobj *dso = &object->dso;
-    const char *reason = NULL;
-    return !kiln_relocations_visit(dso, is_not_in_tls_data, dso, &reason) ||
-           !kiln_relocations_visit_relr(dso, is_not_in_tls_data, dso, &reason);
-}
-
-/* Whether the SIZE bytes of TARGET's thread-local variable are in the beginning those of FIRST. */
-static bool
-is_same_tls(const struct kiln_unique *first, const struct kiln_target *target, uint64_t size)
-{
-    struct kiln_object *objects[] = {first->definer, target->object};
-    const uint64_t offsets[] = {first->value, target->value};
-    struct kiln_span bytes[2] = {0};
-    for (size_t i = 0; i < 2; i++) {
-        const Elf64_Phdr *tls = &objects[i]->dso.tls;
-        bool is_zero = offsets[i] >= tls->p_filesz;
-        if (offsets[i] > tls->p_memsz || size > tls->p_memsz - offsets[i] ||
-            (!is_zero &&
-             (size > tls->p_filesz - offsets[i] || has_addresses(objects[i]) ||
-              !kiln_dynobj_slice(&objects[i]->dso, tls->p_vaddr + offsets[i], size, &bytes[i]))))
-        {
-            return false;
-        }
-    }
-    return first->size == size && kiln_span_equal(bytes[0], bytes[1]);
-}
-
-/* Let TARGET, a thread-local variable of SIZE bytes that the process has one of, be that of the first
- * definer, whose block every thread has from its start. False if the definitions differ: then all stay
- * files. */
-static bool
-note_unique_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size)
-{
-    struct kiln_unique *first = NULL;
-    for (size_t i = 0; first == NULL && i < set->unique_tls.count; i++) {
-        struct kiln_unique *unique = &set->unique_tls.items[i];
-        first = strcmp(unique->name, target->name) == 0 ? unique : NULL;
-    }
-    bool is_other = first != NULL && first->definer != target->object;
-    if (kiln_strings_contain(&set->unequal_tls, target->name) ||
-        (is_other && !is_same_tls(first, target, size)))
-    {
-        target->object->reason = kiln_arena_printf(
-            &set->ctx->arena,
-            "the process has one thread-local variable %s, and its definitions differ",
-            target->name);
-        if (is_other) {
-            first->definer->reason = target->object->reason;
-        }
-        kiln_strings_add(&set->ctx->arena, &set->unequal_tls, target->name);
-        return false;
-    }
-    if (first == NULL) {
-        *KILN_ARENA_PUSH(&set->ctx->arena, &set->unique_tls) = (struct kiln_unique){
-            .name = target->name, .definer = target->object, .value = target->value, .size = size};
-    }
-    else if (is_other) {
-        target->object = first->definer;
-        target->value = first->value;
-        target->is_shared = true;
-    }
-    return true;
-}
-
-/* The library in OBJECT's scope that defines NAME as one for the process. */
-static struct kiln_object *
-find_unique_in_libraries(const struct kiln_object *object, const struct kiln_dynobj_wanted *wanted)
-{
-    for (size_t i = 0; i < object->scope.count; i++) {
-        struct kiln_object *library = object->scope.items[i];
-        struct kiln_dynobj_symbol symbol;
-        if (library->origin == KILN_ORIGIN_SYSTEM &&
-            kiln_dynobj_find(&library->dso, wanted, &symbol) &&
-            kiln_dynobj_get_bind(&symbol) == STB_GNU_UNIQUE)
-        {
-            return library;
         }
     }
     return NULL;
@@ -245,9 +105,9 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     bool is_unique = kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
     if (is_unique && type == STT_TLS) {
         out->kind = KILN_TARGET_IMAGE;
-        return note_unique_tls(set, out, symbol->sym.st_size);
+        return kiln_unique_note_tls(set, out, symbol->sym.st_size);
     }
-    struct kiln_object *library = is_unique ? find_unique_in_libraries(image, wanted) : NULL;
+    struct kiln_object *library = is_unique ? kiln_unique_find_library(set, image, wanted) : NULL;
     if (library != NULL) {
         library->is_used = true;
         out->object = library;
@@ -258,7 +118,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     }
     else if (is_unique) {
         out->kind = KILN_TARGET_UNIQUE;
-        note_unique(set, object, symbol->name);
+        kiln_unique_note(set, object, symbol->name);
     }
     else {
         out->kind = type == STT_GNU_IFUNC ? KILN_TARGET_IFUNC : KILN_TARGET_IMAGE;
@@ -512,8 +372,6 @@ kiln_bind_forget(struct kiln_set *set)
         object->bound[0] = object->bound[1] = NULL;
         object->is_used = false;
     }
-    set->uniques.count = 0;
-    set->unique_tls.count = 0;
-    set->unique_bucket_count = 0;
+    kiln_unique_forget(set);
     kiln_arena_release(&set->bindings);
 }

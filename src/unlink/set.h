@@ -79,13 +79,13 @@ struct kiln_target {
         is_shared; /* thread-local, and one for the process: `object` need not be prepared for it */
 };
 
-/* A variable that the process has one of (STB_GNU_UNIQUE): that of the first object whose references are
- * filled in. */
+/* A variable that the process has one of (STB_GNU_UNIQUE), see unique.c. */
 struct kiln_unique {
     const char *name;
-    struct kiln_object *definer;
-    uint64_t value, size; /* of a thread-local one: in the definer's block */
-    bool has_several;     /* definers, which of them is first is known at run time */
+    struct kiln_object_list definers; /* the images of which something is bound to it */
+    bool is_thread_local;
+    bool is_unequal;      /* the definitions of a thread-local one differ */
+    uint64_t value, size; /* of a thread-local one: in the block of the first definer */
     size_t import;        /* the first of its imports, and 1; 0: not known */
 };
 
@@ -102,11 +102,8 @@ struct kiln_set {
         struct kiln_unique *items;
         size_t count, capacity;
     } uniques;
-    struct kiln_unique_list
-        unique_tls; /* thread-local ones; all definitions are equal, and the first is taken */
-    struct kiln_strings unequal_tls; /* those of which they are not: who defines one stays a file */
-    uint64_t static_tls;             /* bytes of blocks that every thread has from its start */
-    uint32_t *unique_buckets;        /* open addressing: index + 1 */
+    uint64_t static_tls;      /* bytes of blocks that every thread has from its start */
+    uint32_t *unique_buckets; /* open addressing: index + 1 */
     size_t unique_bucket_count;
     struct kiln_import_list {
         struct kiln_import *items;
@@ -159,11 +156,26 @@ const char *kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image);
 const struct kiln_target *
 kiln_bind(struct kiln_set *set, struct kiln_object *image, uint64_t index, bool is_call);
 void kiln_bind_forget(struct kiln_set *set);
-/* The variable NAME, to which a reference has been bound. Borrowed until the next is bound. */
-struct kiln_unique *kiln_bind_get_unique(struct kiln_set *set, const char *name);
 /* The functions of libc that the runtime has in its place, for everybody: INDEX < KILN_ANSWERED. */
 enum { KILN_ANSWERED = 8 };
 const char *kiln_bind_get_answered(size_t index, const char **runtime);
+
+/* unique.c: a reference is bound to the variable NAME of OBJECT, which is not thread-local. */
+void kiln_unique_note(struct kiln_set *set, struct kiln_object *object, const char *name);
+/* A reference is bound to TARGET, a thread-local one of SIZE bytes: it becomes that of the first definer, whose
+ * block every thread has from its start. False if the definitions differ: then all definers stay files. */
+bool kiln_unique_note_tls(struct kiln_set *set, struct kiln_target *target, uint64_t size);
+/* A library of the system that defines WANTED for the process and is in the scope of every extension that
+ * reaches IMAGE; NULL if there is none. */
+struct kiln_object *
+kiln_unique_find_library(const struct kiln_set *set, const struct kiln_object *image,
+                         const struct kiln_dynobj_wanted *wanted);
+/* The variable NAME, which has been noted. Borrowed until the next is. */
+struct kiln_unique *kiln_unique_get(struct kiln_set *set, const char *name);
+/* Let images stay files whose variables the dynamic loader may find in what it opens, too. Requires that all have
+ * been bound. */
+void kiln_unique_check(struct kiln_set *set);
+void kiln_unique_forget(struct kiln_set *set);
 
 /* interpose.c: let images stay files that a library of the system would be bound to, had it been loaded with
  * them. Requires scopes and roots. */

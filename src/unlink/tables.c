@@ -257,7 +257,7 @@ make_imports(struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffe
             .version = add_string(tables, import->version),
         };
         if (import->kind == KILN_IMPORT_UNIQUE) {
-            struct kiln_unique *unique = kiln_bind_get_unique(set, import->name);
+            struct kiln_unique *unique = kiln_unique_get(set, import->name);
             unique->import = unique->import == 0 ? i + 1 : unique->import;
             record.name = (uint32_t)unique->import - 1;
         }

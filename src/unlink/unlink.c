@@ -171,6 +171,7 @@ settle(struct kiln_set *set)
         kiln_closure_walk(set);
         kiln_interpose_check(set);
         bind_all(set, false);
+        kiln_unique_check(set);
         bind_all(set, true);
         kiln_closure_spread_reasons(set);
     } while (count_images(set) < count); /* what is left may have been bound to what is not */

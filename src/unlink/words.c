@@ -115,7 +115,7 @@ add_symbol(struct making *making, uint64_t offset, int64_t addend, const char *n
 static bool
 add_unique(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
-    if (!kiln_bind_get_unique(making->set, target->name)->has_several) {
+    if (kiln_unique_get(making->set, target->name)->definers.count == 1) {
         return add_image(making, offset, addend, target);
     }
     const struct kiln_import like = {.kind = KILN_IMPORT_UNIQUE,

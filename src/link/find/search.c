@@ -440,9 +440,13 @@ kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
         result = failed < 0 ? failed : result;
     }
     search.before_count = 0;
+    size_t first = out->count;
     for (size_t i = 0; with_standard && i < python->dynload.count; i++) {
         int failed = add_path(&search, python->dynload.items[i]);
         result = failed < 0 ? failed : result;
+    }
+    for (size_t i = first; i < out->count; i++) {
+        out->items[i].is_addition = !own;
     }
     mark_standard(python, out);
     int failed = settle_duplicates(ctx, out, own);

@@ -13,6 +13,7 @@ struct kiln_found {
     const char *reason; /* why it cannot be baked; NULL if no reason is known */
     bool is_explicit;   /* named on the command line, not found in a directory */
     bool is_standard;   /* of the standard library */
+    bool is_addition;   /* in none of the PATHs that were given, and of the standard library */
     size_t order;       /* of discovery */
 };
 

@@ -71,6 +71,8 @@ def test_an_extension_whose_object_could_not_be_made_stays_a_file_for_the_record
     said = kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", tmp_path / "site").stderr
     (line,) = [line for line in said.splitlines() if "bad stays a file" in line]
     assert reason in line and str(bad) in line
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", tmp_path / "site").stderr
+    assert [line for line in said.splitlines() if reason in line][0].startswith("kiln: bad is unlinked: ")
     assert reason in kiln("ls", bad).stdout
     assert reason in json.loads(kiln("ls", "--json", bad).stdout)["failure"]
 
@@ -496,7 +498,8 @@ def test_a_damaged_section_is_told_with_the_file(where, damage, kiln, python, tm
     assert str(path) in line and "damaged" in line
     assert str(path) in fails(kiln, tmp_path, "--from", "objects", path, python=python)
     # Nothing else of the file is damaged.
-    kiln("link", "--python", python, "-o", tmp_path / "app", path.parent)
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", path.parent).stderr
+    assert said.splitlines()[0].startswith("kiln: epsilon is unlinked: ") and str(path) in said and "damaged" in said
     assert call(tmp_path / "app", tmp_path, "import epsilon; print(json.dumps(epsilon.value()))") == "epsilon"
     assert snapshot(path.parent) == before
 

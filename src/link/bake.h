@@ -42,6 +42,7 @@ struct kiln_baked {
     const char *reason;    /* why it stays a file; NULL if it does not, and the rest is filled */
     bool is_library;       /* it has the name of an extension, but no init function */
     bool is_plain;         /* its record cannot be used; it can be unlinked at most */
+    const char *fault;     /* why its record cannot be used; NULL: it can, or there is none */
     struct kiln_file file; /* the extension's file, mapped until the end of the link */
     struct kiln_fat fat;
     struct kiln_strings needed; /* DT_NEEDED of the file, if it is linked against any library */

@@ -160,6 +160,7 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     else if (extension->reason == NULL) {
         extension->reason = extension->fat.failure;
     }
+    extension->fault = damage != NULL || is_fat ? extension->reason : NULL;
     if (extension->reason == NULL && bake->options->from == KILN_FROM_WHEELS) {
         extension->reason = "--from wheels says so";
     }

@@ -40,6 +40,10 @@ take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
     if (module->reason != NULL) {
         return kiln_bake_keep(ctx, bake, extension);
     }
+    if (extension->fault != NULL) {
+        kiln_say(ctx, KILN_NOTE, "%s is unlinked: %s (%s)", extension->found->name,
+                 extension->fault, extension->found->path);
+    }
     extension->is_image = true;
     extension->images = module->images;
     extension->opened = module->libraries;

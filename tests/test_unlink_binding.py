@@ -75,6 +75,35 @@ MODULE(M(f))
 extcc _a a.cc -std=c++14 -Wl,-z,initfirst -DSIZE=VALUE_SIZE -DVALUE=3
 """
 
+# A library asks whoever is first in the scope that it is loaded in.
+BACK = r"""
+--- b.c
+#include <stddef.h>
+#ifndef WEAK
+#define WEAK
+#endif
+int which(void) WEAK;
+extern int number WEAK;
+static int (*const table[])(void) = {which};
+static int *const numbers[] = {&number};
+int ask(void) { return which == NULL ? 0 : which(); }
+int ask_number(void) { return &number == NULL ? 0 : number; }
+int ask_table(void) { return table[0] == NULL ? 0 : table[0](); }
+int ask_numbers(void) { return numbers[0] == NULL ? 0 : *numbers[0]; }
+--- a.c
+#include "module.h"
+DEFINITION
+int ask(void), ask_number(void), ask_table(void), ask_numbers(void);
+F(f) { return Py_BuildValue("iiii", ask(), ask_number(), ask_table(), ask_numbers()); }
+MODULE(M(f))
+--- build
+lib one b.c
+"""
+IN_ORDERS = """
+answer = [in_child(lambda: [load("_a").f(), load("_b").f()]), in_child(lambda: [load("_b").f(), load("_a").f()])]
+"""
+UNDEFINED = "HERE/lib/libinterposed_by_the_first_or_by_nothing_one.so: undefined symbol: number"
+
 IFUNC = r"""
 --- ifunc.h
 static int one(void) { return 11; }
@@ -389,7 +418,7 @@ MODULE(M(f))
 lib one b.c
 ext _a a.c ${L}one
 ext _b a.c ${L}one
-""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [[3, 2], [4, 2], [6, 5]], stays="header_value"),
+""", 'a, b = load("_a"), load("_b"); answer = [a.f(), b.f(), a.f()]', [[3, 2], [4, 2], [6, 5]]),
     construct("symbolic_without_flags", r"""
 --- b.c
 int same(void) { return 2; }
@@ -421,7 +450,49 @@ lib one b.c -DWHO=1
 lib two c.c -DWHO=2
 ext _a a.c -Wl,--no-as-needed ${L}one ${L}two
 ext _b a.c -Wl,--no-as-needed ${L}two ${L}one
-""", 'answer = load("_a").f()', [1, 1, 1], stays="same"),
+""", IN_ORDERS, [[[1, 1, 1], [2, 1, 1]], [[2, 2, 2], [1, 2, 2]]]),
+    construct("interposed_by_whichever_is_first", BACK.replace("DEFINITION", "int which(void) { return WHO; } int number = WHO * 10;") + """
+ext _a a.c -DWHO=1 ${L}one; ext _b a.c -DWHO=2 ${L}one
+""", IN_ORDERS, [[[1, 10, 1, 10], [1, 10, 1, 10]], [[2, 20, 2, 20], [2, 20, 2, 20]]]),
+    construct("interposed_by_whichever_is_first_weak", BACK.replace("DEFINITION", """
+#ifdef WHO
+int which(void) { return WHO; } int number = WHO * 10;
+#endif""").replace("one b.c", "one b.c '-DWEAK=__attribute__((weak))'") + "ext _a a.c -DWHO=1 ${L}one; ext _b a.c ${L}one",
+              IN_ORDERS, [[[1, 10, 1, 10], [1, 10, 1, 10]], [[0, 0, 0, 0], [0, 0, 0, 0]]]),
+    # A library of the system, which only the first needs; the second defines the names itself.
+    construct("interposed_by_extension_or_system", BACK.replace("DEFINITION", """
+#ifdef WHO
+int which(void) { return WHO; } int number = WHO * 10;
+#endif""") + """
+mkdir -p $EXTERN
+echo 'int which(void) { return 7; } int number = 70;' >s.c; gcc -shared -fPIC s.c -Wl,-soname,lib${CON}_s.so -o $EXTERN/lib${CON}_s.so
+ext _a a.c -Wl,--no-as-needed ${L}one $EXTERN/lib${CON}_s.so -Wl,-rpath,$EXTERN; ext _b a.c -DWHO=2 ${L}one
+""", IN_ORDERS, [[[7, 70, 7, 70], [7, 70, 7, 70]], [[2, 20, 2, 20], [2, 20, 2, 20]]]),
+    # By itself, the library lacks what it looks for, and so does the second extension.
+    construct("interposed_by_the_first_or_by_nothing", BACK.replace("DEFINITION", """
+#ifdef WHO
+int which(void) { return WHO; } int number = WHO * 10;
+#endif""") + "ext _a a.c -DWHO=1 ${L}one; ext _b a.c ${L}one", """
+import ctypes
+def open_library():
+    try:
+        return bool(ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so"))
+    except OSError as error:
+        return say(error)
+answer = [failure("_b")[1], open_library(), failure("_b")[1], load("_a").f(), open_library(), load("_b").f()]
+""", [UNDEFINED, UNDEFINED, UNDEFINED, [1, 10, 1, 10], True, [1, 10, 1, 10]]),
+    construct("interposed_by_one_of_three_and_opened_first", BACK.replace("DEFINITION", "int which(void) { return WHO; } int number = WHO * 10;").replace(
+        "one b.c", "one b.c '-DWEAK=__attribute__((weak))'") + "for n in 1 2 3; do ext _$n a.c -DWHO=$n ${L}one; done", """
+import ctypes
+library = ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so")
+answer = [library.ask(), load("_3").f(), load("_1").f()]
+""", [0, [0, 0, 0, 0], [0, 0, 0, 0]]),
+    construct("interposed_by_whichever_is_first_ifunc", BACK.replace("DEFINITION", """
+static int get(void) { return WHO; }
+static int (*resolve(void))(void) { return get; }
+int which(void) __attribute__((ifunc("resolve"))); int number = WHO * 10;""") + """
+ext _a a.c -DWHO=1 ${L}one; ext _b a.c -DWHO=2 ${L}one
+""", IN_ORDERS, [[[1, 10, 1, 10], [1, 10, 1, 10]], [[2, 20, 2, 20], [2, 20, 2, 20]]], stays="whichever extension is imported first"),
     construct("interposed_names_of_two_extensions", r"""
 --- a.c
 #include "module.h"

@@ -229,7 +229,9 @@ MODULE(M(f))
 lib one b.c
 ext _a a.c -DWHO=1 ${L}one
 ext _b a.c -DWHO=2 ${L}one
-""", 'answer = load("_a").f()', 10, stays="of_extension"),
+""", """
+answer = [in_child(lambda: [load("_a").f(), load("_b").f()]), in_child(lambda: [load("_b").f(), load("_a").f()])]
+""", [[10, 10], [12, 12]]),
     construct("lib_underlinked", r"""
 --- b.c
 double root(double n) { return __builtin_sqrt(n) + 0 * n; }

@@ -134,6 +134,8 @@ void kiln_image_imports_start(void);
 /* Call before and after several kiln_image_resolve(); and the second if one of them fails: what has been
  * opened for them is closed again. */
 void kiln_image_imports_begin(void);
+/* From here on, imports are for IMAGE and what it depends on. Returns which image they were for. */
+uint32_t kiln_image_imports_set_root(uint32_t image);
 void kiln_image_imports_abandon(void);
 /* Open the libraries of IMAGE and find the values of its imports. Returns 0 or -1. */
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);

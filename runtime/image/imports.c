@@ -15,6 +15,7 @@
 enum { UNKNOWN, KNOWN };
 
 static bool has_preload;
+static uint32_t root;  /* the image that is being prepared, with all that it depends on */
 static void **handles; /* of kiln_image_libraries; NULL: not open */
 /* Those that have been opened since kiln_image_imports_begin(). */
 static uint32_t *opened;
@@ -70,6 +71,14 @@ open_library(uint32_t image, uint32_t library, const struct kiln_image_error *er
         }
     }
     return 0;
+}
+
+uint32_t
+kiln_image_imports_set_root(uint32_t image)
+{
+    uint32_t before = root;
+    root = image;
+    return before;
 }
 
 void
@@ -217,6 +226,36 @@ fail_undefined(uint32_t image, const struct kiln_image_import *import,
                            version == NULL ? "" : version);
 }
 
+/* The import that CHOICE is for the root; KILN_IMAGE_NONE: it is undefined. */
+static uint32_t
+choose(const struct kiln_image_import *choice)
+{
+    const uint32_t *pair = kiln_image_words + choice->where;
+    for (uint32_t left = *pair++; left > 1 && *pair != root; left--) {
+        pair += 2;
+    }
+    return pair[1];
+}
+
+static int resolve_import(uint32_t image, uint32_t index, const struct kiln_image_error *error);
+
+static int
+resolve_choice(uint32_t image, const struct kiln_image_import *choice,
+               const struct kiln_image_error *error)
+{
+    uint32_t index = choose(choice);
+    if (index == KILN_IMAGE_NONE) {
+        return (choice->kind & KILN_IMPORT_WEAK) != 0 ? 0 : fail_undefined(image, choice, error);
+    }
+    const struct kiln_image_import *import = &kiln_image_imports[index];
+    if ((import->kind & ~KILN_IMPORT_WEAK) >= KILN_IMPORT_CALL &&
+        import->index != KILN_IMAGE_NONE && open_library(image, import->index, error) < 0)
+    {
+        return -1;
+    }
+    return resolve_import(image, index, error);
+}
+
 static int
 resolve_import(uint32_t image, uint32_t index, const struct kiln_image_error *error)
 {
@@ -225,6 +264,9 @@ resolve_import(uint32_t image, uint32_t index, const struct kiln_image_error *er
     uintptr_t value = 0;
     if (kiln_image_import_states[index] == KNOWN || kind < KILN_IMPORT_CALL) {
         return 0;
+    }
+    if (kind == KILN_IMPORT_CHOICE) {
+        return resolve_choice(image, import, error);
     }
     if (find_symbol(import, kind, &value)) {
         if (kind >= KILN_IMPORT_TLS_MODULE) {
@@ -297,6 +339,9 @@ kiln_image_get_value(uint32_t index)
         return call_resolver(index);
     case KILN_IMPORT_UNIQUE:
         return choose_unique(import);
+    case KILN_IMPORT_CHOICE:
+        index = choose(import);
+        return index == KILN_IMAGE_NONE ? 0 : kiln_image_get_value(index);
     default:
         return kiln_image_slots[index];
     }

@@ -129,12 +129,15 @@ start_images(const struct kiln_image_tree *tree)
 static int
 prepare_tree(struct kiln_image_tree *tree, const struct kiln_image_error *error)
 {
-    if (resolve(tree, error) < 0) {
-        return -1;
+    /* What the constructors of libraries prepare comes in between. */
+    uint32_t outer = kiln_image_imports_set_root(tree->images[0]);
+    int result = resolve(tree, error);
+    if (result == 0) {
+        kiln_image_hold_forks();
+        result = write_images(tree, error);
+        kiln_image_let_forks();
     }
-    kiln_image_hold_forks();
-    int result = write_images(tree, error);
-    kiln_image_let_forks();
+    kiln_image_imports_set_root(outer);
     if (result == 0) {
         start_images(tree);
     }

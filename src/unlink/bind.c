@@ -4,11 +4,13 @@
  * First the object itself, if the symbol does not leave it;
  * then the global scope, the program and its libraries; then the scope of the extension that was
  * opened, itself and what it needs, breadth first. A library that several extensions need is bound
- * by the dynamic loader in the scope of the first that is imported. Here there is one answer, on which
- * all of them agree; where they do not, the library stays a file. */
+ * by the dynamic loader in the scope of the first that is imported. Mostly all scopes have the same answer;
+ * where they do not, the runtime chooses. */
 #include "unlink/set.h"
 
 #include <string.h>
+
+enum { CHOICES_MAX = 1 << 16 }; /* of one image: many extensions may need a hostile one */
 
 /* Functions of libc and libpython that have to know of images; the first KILN_ANSWERED are everybody's in
  * the process. (Not dlvsym: the runtime finds libc's by it.) */
@@ -185,14 +187,13 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
 }
 
 /* What WANTED, of an image that several extensions reach, is in each one's scope. If it is not the same,
- * the answer depends on which of them is imported first: *REASON is set, unless it does not matter. That
+ * the answer depends on which of them is imported first: *IS_SPLIT is set, unless it does not matter. That
  * is so for definitions that are equal by the one definition rule of C++, for what only its implementation
  * may define, and for symbols of one version in two builds of one library. Then the answer is that of the
  * libraries without the extensions, or of the image's own scope. */
 static struct kiln_object *
-find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
-                      const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol,
-                      const char **reason)
+find_in_scopes_of_all(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
+                      struct kiln_dynobj_symbol *symbol, bool *is_split)
 {
     const struct kiln_object_list *roots = &image->roots;
     struct kiln_object *first = NULL, *agreed = NULL;
@@ -206,11 +207,7 @@ find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
             *symbol = one;
         }
         else if (!is_equal(wanted, first, symbol, found, &one)) {
-            *reason = kiln_arena_printf(
-                &set->ctx->arena,
-                "its reference to %s leads to %s if %s is imported first, and to %s if %s is",
-                wanted->name, first == NULL ? "nothing" : first->path, roots->items[0]->path,
-                found == NULL ? "nothing" : found->path, root->path);
+            *is_split = true;
             return NULL;
         }
         is_same = is_same && found == first;
@@ -228,27 +225,21 @@ find_in_scopes_of_all(struct kiln_set *set, const struct kiln_object *image,
         }
         agreed = found;
     }
-    if (agreed == NULL) {
-        *reason = kiln_arena_printf(&set->ctx->arena,
-                                    "its reference to %s leads to whichever extension is imported "
-                                    "first: %s is one, and %s",
-                                    wanted->name, roots->items[0]->path, roots->items[1]->path);
-    }
+    *is_split = agreed == NULL;
     return agreed;
 }
 
 /* In the scopes of the extensions that reach IMAGE. */
 static struct kiln_object *
-find_in_scopes(struct kiln_set *set, const struct kiln_object *image,
-               const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol,
-               const char **reason)
+find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
+               struct kiln_dynobj_symbol *symbol, bool *is_split)
 {
     const struct kiln_object_list *roots = &image->roots;
     if (roots->count == 0) { /* libraries that need each other, and that nothing else needs */
         return kiln_objects_find(&image->scope, NULL, wanted, symbol);
     }
     return roots->count == 1 ? kiln_objects_find(&roots->items[0]->scope, NULL, wanted, symbol)
-                             : find_in_scopes_of_all(set, image, wanted, symbol, reason);
+                             : find_in_scopes_of_all(image, wanted, symbol, is_split);
 }
 
 /* An image that is bound to another one is prepared with it. */
@@ -260,6 +251,64 @@ note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_obj
     {
         *KILN_ARENA_PUSH(&set->ctx->arena, &image->extra) = object;
     }
+}
+
+/* What WANTED leads to in SCOPE. */
+static bool
+choose(struct kiln_set *set, struct kiln_object *image, const struct kiln_object_list *scope,
+       const struct kiln_dynobj_wanted *wanted, struct kiln_target *out)
+{
+    struct kiln_dynobj_symbol symbol;
+    struct kiln_object *object = kiln_objects_find(scope, NULL, wanted, &symbol);
+    if (object == NULL) {
+        out->kind = KILN_TARGET_NONE;
+        return true;
+    }
+    if (!check_definition(set, image, object, &symbol) ||
+        !set_target(set, image, wanted, object, &symbol, out))
+    {
+        image->reason = image->reason == NULL ? object->reason : image->reason;
+        return false;
+    }
+    if (out->is_thread_local ||
+        (out->kind != KILN_TARGET_IMAGE && out->kind != KILN_TARGET_LIBRARY &&
+         out->kind != KILN_TARGET_UNIQUE))
+    {
+        image->reason = kiln_arena_printf(
+            &set->ctx->arena,
+            "its reference to %s leads to %s or elsewhere, whichever extension is imported first",
+            wanted->name, object->path);
+        return false;
+    }
+    return true;
+}
+
+/* Let the runtime choose among what WANTED leads to in the scopes of the extensions that reach IMAGE, and
+ * in its own. */
+static bool
+set_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
+           struct kiln_target *out)
+{
+    const struct kiln_object_list *roots = &image->roots;
+    out->kind = KILN_TARGET_CHOICE;
+    out->name = wanted->name;
+    out->version = wanted->version;
+    out->choice_count = roots->count + 1;
+    image->choice_count += out->choice_count;
+    if (image->choice_count > CHOICES_MAX) {
+        image->reason = "too many of its references depend on which extension is imported first";
+        return false;
+    }
+    out->choices = kiln_arena_alloc(&set->bindings, out->choice_count * sizeof *out->choices);
+    for (size_t i = 0; i < out->choice_count; i++) {
+        out->choices[i].object = image;
+        out->choices[i].is_weak = out->is_weak;
+        const struct kiln_object *root = i < roots->count ? roots->items[i] : image;
+        if (!choose(set, image, &root->scope, wanted, &out->choices[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool
@@ -274,8 +323,12 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         object = kiln_objects_find(&set->global, NULL, wanted, &symbol);
     }
+    bool is_split = false;
     if (object == NULL) {
-        object = find_in_scopes(set, image, wanted, &symbol, &image->reason);
+        object = find_in_scopes(image, wanted, &symbol, &is_split);
+    }
+    if (is_split) {
+        return set_choice(set, image, wanted, out);
     }
     if (object == NULL || !check_definition(set, image, object, &symbol)) {
         return false;
@@ -370,6 +423,7 @@ kiln_bind_forget(struct kiln_set *set)
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
         object->bound[0] = object->bound[1] = NULL;
+        object->choice_count = 0;
         object->is_used = false;
     }
     kiln_unique_forget(set);

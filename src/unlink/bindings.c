@@ -3,17 +3,20 @@
  *
  *     image   symbol   version or "-"   "call" or "address"   kind   target
  *
- * The target is the path of an object, the name of a function of the runtime, or "-". */
+ * The target is the path of an object, the name of a function of the runtime, or "-". A "choice" has a line for
+ * each target that it may be. */
 #include "unlink/set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const KINDS[] = {
     [KILN_TARGET_NONE] = "none",       [KILN_TARGET_ABSOLUTE] = "absolute",
     [KILN_TARGET_IMAGE] = "image",     [KILN_TARGET_IFUNC] = "ifunc",
     [KILN_TARGET_PROGRAM] = "program", [KILN_TARGET_RUNTIME] = "runtime",
     [KILN_TARGET_LIBRARY] = "library", [KILN_TARGET_UNIQUE] = "unique",
+    [KILN_TARGET_CHOICE] = "choice",
 };
 
 static const char *
@@ -30,6 +33,40 @@ get_target(const struct kiln_target *target)
 }
 
 static void
+write_line(FILE *stream, const struct kiln_object *image, const struct kiln_dynobj_symbol *symbol,
+           bool is_call, const char *kind, const struct kiln_target *target)
+{
+    fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol->name,
+            symbol->version == NULL ? "-" : symbol->version->name, is_call ? "call" : "address",
+            kind, get_target(target));
+}
+
+static bool
+is_first_of_choices(const struct kiln_target *choices, size_t index)
+{
+    bool is_first = true;
+    for (size_t i = 0; is_first && i < index; i++) {
+        is_first = strcmp(get_target(&choices[i]), get_target(&choices[index])) != 0;
+    }
+    return is_first;
+}
+
+static void
+write_target(FILE *stream, const struct kiln_object *image, const struct kiln_dynobj_symbol *symbol,
+             bool is_call, const struct kiln_target *target)
+{
+    const char *kind = KINDS[target->is_shared ? KILN_TARGET_UNIQUE : target->kind];
+    if (target->kind != KILN_TARGET_CHOICE) {
+        write_line(stream, image, symbol, is_call, kind, target);
+    }
+    for (size_t i = 0; i < target->choice_count; i++) {
+        if (is_first_of_choices(target->choices, i)) {
+            write_line(stream, image, symbol, is_call, kind, &target->choices[i]);
+        }
+    }
+}
+
+static void
 write_image(FILE *stream, const struct kiln_object *image)
 {
     size_t count = image->dso.symbols.len / sizeof(Elf64_Sym);
@@ -40,11 +77,7 @@ write_image(FILE *stream, const struct kiln_object *image)
             if (target != NULL && kiln_dynobj_get_symbol(&image->dso, i, &symbol) &&
                 kiln_dynobj_get_bind(&symbol) != STB_LOCAL)
             {
-                fprintf(stream, "%s\t%s\t%s\t%s\t%s\t%s\n", image->path, symbol.name,
-                        symbol.version == NULL ? "-" : symbol.version->name,
-                        is_call ? "call" : "address",
-                        KINDS[target->is_shared ? KILN_TARGET_UNIQUE : target->kind],
-                        get_target(target));
+                write_target(stream, image, &symbol, is_call != 0, target);
             }
         }
     }

@@ -49,6 +49,7 @@ struct kiln_object {
     uint64_t function;             /* of the module, in the section of instructions */
     uint64_t init;                 /* the address of its init function, of an extension */
     uint64_t start;                /* its address 0 in the section of images */
+    size_t choice_count;           /* of all its references that are KILN_TARGET_CHOICE */
     bool has_static_tls;           /* its thread-local variables have places from the start */
     uint64_t tls_start;            /* of its block in .tdata or .tbss, then */
     bool is_used;                  /* SYSTEM: something is bound to it */
@@ -64,6 +65,7 @@ enum kiln_target_kind {
     KILN_TARGET_PROGRAM, /* a symbol of the executable */
     KILN_TARGET_RUNTIME, /* the same, of the runtime: `name` */
     KILN_TARGET_LIBRARY, /* `name` with `version` of `object` */
+    KILN_TARGET_CHOICE, /* one of `choices`: it depends on the extension that the image is prepared for */
     KILN_TARGET_UNIQUE, /* the variable of that name at address `value` of the first image that has been
                           * prepared; `object` if that is the first */
 };
@@ -77,6 +79,9 @@ struct kiln_target {
     bool is_thread_local;
     bool
         is_shared; /* thread-local, and one for the process: `object` need not be prepared for it */
+    struct kiln_target
+        *choices; /* one for each of the image's roots, and one for the image itself */
+    size_t choice_count;
 };
 
 /* A variable that the process has one of (STB_GNU_UNIQUE), see unique.c. */
@@ -230,6 +235,8 @@ struct kiln_import {
     const char *name, *version;       /* version NULL: none */
     bool has_stub;
     size_t stub; /* its number among the stubs */
+    /* KILN_IMPORT_CHOICE: an import, or SIZE_MAX, for each root of `object`, and then for any other. */
+    const size_t *choices;
 };
 size_t kiln_import_intern(struct kiln_set *set, const struct kiln_import *like);
 /* Forget all imports, and their stubs. */

@@ -244,6 +244,20 @@ put_array(struct kiln_writer *writer, const char *name, const struct kiln_buffer
     return at;
 }
 
+/* The pairs of a choice; where they are. */
+static uint32_t
+add_choices(struct kiln_tables *tables, const struct kiln_import *import)
+{
+    const struct kiln_object_list *roots = &import->object->roots;
+    size_t first = count_words(tables);
+    push(tables, (uint32_t)roots->count + 1);
+    for (size_t i = 0; i <= roots->count; i++) {
+        push(tables, i == roots->count ? KILN_IMAGE_NONE : (uint32_t)roots->items[i]->number);
+        push(tables, (uint32_t)import->choices[i]);
+    }
+    return (uint32_t)first;
+}
+
 static void
 make_imports(struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffer *out)
 {
@@ -256,6 +270,10 @@ make_imports(struct kiln_set *set, struct kiln_tables *tables, struct kiln_buffe
             .index = import->object == NULL ? KILN_IMAGE_NONE : (uint32_t)import->object->number,
             .version = add_string(tables, import->version),
         };
+        if ((import->kind & ~KILN_IMPORT_WEAK) == KILN_IMPORT_CHOICE) {
+            record.where = (int32_t)add_choices(tables, import);
+            record.index = KILN_IMAGE_NONE;
+        }
         if (import->kind == KILN_IMPORT_UNIQUE) {
             struct kiln_unique *unique = kiln_unique_get(set, import->name);
             unique->import = unique->import == 0 ? i + 1 : unique->import;

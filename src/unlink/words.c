@@ -166,6 +166,51 @@ add_library(struct making *making, uint64_t offset, int64_t addend,
     return true;
 }
 
+/* The import that is TARGET, one of several that a reference may lead to; SIZE_MAX: it leads to nothing. */
+static size_t
+intern_choice(struct kiln_set *set, const struct kiln_target *target, bool is_call)
+{
+    if (target->kind == KILN_TARGET_NONE) {
+        return SIZE_MAX;
+    }
+    struct kiln_import like = {.kind = KILN_IMPORT_IMAGE, .object = target->object};
+    if (target->kind == KILN_TARGET_LIBRARY) {
+        like.kind = is_call ? KILN_IMPORT_CALL : KILN_IMPORT_ADDRESS;
+        like.kind |= target->is_weak ? KILN_IMPORT_WEAK : 0;
+        like.object = get_library(target);
+        like.version = target->version;
+        like.name = target->name;
+    }
+    else {
+        like.value = target->value;
+    }
+    if (target->kind == KILN_TARGET_UNIQUE) {
+        like.kind = KILN_IMPORT_UNIQUE;
+        like.name = target->name;
+    }
+    return kiln_import_intern(set, &like);
+}
+
+static bool
+add_choice(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target,
+           bool is_call)
+{
+    size_t *choices =
+        kiln_arena_alloc(&making->set->bindings, target->choice_count * sizeof *choices);
+    for (size_t i = 0; i < target->choice_count; i++) {
+        choices[i] = intern_choice(making->set, &target->choices[i], is_call);
+    }
+    const struct kiln_import like = {
+        .kind = KILN_IMPORT_CHOICE | (target->is_weak ? KILN_IMPORT_WEAK : 0),
+        .object = making->image,
+        .value = is_call,
+        .name = target->name,
+        .version = target->version,
+        .choices = choices,
+    };
+    return add_patch(making, offset, addend, &like);
+}
+
 static bool
 add_target(struct making *making, const struct kiln_relocation *relocation,
            const struct kiln_target *target, bool is_call)
@@ -196,6 +241,8 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
         return add_library(making, offset, addend, target, is_call);
     case KILN_TARGET_UNIQUE:
         return add_unique(making, offset, addend, target);
+    case KILN_TARGET_CHOICE:
+        return add_choice(making, offset, addend, target, is_call);
     }
     return true;
 }

@@ -54,6 +54,11 @@ enum kiln_image_import_kind {
                                  * __tls_get_addr(), the id of its module ... */
     KILN_IMPORT_TLS_OFFSET = 8, /* ... and its offset in the module's block; */
     KILN_IMPORT_TLS_STATIC = 9, /* its offset from the thread pointer */
+    /* Another import: which one depends on the image whose first import this is for, as the dynamic
+     * loader binds a library in the scope of what it was loaded for. From `where` on, kiln_image_words has
+     * a number of pairs, and the pairs: that image, and the import. The last pair is for any other image;
+     * KILN_IMAGE_NONE in the place of an import: there is no such symbol. */
+    KILN_IMPORT_CHOICE = 10,
 };
 #define KILN_IMPORT_WEAK UINT32_C(0x100) /* may be missing at run time: its value is 0, then */
 

@@ -5,7 +5,7 @@ baking four large packages takes.
 
 The modules are generated as those of building.py are, and compiled without Kiln. Opening is what an import does
 apart from Python: dlopen() and dlsym(), by a module in C, in the stock interpreter for the files and in the executable
-for the images. The sides of a comparison take turns. All that is made stays in build/images/.
+for the images, whose files are gone: an import does not look at them, while dlopen() compares them. The sides of a comparison take turns. All that is made stays in build/images/.
 """
 
 import argparse
@@ -103,7 +103,8 @@ class Site:
             shutil.rmtree(self.directory, ignore_errors=True)
             self._make()
             (self.directory / "done").touch()
-        self.paths = [os.fspath(path) for path in sorted(self.site.glob("*/m*.so"))]
+        self.paths = [path.relative_to(self.site) for path in sorted(self.site.glob("*/m*.so"))]
+        self.linked = self.directory / "linked"  # what the executables are made of
 
     def _compile(self, source, text, output):
         source.write_text(text)
@@ -125,12 +126,16 @@ class Site:
 
     def link(self, kind, *options):
         output = self.directory / kind
-        run(KILN, "link", "--quiet", "--python", self.python, "-o", output, "--keep", "opener", *options, self.site)
+        shutil.copytree(self.site, self.linked, copy_function=os.link, dirs_exist_ok=True)
+        run(KILN, "link", "--quiet", "--python", self.python, "-o", output, "--keep", "opener", *options, self.linked)
+        shutil.rmtree(self.linked)
         return output
 
     def open(self, python, count=None, under=()):
+        place = self.site if python == self.python else self.linked
+        paths = [os.fspath(place / path) for path in self.paths[:count]]
         result = subprocess.run([*under, os.fspath(python), "-I", "-S", "-c", DRIVER.format(site=os.fspath(self.site))],
-                                input=json.dumps(self.paths[:count]), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                input=json.dumps(paths), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, check=False)
         if result.returncode != 0:
             raise Failure(f"{python}: {result.stderr}")

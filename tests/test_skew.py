@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from conftest import run
-from extensions import extension, suffix
+from extensions import MULTI_PHASE, extension, suffix
 
 pytestmark = pytest.mark.usefixtures("fast_path")
 
@@ -505,3 +505,49 @@ sys.meta_path.append(Finder)
 answer = kinds("alpha._a")
 """)
     assert answer == ["file"]
+
+
+# --- Files of unlinked extensions, which dlopen() is asked for ---
+
+LIBRARY = "#define TEXT_(x) #x\n#define TEXT(x) TEXT_(x)\nchar version[] = TEXT(VERSION);\nconst char *get_version(void) { return version; }\n"
+UPGRADED = """
+import ctypes, shop._ext, shop
+library = ctypes.CDLL(shop.__path__[0] + "/libshop.so")
+library.get_version.restype = ctypes.c_char_p
+answer = [shop._ext.value(), library.get_version().decode(), *kinds("shop._ext")]
+"""
+
+
+def install_shop(root, python, version):
+    """A package with an extension and a library for ctypes, both of which have data only that tell their version."""
+    shutil.rmtree(root, ignore_errors=True)
+    source = MULTI_PHASE.replace("FromString(VALUE)", "FromString(version)").replace("static", "static char version[] = VALUE;\nstatic", 1)
+    file = extension(root, "shop._ext", python, source=source, value=version, compiler="cc")
+    write_metadata(root, f"shop-{version}.dist-info", "shop", version, [file])
+    source = root.parent / "library.c"
+    source.write_text(LIBRARY)
+    run("cc", "-shared", "-fPIC", f"-DVERSION={version}", source, "-o", root / "shop" / "libshop.so")
+
+
+def test_files_of_another_version_are_opened(python, kiln, tmp_path):
+    site = tmp_path / "site"
+    install_shop(site, python, "1.0")
+    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+
+    def ask(program):
+        result = run(program, "-c", PRELUDE + UPGRADED + "print(json.dumps(answer))", env={**os.environ, "PYTHONPATH": str(site)})
+        return json.loads(result.stdout)
+
+    assert ask(tmp_path / "app") == ["1.0", "1.0", "baked"]
+    install_shop(site, python, "2.0")
+    assert ask(tmp_path / "app") == ["2.0", "2.0", "file"] == ask(python)
+    install_shop(site, python, "1.0")
+    for file in (site / "shop").glob("*.so"):
+        run("strip", file)
+    script = PRELUDE + UPGRADED + """
+with open("/proc/self/maps") as maps:
+    answer.append("/shop/" in maps.read())
+print(json.dumps(answer))
+"""
+    result = run(tmp_path / "app", "-c", script, env={**os.environ, "PYTHONPATH": str(site)})
+    assert json.loads(result.stdout) == ["1.0", "1.0", "baked", False]

@@ -1,7 +1,7 @@
 /* dlopen(), dlclose() and dlinfo() for images. A handle is the address of a link map, as the C
  * library's are, too.
  *
- * An image is opened by the path of its file, whether that is still there or not, or by its soname
+ * An image is opened by the path of its file, unless another one is there now, or by its soname
  * once it is loaded. Images are never unloaded, and their symbols never become global. */
 #include "image/image.h"
 
@@ -28,7 +28,8 @@ find_by_path(const char *path)
         image = real == NULL ? KILN_IMAGE_NONE : kiln_image_find_path(real);
         free(real);
     }
-    return image;
+    return image != KILN_IMAGE_NONE && kiln_image_is_replaced(image, path) ? KILN_IMAGE_NONE
+                                                                           : image;
 }
 
 static OUT_OF_LINE uint32_t

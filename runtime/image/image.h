@@ -197,6 +197,12 @@ struct link_map *kiln_image_get_map(uint32_t image);
 /* The image of a handle; or KILN_IMAGE_NONE if it is the C library's. */
 uint32_t kiln_image_get_by_handle(const void *handle);
 
+/* --- file.c --------------------------------------------------------------------------------------
+ */
+
+/* Whether another file is at PATH than the one that IMAGE was made of. */
+bool kiln_image_is_replaced(uint32_t image, const char *path);
+
 /* --- dl*.c: what images call in place of the C library's functions -------------------------------
  */
 

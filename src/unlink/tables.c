@@ -194,12 +194,28 @@ make_tls(const struct kiln_object *image)
     return result;
 }
 
+static uint64_t
+hash_contents(const struct kiln_dynobj *dso)
+{
+    uint64_t hash = KILN_IMAGE_HASH_SEED;
+    for (size_t i = 0; i < dso->load_count; i++) {
+        const Elf64_Phdr *load = &dso->loads[i];
+        uint64_t end = load->p_offset + load->p_filesz, at = load->p_offset;
+        for (at = at < sizeof(Elf64_Ehdr) ? sizeof(Elf64_Ehdr) : at; at < end;) {
+            size_t len = end - at < KILN_IMAGE_PIECE ? end - at : KILN_IMAGE_PIECE;
+            hash = kiln_image_hash(hash, dso->bytes.ptr + at, len);
+            at += len;
+        }
+    }
+    return hash;
+}
+
 void
 kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct kiln_object *image,
                 const struct kiln_words *words)
 {
     const struct kiln_dynobj *dso = &image->dso;
-    const uint64_t *tags = dso->tags;
+    const uint64_t *tags = dso->tags, contents = hash_contents(dso);
     struct kiln_image record = {
         .size = (uint32_t)dso->size,
         .path = add_string(tables, kiln_closure_get_place(set, image->path)),
@@ -220,6 +236,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
         .hash = dso->gnu_hash == 0 ? (uint32_t)tags[DT_HASH] : 0,
         .versions = (uint32_t)dso->versym,
         .version_definitions = (uint32_t)dso->verdef,
+        .contents = {(uint32_t)contents, (uint32_t)(contents >> 32)},
     };
     record.dependencies = add_dependencies(tables, image);
     record.libraries = add_libraries(set, tables, image, words);

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kiln/table.h"
+
 #define KILN_IMAGE_SECTION ".kiln_image"
 
 /* No index. */
@@ -105,7 +107,20 @@ struct kiln_image {
     /* Symbols that others look for by name at run time: offsets of DT_SYMTAB, DT_STRTAB, DT_GNU_HASH or
      * else DT_HASH (the other is 0), DT_VERSYM and DT_VERDEF (0: none). */
     uint32_t symbols, strings, gnu_hash, hash, versions, version_definitions;
+    uint32_t
+        contents[2]; /* halves of the hash of what its segments have in its file, lower first */
 };
+
+/* The hash is taken in pieces of so many bytes: of each PT_LOAD from its start, in their order, and without
+ * the ELF header, as tools that remove sections change that. */
+enum { KILN_IMAGE_PIECE = 65536 };
+#define KILN_IMAGE_HASH_SEED KILN_TABLE_K1
+
+static inline uint64_t
+kiln_image_hash(uint64_t hash, const void *piece, size_t len)
+{
+    return kiln_table_hash(hash, (const char *)piece, len);
+}
 
 /* The first word of a pair for __tls_get_addr() has one of these bits if the variable is an image's:
  * static, and the second word is the offset from the thread pointer; or in a block of the image whose
@@ -156,7 +171,7 @@ extern uintptr_t kiln_image_slots[] KILN_WEAK;
 extern unsigned char kiln_image_states[] KILN_WEAK;
 extern unsigned char kiln_image_import_states[] KILN_WEAK;
 
-_Static_assert(sizeof(struct kiln_image) == 140 && sizeof(struct kiln_image_import) == 20,
+_Static_assert(sizeof(struct kiln_image) == 148 && sizeof(struct kiln_image_import) == 20,
                "src/unlink/object.c writes these structures for the machine code of others");
 
 #endif

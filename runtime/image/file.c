@@ -1,0 +1,109 @@
+/* Whether the file at an image's path is still the one that the image was made of: a package may have been
+ * upgraded. */
+#include "image/image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A file that has been read. */
+struct known {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
+static struct known *known; /* by image; those whose files are as they were */
+
+static bool
+is_known(uint32_t image, const struct stat *st)
+{
+    kiln_image_lock();
+    bool result = known != NULL && known[image].device == st->st_dev &&
+                  known[image].inode == st->st_ino && known[image].size == st->st_size &&
+                  known[image].changed.tv_sec == st->st_ctim.tv_sec &&
+                  known[image].changed.tv_nsec == st->st_ctim.tv_nsec;
+    kiln_image_unlock();
+    return result;
+}
+
+static void
+remember(uint32_t image, const struct stat *st)
+{
+    kiln_image_lock();
+    if (known == NULL) {
+        known = calloc(kiln_images.image_count, sizeof *known);
+    }
+    if (known != NULL) {
+        known[image] = (struct known){st->st_dev, st->st_ino, st->st_size, st->st_ctim};
+    }
+    kiln_image_unlock();
+}
+
+static bool
+read_piece(int fd, char *piece, size_t len, uint64_t at)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t count = pread(fd, piece + done, len - done, (off_t)(at + done));
+        if (count <= 0) {
+            return false;
+        }
+        done += (size_t)count;
+    }
+    return true;
+}
+
+/* Returns false if the file ends before. */
+static bool
+hash_segment(int fd, const ElfW(Phdr) * load, char *piece, uint64_t *hash)
+{
+    uint64_t at = load->p_offset, end = at + load->p_filesz;
+    for (at = at < sizeof(ElfW(Ehdr)) ? sizeof(ElfW(Ehdr)) : at; at < end;) {
+        size_t len = end - at < KILN_IMAGE_PIECE ? end - at : KILN_IMAGE_PIECE;
+        if (!read_piece(fd, piece, len, at)) {
+            return false;
+        }
+        *hash = kiln_image_hash(*hash, piece, len);
+        at += len;
+    }
+    return true;
+}
+
+/* Whether FD has what IMAGE's program headers would load. */
+static bool
+has_contents(int fd, uint32_t image)
+{
+    const struct kiln_image *record = &kiln_image_records[image];
+    const ElfW(Phdr) *headers =
+        (const ElfW(Phdr) *)(kiln_image_get_start(image) + record->program_headers);
+    uint64_t hash = KILN_IMAGE_HASH_SEED;
+    char *piece = malloc(KILN_IMAGE_PIECE);
+    bool result = piece != NULL;
+    for (uint32_t i = 0; result && i < record->program_header_count; i++) {
+        result = headers[i].p_type != PT_LOAD || hash_segment(fd, &headers[i], piece, &hash);
+    }
+    free(piece);
+    return result && record->contents[0] == (uint32_t)hash &&
+           record->contents[1] == (uint32_t)(hash >> 32);
+}
+
+bool
+kiln_image_is_replaced(uint32_t image, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 || is_known(image, &st)) {
+        return false;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false; /* it cannot be loaded, either */
+    }
+    bool result = !has_contents(fd, image);
+    close(fd);
+    if (!result) {
+        remember(image, &st);
+    }
+    return result;
+}

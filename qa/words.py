@@ -20,7 +20,7 @@ import bindings
 import elf
 import imports
 
-RECORD = 140  # bytes of struct kiln_image (include/kiln/internal/images.h)
+RECORD = 148  # bytes of struct kiln_image (include/kiln/internal/images.h)
 TABLES = ["kiln_images", "kiln_image_records", "kiln_image_strings", "kiln_image_states"]
 PREPARED = 2  # KILN_IMAGE_PREPARED
 RUNTIME = "kiln_image_"  # its functions that images call in place of the C library's; and:

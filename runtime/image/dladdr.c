@@ -48,6 +48,7 @@ kiln_image_dladdr1(const void *address, Dl_info *info, void **extra, int flags)
 struct iteration {
     int (*callback)(struct dl_phdr_info *, size_t, void *);
     void *data;
+    size_t image_count; /* added so far, as if by dlopen() */
     unsigned long long adds, subs;
 };
 
@@ -55,6 +56,7 @@ static int
 pass_on(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct iteration *iteration = arg;
+    info->dlpi_adds += iteration->image_count;
     iteration->adds = info->dlpi_adds;
     iteration->subs = info->dlpi_subs;
     return iteration->callback(info, size, iteration->data);
@@ -79,10 +81,10 @@ pass_image(struct iteration *iteration, uint32_t image)
 int
 kiln_image_dl_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *), void *data)
 {
-    struct iteration iteration = {callback, data, 0, 0};
-    int result = kiln_libc_get()->dl_iterate_phdr(pass_on, &iteration);
     size_t count;
     const uint32_t *loaded = kiln_image_tree_get_loaded(&count);
+    struct iteration iteration = {callback, data, count, 0, 0};
+    int result = kiln_libc_get()->dl_iterate_phdr(pass_on, &iteration);
     for (size_t i = 0; result == 0 && i < count; i++) {
         result = pass_image(&iteration, loaded[i]);
     }

@@ -68,6 +68,18 @@ check_definition(struct kiln_set *set, struct kiln_object *image, const struct k
     return is_inside;
 }
 
+/* dlsym() would find the newest of several versions, and none that is not the default one. */
+static void
+set_version(const struct kiln_object *library, const struct kiln_dynobj_symbol *symbol,
+            struct kiln_target *out)
+{
+    if (out->version == NULL && symbol->version != NULL &&
+        (symbol->is_hidden || kiln_dynobj_has_several(&library->dso, symbol->name)))
+    {
+        out->version = symbol->version->name;
+    }
+}
+
 /* What the definition SYMBOL of OBJECT means to IMAGE. False if OBJECT stays a file. */
 static bool
 set_target(struct kiln_set *set, const struct kiln_object *image,
@@ -94,12 +106,7 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
     case KILN_ORIGIN_SYSTEM:
         object->is_used = true;
         out->kind = KILN_TARGET_LIBRARY;
-        /* dlsym() would find the newest of several versions. */
-        if (out->version == NULL && symbol->version != NULL &&
-            kiln_dynobj_has_several(&object->dso, symbol->name))
-        {
-            out->version = symbol->version->name;
-        }
+        set_version(object, symbol, out);
         return true;
     case KILN_ORIGIN_IMAGE:
         break;
@@ -109,9 +116,12 @@ set_target(struct kiln_set *set, const struct kiln_object *image,
         out->kind = KILN_TARGET_IMAGE;
         return kiln_unique_note_tls(set, out, symbol->sym.st_size);
     }
-    struct kiln_object *library = is_unique ? kiln_unique_find_library(set, image, wanted) : NULL;
+    struct kiln_dynobj_symbol other;
+    struct kiln_object *library =
+        is_unique ? kiln_unique_find_library(set, image, wanted, &other) : NULL;
     if (library != NULL) {
         library->is_used = true;
+        set_version(library, &other, out);
         out->object = library;
         out->kind = KILN_TARGET_LIBRARY;
     }
@@ -242,12 +252,14 @@ find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted 
                              : find_in_scopes_of_all(image, wanted, symbol, is_split);
 }
 
-/* An image that is bound to another one is prepared with it. */
+/* An image that is bound to another one is prepared with it, and outlives it. Of what a library needs by way
+ * of others the dynamic loader knows only that. */
 static void
 note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
 {
-    if (object->origin == KILN_ORIGIN_IMAGE && !kiln_objects_contain(&image->scope, object) &&
-        !kiln_objects_contain(&image->extra, object))
+    const struct kiln_object_list *known = image->module == NULL ? &image->needs : &image->scope;
+    if (object != image && object->origin == KILN_ORIGIN_IMAGE &&
+        !kiln_objects_contain(known, object) && !kiln_objects_contain(&image->extra, object))
     {
         *KILN_ARENA_PUSH(&set->ctx->arena, &image->extra) = object;
     }
@@ -281,6 +293,18 @@ choose(struct kiln_set *set, struct kiln_object *image, const struct kiln_object
         return false;
     }
     return true;
+}
+
+/* Whether IMAGE, a library, has another answer to WANTED than SYMBOL of OBJECT when it is opened by its path
+ * before any extension that needs it. */
+static bool
+differs_alone(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
+              const struct kiln_object *object, const struct kiln_dynobj_symbol *symbol)
+{
+    struct kiln_dynobj_symbol own;
+    return image->module == NULL && image->roots.count > 0 &&
+           !is_equal(wanted, object, symbol, kiln_objects_find(&image->scope, NULL, wanted, &own),
+                     &own);
 }
 
 /* Let the runtime choose among what WANTED leads to in the scopes of the extensions that reach IMAGE, and
@@ -323,12 +347,18 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         object = kiln_objects_find(&set->global, NULL, wanted, &symbol);
     }
-    bool is_split = false;
     if (object == NULL) {
+        bool is_split = false;
         object = find_in_scopes(image, wanted, &symbol, &is_split);
-    }
-    if (is_split) {
-        return set_choice(set, image, wanted, out);
+        bool differs = !is_split && differs_alone(image, wanted, object, &symbol);
+        if (is_split || differs) {
+            const struct kiln_target before = *out;
+            if (set_choice(set, image, wanted, out) || is_split) {
+                return image->reason == NULL;
+            }
+            *out = before;
+            image->reason = NULL;
+        }
     }
     if (object == NULL || !check_definition(set, image, object, &symbol)) {
         return false;

@@ -311,7 +311,7 @@ find_needs_from(struct kiln_set *set, size_t next)
 /* OBJECT needs a library that is nowhere: but a program may open one of that name by its path before, and
  * then the dynamic loader has to know it. */
 static void
-keep_preloaded(struct kiln_set *set, const struct kiln_object *object)
+keep_preloaded(struct kiln_set *set, struct kiln_object *object)
 {
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *library = set->objects.items[i];
@@ -322,6 +322,7 @@ keep_preloaded(struct kiln_set *set, const struct kiln_object *object)
             {
                 library->reason = kiln_arena_printf(
                     &set->ctx->arena, "%s, which stays a file, needs it by its name", object->path);
+                object->is_helped = true;
             }
         }
     }

@@ -37,12 +37,15 @@ struct kiln_object {
     struct kiln_unlink_module *module; /* NULL: it is a library */
     bool
         is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
-    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it */
+    bool is_missing;    /* it needs a library that is nowhere: nothing is loaded with it, */
+    bool is_helped;     /* ... unless its package opens a library of that name before */
     const char *reason; /* IMAGE: why it stays a file */
     bool is_searched;   /* what it looks for from anywhere is known */
     const struct kiln_object
         *cause;     /* another one that stays a file by itself, and this therefore */
     bool is_marked; /* for walks */
+    bool has_tls_addresses,
+        is_tls_known; /* of its initial thread-local data; the second: of the first */
 
     /* IMAGE, when it is written. */
     size_t number;                 /* its index; SYSTEM: its index among the libraries */
@@ -87,9 +90,10 @@ struct kiln_target {
 /* A variable that the process has one of (STB_GNU_UNIQUE), see unique.c. */
 struct kiln_unique {
     const char *name;
-    struct kiln_object_list definers; /* the images of which something is bound to it */
+    /* The images that define it and to which something is bound; one that is there twice is not alone. */
+    struct kiln_object_list definers;
     bool is_thread_local;
-    bool is_unequal;      /* the definitions of a thread-local one differ */
+    bool is_unequal;      /* the definitions of a thread-local one differ; is never forgotten */
     uint64_t value, size; /* of a thread-local one: in the block of the first definer */
     size_t import;        /* the first of its imports, and 1; 0: not known */
 };
@@ -174,7 +178,10 @@ bool kiln_unique_note_tls(struct kiln_set *set, struct kiln_target *target, uint
  * reaches IMAGE; NULL if there is none. */
 struct kiln_object *
 kiln_unique_find_library(const struct kiln_set *set, const struct kiln_object *image,
-                         const struct kiln_dynobj_wanted *wanted);
+                         const struct kiln_dynobj_wanted *wanted,
+                         struct kiln_dynobj_symbol *symbol);
+/* Whether NAME, which has been noted, is defined by several images. */
+bool kiln_unique_has_several(struct kiln_set *set, const char *name);
 /* The variable NAME, which has been noted. Borrowed until the next is. */
 struct kiln_unique *kiln_unique_get(struct kiln_set *set, const char *name);
 /* Let images stay files whose variables the dynamic loader may find in what it opens, too. Requires that all have

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum { CONSTANT_MAX = 4096 }; /* bytes that are compared; a hostile file has many that overlap */
+
 /* Where NAME is, or would be, among the buckets. */
 static uint32_t *
 find_bucket(const struct kiln_set *set, const char *name)
@@ -51,7 +53,8 @@ intern(struct kiln_set *set, const char *name)
 static void
 add_definer(struct kiln_set *set, struct kiln_unique *unique, struct kiln_object *object)
 {
-    if (!kiln_objects_contain(&unique->definers, object)) {
+    const struct kiln_object_list *definers = &unique->definers;
+    if (definers->count == 0 || definers->items[definers->count - 1] != object) {
         *KILN_ARENA_PUSH(&set->ctx->arena, &unique->definers) = object;
     }
 }
@@ -59,7 +62,15 @@ add_definer(struct kiln_set *set, struct kiln_unique *unique, struct kiln_object
 void
 kiln_unique_note(struct kiln_set *set, struct kiln_object *object, const char *name)
 {
-    add_definer(set, intern(set, name), object);
+    struct kiln_unique *unique = intern(set, name);
+    unique->is_unequal = unique->is_unequal || unique->is_thread_local;
+    add_definer(set, unique, object);
+}
+
+bool
+kiln_unique_has_several(struct kiln_set *set, const char *name)
+{
+    return intern(set, name)->definers.count > 1;
 }
 
 struct kiln_unique *
@@ -93,8 +104,13 @@ has_addresses(struct kiln_object *object)
 {
     struct kiln_dynobj *dso = &object->dso;
     const char *reason = NULL;
-    return !kiln_relocations_visit(dso, is_not_in_tls_data, dso, &reason) ||
-           !kiln_relocations_visit_relr(dso, is_not_in_tls_data, dso, &reason);
+    if (!object->is_tls_known) {
+        object->is_tls_known = true;
+        object->has_tls_addresses =
+            !kiln_relocations_visit(dso, is_not_in_tls_data, dso, &reason) ||
+            !kiln_relocations_visit_relr(dso, is_not_in_tls_data, dso, &reason);
+    }
+    return object->has_tls_addresses;
 }
 
 /* Whether the SIZE bytes of TARGET's thread-local variable are in the beginning those of UNIQUE. */
@@ -136,8 +152,8 @@ kiln_unique_note_tls(struct kiln_set *set, struct kiln_target *target, uint64_t 
         target->is_shared = true;
     }
     add_definer(set, unique, own);
-    if (unique->is_unequal) {
-        own->reason = target->object->reason = kiln_arena_printf(
+    for (size_t i = 0; unique->is_unequal && i < unique->definers.count; i++) {
+        unique->definers.items[i]->reason = kiln_arena_printf(
             &set->ctx->arena,
             "the process has one thread-local variable %s, and its definitions differ",
             target->name);
@@ -155,14 +171,15 @@ defines(const struct kiln_object *object, const struct kiln_dynobj_wanted *wante
            kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE;
 }
 
+/* The first library of SCOPE that defines WANTED. */
 static struct kiln_object *
-find_library_in(const struct kiln_object_list *scope, const struct kiln_dynobj_wanted *wanted)
+find_library_in(const struct kiln_object_list *scope, const struct kiln_dynobj_wanted *wanted,
+                struct kiln_dynobj_symbol *symbol)
 {
     for (size_t i = 0; i < scope->count; i++) {
         struct kiln_object *object = scope->items[i];
-        struct kiln_dynobj_symbol symbol;
         if ((object->origin == KILN_ORIGIN_START || object->origin == KILN_ORIGIN_SYSTEM) &&
-            defines(object, wanted, &symbol))
+            defines(object, wanted, symbol))
         {
             return object;
         }
@@ -172,16 +189,20 @@ find_library_in(const struct kiln_object_list *scope, const struct kiln_dynobj_w
 
 struct kiln_object *
 kiln_unique_find_library(const struct kiln_set *set, const struct kiln_object *image,
-                         const struct kiln_dynobj_wanted *wanted)
+                         const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol)
 {
-    struct kiln_object *library = find_library_in(&set->global, wanted);
-    if (library == NULL && image->roots.count == 0) {
-        return find_library_in(&image->scope, wanted);
+    const struct kiln_object_list *roots = &image->roots;
+    struct kiln_object *library = find_library_in(&set->global, wanted, symbol);
+    if (library == NULL) {
+        library = find_library_in(&image->scope, wanted, symbol);
     }
-    bool is_everywhere = library == NULL;
-    for (size_t i = 0; is_everywhere && i < image->roots.count; i++) {
-        library = find_library_in(&image->roots.items[i]->scope, wanted);
-        is_everywhere = library != NULL;
+    if (library == NULL && roots->count > 0) {
+        library = find_library_in(&roots->items[0]->scope, wanted, symbol);
+        for (size_t i = 1; library != NULL && i < roots->count; i++) {
+            if (!kiln_objects_contain(&roots->items[i]->scope, library)) {
+                library = NULL;
+            }
+        }
     }
     return library;
 }
@@ -190,18 +211,23 @@ static bool
 is_opened_by_loader(const struct kiln_object *object)
 {
     return object->origin == KILN_ORIGIN_SYSTEM ||
-           (object->origin == KILN_ORIGIN_IMAGE && object->reason != NULL && !object->is_missing);
+           (object->origin == KILN_ORIGIN_IMAGE && object->reason != NULL &&
+            (!object->is_missing || object->is_helped));
 }
 
-/* The bytes of SYMBOL, if it is a constant. */
+/* The bytes of SYMBOL, if it is a constant. One that is all zeros tells nothing, and may be there for its
+ * address. */
 static bool
 get_constant(const struct kiln_dynobj *dso, const struct kiln_dynobj_symbol *symbol,
              struct kiln_span *out)
 {
+    static const unsigned char zeros[CONSTANT_MAX];
     const Elf64_Phdr *load =
         kiln_dynobj_find_segment(dso, symbol->sym.st_value, symbol->sym.st_size);
     return kiln_dynobj_get_type(symbol) != STT_TLS && load != NULL && (load->p_flags & PF_W) == 0 &&
-           kiln_dynobj_slice(dso, symbol->sym.st_value, symbol->sym.st_size, out);
+           symbol->sym.st_size <= CONSTANT_MAX &&
+           kiln_dynobj_slice(dso, symbol->sym.st_value, symbol->sym.st_size, out) &&
+           memcmp(out->ptr, zeros, out->len) != 0;
 }
 
 static bool
@@ -239,20 +265,37 @@ keep_definers(struct kiln_set *set, const struct kiln_object *opened,
     }
 }
 
+static void
+check_definitions(struct kiln_set *set, const struct kiln_object *object)
+{
+    const struct kiln_dynobj *dso = &object->dso;
+    for (size_t i = dso->first_defined; i < dso->symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        if (kiln_dynobj_get_symbol(dso, i, &symbol) && symbol.sym.st_shndx != SHN_UNDEF &&
+            kiln_dynobj_get_bind(&symbol) == STB_GNU_UNIQUE)
+        {
+            keep_definers(set, object, &symbol);
+        }
+    }
+}
+
 void
 kiln_unique_check(struct kiln_set *set)
 {
     for (size_t i = 0; i < set->objects.count; i++) {
-        const struct kiln_object *object = set->objects.items[i];
-        const struct kiln_dynobj *dso = &object->dso;
-        for (size_t k = dso->first_defined; is_opened_by_loader(object) && k < dso->symbol_count;
-             k++) {
-            struct kiln_dynobj_symbol symbol;
-            if (kiln_dynobj_get_symbol(dso, k, &symbol) && symbol.sym.st_shndx != SHN_UNDEF &&
-                kiln_dynobj_get_bind(&symbol) == STB_GNU_UNIQUE)
-            {
-                keep_definers(set, object, &symbol);
+        set->objects.items[i]->is_marked = false;
+    }
+    for (bool again = true; again;) { /* what stays a file now has variables of its own */
+        again = false;
+        for (size_t i = 0; i < set->objects.count; i++) {
+            struct kiln_object *object = set->objects.items[i];
+            if (is_opened_by_loader(object) && !object->is_marked) {
+                object->is_marked = again = true;
+                check_definitions(set, object);
             }
         }
+    }
+    for (size_t i = 0; i < set->objects.count; i++) {
+        set->objects.items[i]->is_marked = false;
     }
 }

@@ -17,7 +17,7 @@ enum {
     STATIC_TLS_MAX = 512,
     /* A thread has all of them, whatever is imported: so many bytes of blocks that could be elsewhere, and
      * so many in all. */
-    STATIC_TLS_SUM = 32 * 1024,
+    STATIC_TLS_SUM = 4 * 1024,
     STATIC_TLS_TOTAL = 1024 * 1024,
 };
 
@@ -115,7 +115,7 @@ add_symbol(struct making *making, uint64_t offset, int64_t addend, const char *n
 static bool
 add_unique(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
-    if (kiln_unique_get(making->set, target->name)->definers.count == 1) {
+    if (!kiln_unique_has_several(making->set, target->name)) {
         return add_image(making, offset, addend, target);
     }
     const struct kiln_import like = {.kind = KILN_IMPORT_UNIQUE,

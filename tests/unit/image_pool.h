@@ -82,8 +82,10 @@ extern char pool_memory[];
             ".popsection");                                                                        \
     extern type table __attribute__((visibility("hidden")))
 
+_Static_assert(sizeof(struct kiln_image) == 148 && sizeof(struct kiln_image_import) == 20,
+               "the tables have room for 64 and 256 of them");
 POOL_TABLE(struct kiln_images, pools, "s", "12");
-POOL_TABLE(struct kiln_image, pool_records[], "_records", "140 * 64");
+POOL_TABLE(struct kiln_image, pool_records[], "_records", "148 * 64");
 POOL_TABLE(struct kiln_image_import, pool_imports[], "_imports", "20 * 256");
 POOL_TABLE(uint32_t, pool_libraries[], "_libraries", "4 * 16");
 POOL_TABLE(uint32_t, pool_words[], "_words", "4 * 8192");

@@ -277,6 +277,32 @@ MODULE(M(f))
               'answer = [load("_a").f(), load("_good").f()]', [3, 3], stays="DF_1_INITFIRST"),
     construct("unique_constant_of_file_differs", CONSTANT.replace("VALUE_SIZE", "12") + "extcc _b a.cc -std=c++14 -DSIZE=12 -DVALUE=4",
               'answer = [load("_a").f(), load("_b").f()]', [3, 3], stays=r"one variable \S+, which \S+ defines, too"),
+    # Its extensions bring different libraries of the system that define it: no other's is opened for it.
+    construct("unique_of_two_systems", COUNT + r"""
+sed s/count_in_system/count_in_other/ s.cc >o.cc
+g++ -shared -fPIC o.cc -DNAME=$CON -Wl,-soname,lib${CON}_o.so -o $EXTERN/lib${CON}_o.so
+sed s/count_in_system/count_in_other/g a.cc >c.cc
+with_system _a -DLIBRARY ${L}l
+extcc _b c.cc -DNAME=$CON -DSYSTEM -DLIBRARY ${L}l $EXTERN/lib${CON}_o.so -Wl,-rpath,$EXTERN
+echo $EXTERN/lib${CON}_o.so >$OUT/other.txt
+""", """
+with open(f"{HERE}/other.txt") as file:
+    other = file.read().strip()
+os.rename(other, other + ".away")
+answer = [in_child(lambda: load("_a").f()), in_child(lambda: failure("_b")[0])]
+os.rename(other + ".away", other)
+""", [[1, 2, 3], "ImportError"], stays="one variable"),
+    # A tag is known by its address.
+    construct("unique_tag_of_a_file", r"""
+--- a.cc
+#include "module.h"
+template<class T> struct Tag { static constexpr char id = 0; };
+template<class T> constexpr char Tag<T>::id;
+F(f) { return N((long)&Tag<int[3]>::id); }
+MODULE(M(f))
+--- build
+extcc _a a.cc -std=c++14 -Wl,-z,initfirst; extcc _b a.cc -std=c++14
+""", 'answer = load("_a").f() == load("_b").f()', True, stays="one variable"),
     construct("unique_switched_off", UNIQUE + "extcc _a a.cc -fno-gnu-unique; extcc _b a.cc -fno-gnu-unique", UNIQUE_CODE, OWN),
     construct("unique_hidden", UNIQUE + "extcc _a a.cc -fvisibility=hidden; extcc _b a.cc -fvisibility=hidden",
               UNIQUE_CODE, OWN),

@@ -41,7 +41,36 @@ MODULE(M(f), M(open), M(noload), M(symbol), M(error))
 """
 WHERE = 'PATH = HERE + "/_a" + SUFFIX; LIB = HERE + f"/lib/lib{PKG}_one.so"\n'
 
+# A library asks for a name that it does not say, in the scope that it was loaded in.
+ASKING = r"""
+--- b.c
+#define _GNU_SOURCE
+#include <dlfcn.h>
+int who(void) { return 1; }
+int ask(const char *name, int next) {
+    int (*found)(void) = dlsym(next ? RTLD_NEXT : RTLD_DEFAULT, name);
+    return found == 0 ? -1 : found();
+}
+--- d.c
+int who(void) { return 2; }
+int later(void) { return 3; }
+--- a.c
+#include "module.h"
+int ask(const char *name, int next), later(void);
+int hook(void) { return 7; }
+F(f) {
+    return Py_BuildValue("iiiii", ask("hook", 0), ask("hook", 1), ask("who", 0), ask("who", 1), ask("later", 1) + 0 * later());
+}
+MODULE(M(f))
+--- build
+lib one b.c; lib two d.c
+"""
+
 CONSTRUCTS = [
+    construct("dlsym_of_a_library_in_the_scope_of_its_extension", ASKING + "ext _a a.c -Wl,--no-as-needed ${L}one ${L}two",
+              'answer = load("_a").f()', [7, -1, 1, 2, 3]),
+    construct("dlsym_of_a_library_behind_others", ASKING + "ext _a a.c -Wl,--no-as-needed ${L}two ${L}one",
+              'answer = load("_a").f()', [7, -1, 2, -1, -1]),
     asked("dl_own_path", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.symbol(PATH), a.open(PATH), a.noload(PATH)]', [11, 7, 12, 1]),
     asked("dl_library_by_path", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.noload(LIB), a.open(LIB), a.f()]', [11, 1, 12, 13]),
     asked("dl_library_by_soname", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.open(f"lib{PKG}_one.so"), a.f()]', [11, 12, 13]),

@@ -1,6 +1,6 @@
 """Libraries that wheels bring along, in shared objects that Kiln has not built, and languages besides C."""
 
-from constructs import construct, linked, pytest_generate_tests, test_from_files, test_in_the_executable, trees  # noqa: F401
+from constructs import OneOf, construct, linked, pytest_generate_tests, test_from_files, test_in_the_executable, trees  # noqa: F401
 
 # As auditwheel does it: copies of the system's libraries under names of their own. `vendor FILE` leaves the new
 # name in `name` and makes files ask for it.
@@ -172,6 +172,87 @@ for p in x y; do
     gcc -shared -fPIC -I$INC -I. '-DMOD="_a"' -DINIT=PyInit__a a.c $OUT/$p/lib/lib${CON}_one.so '-Wl,-rpath,$ORIGIN/lib' -o $OUT/$p/_a$SUF
 done
 """, 'answer = [load("x._a").f(), load("y._a").f(), load("x._a").f()]', [1, 2, 3]),
+    # Equal files, but what they need is not.
+    construct("lib_equal_files_with_different_needs", r"""
+--- b.c
+int dep(void);
+int one(void) { return dep(); }
+--- a.c
+#include "module.h"
+int one(void);
+F(f) { return N(one()); }
+MODULE(M(f))
+--- build
+one=lib${CON}_one.so; dep=lib${CON}_dep.so
+for p in x y; do
+    mkdir -p $OUT/$p/lib; touch $OUT/$p/__init__.py
+    echo "const char who[] = \"$p\"; int dep(void) { return who[0]; }" >d.c; gcc -shared -fPIC d.c -Wl,-soname,$dep -o $OUT/$p/lib/$dep
+    test -f $one || gcc -shared -fPIC b.c -Wl,-soname,$one $OUT/$p/lib/$dep '-Wl,-rpath,$ORIGIN' -o $one
+    cp $one $OUT/$p/lib/
+    gcc -shared -fPIC -I$INC -I. '-DMOD="_a"' -DINIT=PyInit__a a.c $OUT/$p/lib/$one '-Wl,-rpath,$ORIGIN/lib' -Wl,-rpath-link,$OUT/$p/lib -o $OUT/$p/_a$SUF
+done
+""", 'answer = [in_child(lambda: load("y._a").f()), in_child(lambda: load("x._a").f())]', [ord("y"), ord("x")]),
+    construct("lib_of_the_system_by_an_inherited_rpath", r"""
+--- a.c
+#include "module.h"
+int s(void);
+F(f) { return N(s()); }
+MODULE(M(f))
+--- build
+mkdir -p $EXTERN
+echo 'int q(void) { return 4; }' >q.c; gcc -shared -fPIC q.c -Wl,-soname,lib${CON}_q.so -o $EXTERN/lib${CON}_q.so
+echo 'int q(void); int s(void) { return q(); }' >s.c
+gcc -shared -fPIC s.c $EXTERN/lib${CON}_q.so -Wl,-soname,lib${CON}_s.so -o $EXTERN/lib${CON}_s.so
+ext _a a.c $EXTERN/lib${CON}_s.so -Wl,--disable-new-dtags,-rpath,$EXTERN
+""", 'answer = load("_a").f()', 4, stays="the DT_RPATH of .* leads to"),
+    construct("lib_with_variants_for_processors", r"""
+--- a.c
+#include "module.h"
+int one(void);
+F(f) { return N(one()); }
+MODULE(M(f))
+--- build
+echo 'int one(void) { return 1; }' >b.c; lib one b.c
+mkdir -p $OUT/lib/glibc-hwcaps/x86-64-v2
+echo 'int one(void) { return 2; }' >b.c; gcc -shared -fPIC b.c -Wl,-soname,lib${CON}_one.so -o $OUT/lib/glibc-hwcaps/x86-64-v2/lib${CON}_one.so
+ext _a a.c ${L}one
+""", 'answer = load("_a").f()', OneOf([1, 2]), stays="variants"),
+    construct("lib_in_a_directory_of_the_system_s_name", r"""
+--- a.c
+#include "module.h"
+int one(void);
+F(f) { return N(one()); }
+MODULE(M(f))
+--- build
+echo 'int one(void) { return 1; }' >b.c
+for d in lib lib64 lib/x86_64-linux-gnu; do
+    mkdir -p $OUT/p/$d; gcc -shared -fPIC b.c -Wl,-soname,lib${CON}_one.so -o $OUT/p/$d/lib${CON}_one.so
+done
+ext _a a.c $OUT/p/lib/lib${CON}_one.so '-Wl,-rpath,$ORIGIN/p/$LIB'
+""", 'answer = load("_a").f()', 1, stays=r"\$LIB, which is the system's|not found"),
+    # Opened alone, it has no other answer than its own.
+    construct("lib_opened_before_its_extension", r"""
+--- b.c
+int who(void) { return 1; }
+int one(void) { return who(); }
+--- a.c
+#include "module.h"
+int one(void);
+int who(void) { return 2; }
+__attribute__((constructor)) static void start(void) { setenv("EXTENSION", "started", 1); }
+F(f) { return N(one()); }
+MODULE(M(f))
+--- build
+lib one b.c; ext _a a.c ${L}one
+""", """
+import ctypes
+def open_first():
+    library = ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so")
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    return [library.one(), getenv(b"EXTENSION") is None, load("_a").f()]
+answer = [in_child(open_first), in_child(lambda: load("_a").f())]
+""", [[1, True, 1], 2]),
     construct("lib_different_files_of_one_soname", SAME_SONAME.replace("WHO_$p", "$(test $p = two && echo 1 || echo 0)"), """
 answer = [load("one._a").f(), load("two._a").f(), load("one._a").f()]
 """, [301, 302, 303], unlinked=lambda: ([301, 401, 302], ""), why="each package has the library that its own RUNPATH leads to"),

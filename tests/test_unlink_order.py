@@ -63,6 +63,42 @@ ext _a a.c '-DWHO="a"' -DNEEDS=left -DNEEDS2=right ${L}left ${L}right
 one deep; one left "-DNEEDS=deep ${L}deep"; one right
 ext _a a.c '-DWHO="a"' -DNEEDS=right -DNEEDS2=left ${L}right ${L}left
 """, 'answer = load("_a").f()', 3, prints=said("deep starts, left starts, right starts, a starts, a called, a ends, right ends, left ends, deep ends")),
+    # The last library is bound to one that it needs by way of others only, and so ends before it.
+    construct("order_ends_with_indirect_needs", SAYING.split("--- a.c")[0] + r"""
+--- l0.c
+#include "say.h"
+__attribute__((destructor)) static void end(void) { say("ends"); }
+int n0(void) __attribute__((weak));
+int n3(void) { return 1; }
+int l0(void) { return n0 == NULL ? 0 : n0(); }
+--- l1.c
+#include "say.h"
+__attribute__((destructor)) static void end(void) { say("ends"); }
+int n0(void) __attribute__((weak)), n3(void) __attribute__((weak));
+int l1(void) { return (n0 == NULL ? 0 : n0()) + (n3 == NULL ? 0 : n3()); }
+--- l2.c
+#include "say.h"
+__attribute__((destructor)) static void end(void) { say("ends"); }
+int n3(void) __attribute__((weak));
+int n0(void) { return 2; }
+int l2(void) { return n3 == NULL ? 0 : n3(); }
+--- l3.c
+#include "say.h"
+__attribute__((destructor)) static void end(void) { say("ends"); }
+int l3(void) { return 1; }
+--- a.c
+#include "module.h"
+#include "say.h"
+int l0(void), l1(void), l2(void);
+__attribute__((destructor)) static void end(void) { say("ends"); }
+F(f) { return N(l0() + l1() + l2()); }
+MODULE(M(f))
+--- build
+for l in l1 l2; do lib $l $l.c "-DWHO=\"$l\""; done
+lib l3 l3.c '-DWHO="l3"' -Wl,--no-as-needed ${L}l1 ${L}l2
+lib l0 l0.c '-DWHO="l0"' -Wl,--no-as-needed ${L}l3
+ext _a a.c '-DWHO="a"' -Wl,--no-as-needed ${L}l1 ${L}l0 ${L}l2
+""", 'answer = load("_a").f()', 6, prints="a ends\nl0 ends\nl3 ends\nl1 ends\nl2 ends\n"),
     construct("order_two_roots", SAYING + """
 one low
 ext _a a.c '-DWHO="a"' -DNEEDS=low ${L}low; ext _b a.c '-DWHO="b"' -DNEEDS=low ${L}low; ext _c a.c '-DWHO="c"'

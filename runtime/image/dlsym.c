@@ -1,7 +1,7 @@
 /* dlsym() and dlvsym() for images, and for images that ask.
  *
- * The scope of an image is, as the dynamic loader's of a library that dlopen() has loaded, what it
- * depends on, breadth first, with the libraries that these images need. */
+ * The scope of an image's handle is what the image depends on, breadth first, with the libraries that these
+ * images need. An image that asks has the scope of what it was loaded for, as from the dynamic loader. */
 #include "image/image.h"
 
 /* See dlopen.c. */
@@ -9,7 +9,7 @@
 
 struct search {
     const char *name, *version; /* VERSION: NULL for dlsym() */
-    uint32_t skipped;           /* an image that is not asked, or KILN_IMAGE_NONE */
+    uint32_t after;             /* an image behind which is looked, or KILN_IMAGE_NONE */
     void *address;
 };
 
@@ -24,11 +24,14 @@ find_in_libc(void *handle, const struct search *search)
 static bool
 find_in_images(struct search *search, const struct kiln_image_tree *tree)
 {
-    for (size_t i = 0; i < tree->count; i++) {
+    size_t first = 0;
+    while (search->after != KILN_IMAGE_NONE && first < tree->ordered_count &&
+           tree->images[first++] != search->after)
+    {
+    }
+    for (size_t i = first; i < tree->ordered_count; i++) {
         const ElfW(Sym) *symbol =
-            tree->images[i] == search->skipped
-                ? NULL
-                : kiln_image_find_symbol(tree->images[i], search->name, search->version);
+            kiln_image_find_symbol(tree->images[i], search->name, search->version);
         if (symbol != NULL) {
             search->address = kiln_image_get_symbol_address(tree->images[i], symbol);
             return search->address != NULL;
@@ -66,7 +69,7 @@ find_in_tree(struct search *search, const struct kiln_image_tree *tree)
     if (find_in_images(search, tree)) {
         return true;
     }
-    for (size_t i = 0; i < tree->count; i++) {
+    for (size_t i = 0; i < tree->ordered_count; i++) {
         if (find_in_needed(search, tree->images[i])) {
             return true;
         }
@@ -90,13 +93,14 @@ find_in_scope(struct search *search, uint32_t image)
 static OUT_OF_LINE void *
 find(uint32_t image, void *handle, const char *name, const char *version)
 {
+    bool is_special = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
     struct search search = {name, version, KILN_IMAGE_NONE, NULL};
     if (handle == RTLD_DEFAULT) {
         search.address = find_in_libc(RTLD_DEFAULT, &search);
     }
     if (search.address == NULL) {
-        search.skipped = handle == RTLD_NEXT ? image : KILN_IMAGE_NONE;
-        find_in_scope(&search, image);
+        search.after = handle == RTLD_NEXT ? image : KILN_IMAGE_NONE;
+        find_in_scope(&search, is_special ? kiln_image_tree_get_root(image) : image);
     }
     if (search.address == NULL) {
         kiln_image_set_message("%s: undefined symbol: %s%s%s", kiln_image_get_path(image), name,

@@ -118,8 +118,10 @@ void kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new);
 void kiln_image_tree_release(struct kiln_image_tree *tree);
 /* Make room to remember every image. Returns 0, or -1 if memory is short. */
 int kiln_image_tree_reserve(void);
-/* Remember that IMAGE is loaded, after those that are. */
-void kiln_image_tree_add(uint32_t image);
+/* Remember that IMAGE is loaded for ROOT, after those that are loaded already. */
+void kiln_image_tree_add(uint32_t image, uint32_t root);
+/* What IMAGE has been loaded for; itself if it has not been. */
+uint32_t kiln_image_tree_get_root(uint32_t image);
 /* The images that are loaded, in the order of loading. Any thread may call it without the lock, and
  * the list grows at the end only. */
 const uint32_t *kiln_image_tree_get_loaded(size_t *count);

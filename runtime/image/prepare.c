@@ -92,7 +92,7 @@ add_to_loaded(const struct kiln_image_tree *tree)
     for (size_t i = 0; i < tree->count; i++) {
         if (!kiln_image_is(tree->images[i], KILN_IMAGE_PREPARED)) {
             kiln_image_set(tree->images[i], KILN_IMAGE_PREPARED);
-            kiln_image_tree_add(tree->images[i]);
+            kiln_image_tree_add(tree->images[i], tree->images[0]);
         }
     }
 }

@@ -7,7 +7,7 @@
  * one that is just being loaded so is empty. All of that shows in the order of what does not depend
  * on each other.
  *
- * Dependencies that are KILN_IMAGE_UNORDERED are the loader's relocation dependencies: they do not
+ * Dependencies that are KILN_IMAGE_UNORDERED, or also KILN_IMAGE_CHOSEN, are the loader's relocation dependencies: they do not
  * matter for constructors. For destructors they do, as far as the others leave a choice. */
 #include "image/image.h"
 
@@ -22,6 +22,7 @@ struct order {
 
 static struct order *orders; /* one an image; empty unless it was a root with dependencies */
 static uint32_t *loaded;     /* in the order of loading */
+static uint32_t *roots;      /* by image: the one that it was loaded for */
 static size_t loaded_count;
 
 int
@@ -30,18 +31,28 @@ kiln_image_tree_reserve(void)
     if (orders == NULL) {
         orders = calloc(kiln_images.image_count, sizeof *orders);
     }
+    if (roots == NULL) {
+        roots = calloc(kiln_images.image_count, sizeof *roots);
+    }
     if (loaded == NULL) {
         __atomic_store_n(&loaded, calloc(kiln_images.image_count, sizeof *loaded),
                          __ATOMIC_RELEASE);
     }
-    return orders == NULL || loaded == NULL ? -1 : 0;
+    return orders == NULL || roots == NULL || loaded == NULL ? -1 : 0;
 }
 
 void
-kiln_image_tree_add(uint32_t image)
+kiln_image_tree_add(uint32_t image, uint32_t root)
 {
+    roots[image] = root;
     loaded[loaded_count] = image;
     __atomic_store_n(&loaded_count, loaded_count + 1, __ATOMIC_RELEASE);
+}
+
+uint32_t
+kiln_image_tree_get_root(uint32_t image)
+{
+    return kiln_image_is(image, KILN_IMAGE_PREPARED) ? roots[image] : image;
 }
 
 const uint32_t *
@@ -80,7 +91,8 @@ append_dependencies(struct kiln_image_tree *tree, uint32_t image, uint32_t flag)
     struct kiln_image_list list = kiln_image_records[image].dependencies;
     for (uint32_t i = 0; i < list.count; i++) {
         uint32_t item = kiln_image_words[list.first + i];
-        if ((item & KILN_IMAGE_UNORDERED) == flag && append(tree, item & ~KILN_IMAGE_UNORDERED) < 0)
+        if ((item & (KILN_IMAGE_UNORDERED | KILN_IMAGE_CHOSEN)) == flag &&
+            append(tree, item & ~KILN_IMAGE_UNORDERED) < 0)
         {
             return -1;
         }
@@ -152,6 +164,12 @@ struct sorting {
 
 static void visit(struct sorting *sorting, uint32_t image);
 
+static bool
+is_for_same(uint32_t image, uint32_t other)
+{
+    return kiln_image_is(other, KILN_IMAGE_PREPARED) && roots[image] == roots[other];
+}
+
 static void
 visit_dependencies(struct sorting *sorting, uint32_t image)
 {
@@ -170,9 +188,12 @@ visit_dependencies(struct sorting *sorting, uint32_t image)
         }
     }
     for (uint32_t i = list.count; sorting->has_unordered && i-- > 0;) {
-        if ((items[i] & KILN_IMAGE_UNORDERED) != 0) {
+        uint32_t item = items[i] & ~(KILN_IMAGE_UNORDERED | KILN_IMAGE_CHOSEN);
+        if ((items[i] & KILN_IMAGE_UNORDERED) != 0 &&
+            ((items[i] & KILN_IMAGE_CHOSEN) == 0 || is_for_same(image, item)))
+        {
             sorting->found_unordered = true;
-            visit(sorting, items[i] & ~KILN_IMAGE_UNORDERED);
+            visit(sorting, item);
         }
     }
 }

@@ -252,16 +252,31 @@ find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted 
                              : find_in_scopes_of_all(image, wanted, symbol, is_split);
 }
 
-/* An image that is bound to another one is prepared with it, and outlives it. Of what a library needs by way
- * of others the dynamic loader knows only that. */
+/* Whether the dynamic loader knows, without bindings, that OBJECT has to outlive IMAGE: of what a library
+ * needs by way of others it does not. */
+static bool
+is_known(const struct kiln_object *image, const struct kiln_object *object)
+{
+    return object == image || object->origin != KILN_ORIGIN_IMAGE ||
+           kiln_objects_contain(image->module == NULL ? &image->needs : &image->scope, object) ||
+           kiln_objects_contain(&image->extra, object);
+}
+
+/* An image that is bound to another one is prepared with it, and destroyed before. */
 static void
 note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
 {
-    const struct kiln_object_list *known = image->module == NULL ? &image->needs : &image->scope;
-    if (object != image && object->origin == KILN_ORIGIN_IMAGE &&
-        !kiln_objects_contain(known, object) && !kiln_objects_contain(&image->extra, object))
-    {
+    if (!is_known(image, object)) {
         *KILN_ARENA_PUSH(&set->ctx->arena, &image->extra) = object;
+    }
+}
+
+/* The same if that depends on what it is prepared for. */
+static void
+note_chosen(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
+{
+    if (!is_known(image, object) && !kiln_objects_contain(&image->chosen, object)) {
+        *KILN_ARENA_PUSH(&set->ctx->arena, &image->chosen) = object;
     }
 }
 
@@ -292,6 +307,7 @@ choose(struct kiln_set *set, struct kiln_object *image, const struct kiln_object
             wanted->name, object->path);
         return false;
     }
+    note_chosen(set, image, out->object);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 /* The kernel lets a process have some 65,000 mappings. An extension that needs more libraries than this, or
@@ -125,6 +126,46 @@ is_below_root(const struct kiln_set *set, const char *path)
     return result;
 }
 
+/* Whether the files at A and B, of which either may be NULL, are one, or have the same bytes. */
+static bool
+are_equal_files(const char *a, const char *b)
+{
+    struct kiln_file files[2];
+    struct kiln_ctx silent = {.quiet = true};
+    if (a == NULL || b == NULL || kiln_file_is_same(a, b)) {
+        return a == b || (a != NULL && b != NULL);
+    }
+    bool result = false;
+    if (kiln_file_map(&silent, a, &files[0]) == 0) {
+        if (kiln_file_map(&silent, b, &files[1]) == 0) {
+            result = kiln_span_equal(files[0].bytes, files[1].bytes);
+            kiln_file_release(&files[1]);
+        }
+        kiln_file_release(&files[0]);
+    }
+    kiln_ctx_release(&silent);
+    return result;
+}
+
+/* Whether A and B, which have the same bytes, find the same libraries from where they are. */
+static bool
+have_equal_needs(const struct kiln_set *set, const struct kiln_object *a,
+                 const struct kiln_object *b)
+{
+    bool result = true;
+    for (size_t i = 0; result && i < a->dso.needed.count; i++) {
+        const char *name = a->dso.needed.items[i];
+        bool is_cached;
+        if (find_named(&set->global, name) == NULL) {
+            const char *one = kiln_library_find(set->ctx, set->search, a, name, &is_cached);
+            one = one == NULL ? NULL : kiln_arena_strdup(&set->ctx->arena, one);
+            result =
+                are_equal_files(one, kiln_library_find(set->ctx, set->search, b, name, &is_cached));
+        }
+    }
+    return result;
+}
+
 /* The library that OBJECT is a copy of, or NULL: two packages may bring the same. */
 static struct kiln_object *
 find_equal(const struct kiln_set *set, const struct kiln_object *object)
@@ -138,7 +179,8 @@ find_equal(const struct kiln_set *set, const struct kiln_object *object)
             other->reason == NULL && other->dso.soname != NULL &&
             other->file.bytes.len == object->file.bytes.len &&
             strcmp(other->dso.soname, object->dso.soname) == 0 &&
-            kiln_span_equal(other->file.bytes, object->file.bytes))
+            kiln_span_equal(other->file.bytes, object->file.bytes) &&
+            have_equal_needs(set, object, other))
         {
             return other;
         }
@@ -192,6 +234,30 @@ add_library(struct kiln_set *set, struct kiln_object *object, const char *path, 
     return library;
 }
 
+/* Whether the dynamic loader of another processor might take another file than PATH. */
+static bool
+has_variants(struct kiln_ctx *ctx, const char *path)
+{
+    const char *dir =
+        kiln_arena_printf(&ctx->arena, "%s/glibc-hwcaps", kiln_file_dirname(ctx, path));
+    return access(dir, F_OK) == 0;
+}
+
+/* A library of the system is opened without what needs it, and so without the DT_RPATH of that. */
+static void
+check_own_path(struct kiln_set *set, struct kiln_object *object, const char *name)
+{
+    struct kiln_object *loader = object->loader;
+    bool is_cached;
+    object->loader = NULL;
+    if (kiln_library_find(set->ctx, set->search, object, name, &is_cached) == NULL) {
+        object->reason = kiln_arena_printf(
+            &set->ctx->arena, "it needs the library %s, which the DT_RPATH of %s leads to", name,
+            loader->path);
+    }
+    object->loader = loader;
+}
+
 /* The object that OBJECT needs as NAME; NULL: there is none. */
 static struct kiln_object *
 find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
@@ -202,8 +268,15 @@ find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
     }
     bool is_cached;
     const char *path = kiln_library_find(set->ctx, set->search, object, name, &is_cached);
-    found = path == NULL ? NULL : find_file(set, path);
-    if (path == NULL || found != NULL) {
+    if (path == NULL) {
+        return NULL;
+    }
+    if (object->origin == KILN_ORIGIN_SYSTEM && !is_cached && object->loader != NULL) {
+        path = kiln_arena_strdup(&set->ctx->arena, path);
+        check_own_path(set, object, name);
+    }
+    found = find_file(set, path);
+    if (found != NULL) {
         return found;
     }
     size_t chain = 0;
@@ -214,7 +287,12 @@ find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
         object->reason = "it needs too many libraries";
         return NULL;
     }
-    return add_library(set, object, path, name, is_cached);
+    found = add_library(set, object, path, name, is_cached);
+    if (found->origin == KILN_ORIGIN_IMAGE && found->reason == NULL && has_variants(set->ctx, path))
+    {
+        found->reason = "there may be variants of it in glibc-hwcaps, for other processors";
+    }
+    return found;
 }
 
 static void
@@ -390,6 +468,7 @@ kiln_closure_walk(struct kiln_set *set)
     for (size_t i = 0; i < set->objects.count; i++) {
         set->objects.items[i]->roots.count = 0;
         set->objects.items[i]->extra.count = 0;
+        set->objects.items[i]->chosen.count = 0;
     }
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];

@@ -118,7 +118,8 @@ is_library(struct kiln_ctx *ctx, const struct kiln_library_search *search, const
     return result;
 }
 
-/* DIR with $ORIGIN and $LIB (ld.so(8), "Dynamic string tokens"); NULL: it has one that is not known. */
+/* DIR with $ORIGIN (ld.so(8), "Dynamic string tokens"); NULL: it has another one, and depends on the
+ * system. */
 static const char *
 expand(struct kiln_ctx *ctx, const struct kiln_object *object, const char *dir, size_t len)
 {
@@ -131,22 +132,18 @@ expand(struct kiln_ctx *ctx, const struct kiln_object *object, const char *dir, 
         if (dollar == NULL) {
             break;
         }
-        static const struct {
-            const char *token;
-            bool is_origin;
-        } tokens[] = {{"$ORIGIN", true}, {"${ORIGIN}", true}, {"$LIB", false}, {"${LIB}", false}};
+        static const char *const tokens[] = {"$ORIGIN", "${ORIGIN}"};
         size_t i = 0, count = sizeof tokens / sizeof tokens[0], token_len = 0;
         for (; i < count; i++) {
-            token_len = strlen(tokens[i].token);
-            if ((size_t)(end - dir) >= token_len && memcmp(dir, tokens[i].token, token_len) == 0) {
+            token_len = strlen(tokens[i]);
+            if ((size_t)(end - dir) >= token_len && memcmp(dir, tokens[i], token_len) == 0) {
                 break;
             }
         }
         if (i == count) {
             return NULL;
         }
-        result = kiln_arena_printf(&ctx->arena, "%s%s", result,
-                                   tokens[i].is_origin ? object->directory : "lib");
+        result = kiln_arena_printf(&ctx->arena, "%s%s", result, object->directory);
         dir += token_len;
     }
     return result;

@@ -114,6 +114,14 @@ check_dynamic(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
     if (dso->wants_executable_stack) {
         return "it wants an executable stack";
     }
+    const char *path = dso->runpath == NULL ? dso->rpath : dso->runpath;
+    static const char *const tokens[] = {"$LIB", "${LIB}", "$PLATFORM", "${PLATFORM}"};
+    for (size_t i = 0; path != NULL && i < sizeof tokens / sizeof tokens[0]; i++) {
+        if (strstr(path, tokens[i]) != NULL) {
+            return kiln_arena_printf(
+                &ctx->arena, "it looks for libraries in %s, which is the system's", tokens[i]);
+        }
+    }
     return NULL;
 }
 

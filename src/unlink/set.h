@@ -34,6 +34,7 @@ struct kiln_object {
     struct kiln_object_list scope;     /* itself and what it needs, breadth first */
     struct kiln_object_list roots;     /* the extensions that reach it, itself if it is one */
     struct kiln_object_list extra;     /* IMAGE: images that it is bound to outside of its scope */
+    struct kiln_object_list chosen;    /* IMAGE: those that it may be bound to by a choice */
     struct kiln_unlink_module *module; /* NULL: it is a library */
     bool
         is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */

@@ -44,6 +44,10 @@ add_dependencies(struct kiln_tables *tables, const struct kiln_object *image)
     for (size_t i = 0; i < image->extra.count; i++) {
         push(tables, (uint32_t)image->extra.items[i]->number | KILN_IMAGE_UNORDERED);
     }
+    for (size_t i = 0; i < image->chosen.count; i++) {
+        push(tables,
+             (uint32_t)image->chosen.items[i]->number | KILN_IMAGE_UNORDERED | KILN_IMAGE_CHOSEN);
+    }
     return end_list(tables, first, 1);
 }
 

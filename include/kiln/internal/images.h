@@ -31,6 +31,9 @@ struct kiln_image_list {
 #define KILN_IMAGE_UNORDERED                                                                       \
     UINT32_C(0x80000000) /* prepared with the image, in any order of init */
 
+/* With that: not prepared for this image, but destroyed after it if both were loaded for the same one. */
+#define KILN_IMAGE_CHOSEN UINT32_C(0x40000000)
+
 /* In kiln_image_words: an item of `protections` is three words: the offset of the first page, the
  * bytes, and one of these. The pages are R-X until the image is prepared. */
 enum kiln_image_protection {

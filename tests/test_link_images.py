@@ -149,7 +149,6 @@ def test_a_bad_way_is_a_usage_error(args, python, tmp_path):
     (["pkg.inner"], ["pkg.inner.plain"]),
     (["pkg.plain"], ["pkg.plain"]),
     (["pkg.fat", "top"], ["pkg.fat", "top"]),
-    (["pk", "pkg.pla", "to", "plain"], []),
 ])
 def test_a_module_or_a_package_may_stay_a_file(keeps, files, site, python, tmp_path):
     app = tmp_path / "app"
@@ -157,6 +156,39 @@ def test_a_module_or_a_package_may_stay_a_file(keeps, files, site, python, tmp_p
     assert list_reasons(said) == dict.fromkeys(files, "--keep says so")
     assert set(list_ways(app)) == set(NAMES) - set(files)
     check_modules(app, python, site, files)
+
+
+@pytest.mark.parametrize("name", ["pk", "pkg.pla", "plain", "Top", "pkg.*", ""])
+def test_what_is_to_stay_a_file_has_to_be_there(name, site, python, tmp_path):
+    result = link(python, tmp_path / "app", "--keep", "top", "--keep", name, site, check=False)
+    assert result.returncode == 1 and not (tmp_path / "app").exists()
+    assert result.stderr == f"kiln: error: --keep {name}: no extension that was found is or is in a module of this name\n"
+
+
+@pytest.mark.parametrize("option", ["--report", "--bindings"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_done(option, site, python, tmp_path):
+    app = tmp_path / "app"
+    app.write_text("as it was")
+    for place, reason in (tmp_path / "none" / "file", "No such file or directory"), (tmp_path, "Is a directory"):
+        result = link(python, app, option, place, site, check=False)
+        assert result.returncode == 1 and result.stderr == f"kiln: error: {place}: cannot write: {reason}\n"
+    assert app.read_text() == "as it was"
+
+
+def test_bindings_are_written_only_with_the_executable(site, python, tmp_path):
+    for name in "one", "two":
+        link(python, tmp_path / "app", "--bindings", tmp_path / name, site)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() and "/kiln-" not in (tmp_path / "one").read_text()
+    (tmp_path / "directory").mkdir()
+    result = link(python, tmp_path / "directory", "--bindings", tmp_path / "three", site, check=False)
+    assert result.returncode == 1 and not (tmp_path / "three").exists()
+
+
+def test_an_executable_of_kiln_is_not_the_python_of_another(site, python, tmp_path):
+    link(python, tmp_path / "app", site)
+    result = link(tmp_path / "app", tmp_path / "other", site, check=False)
+    assert result.returncode == 1 and not (tmp_path / "other").exists()
+    assert result.stderr == f"kiln: error: {tmp_path / 'app'}: was made by Kiln; name the Python that it was made of\n"
 
 
 def test_when_everything_stays_a_file_there_is_nothing_to_bake(site, python, tmp_path):

@@ -193,6 +193,17 @@ def interrupt(argv, number, after, tmp_path):
     return time.monotonic() - start, status
 
 
+def test_a_reader_that_is_gone_ends_a_link_that_leaves_nothing(site, python, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([BUILD / "kiln", "link", "--verbose", "--python", python, "-o", tmp_path / "app", site], stderr=writing,
+                            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, restore_signals=True, check=False)
+    os.close(writing)
+    assert result.returncode == -signal.SIGPIPE
+    assert list(tmp_path.iterdir()) == [tmp_path / "tmp"] and not list((tmp_path / "tmp").iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_link_wherever_it_is_and_leaves_nothing(number, site, python, tmp_path):
     (tmp_path / "tmp").mkdir()

@@ -56,16 +56,16 @@ open_pages(const struct kiln_image_tree *tree, const struct kiln_image_error *er
     return 0;
 }
 
-/* What others depend on comes first. */
+/* The order matters for STB_GNU_UNIQUE: the first definition in the tree is to be the process's. */
 static void
 fill(const struct kiln_image_tree *tree)
 {
-    for (size_t i = tree->count; i-- > 0;) {
+    for (size_t i = 0; i < tree->count; i++) {
         if (!kiln_image_is(tree->images[i], KILN_IMAGE_FILLED)) {
             kiln_image_fill(tree->images[i]);
         }
     }
-    for (size_t i = tree->count; i-- > 0;) {
+    for (size_t i = 0; i < tree->count; i++) {
         if (!kiln_image_is(tree->images[i], KILN_IMAGE_FILLED)) {
             kiln_image_fill_ifuncs(tree->images[i]);
             kiln_image_set(tree->images[i], KILN_IMAGE_FILLED);

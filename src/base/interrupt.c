@@ -23,7 +23,7 @@
 
 #include "base/temporary.h"
 
-static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
+static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
 
 static atomic_int caught;
 static atomic_bool watching;

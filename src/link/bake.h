@@ -74,6 +74,7 @@ struct kiln_conflict {
 
 struct kiln_bake {
     const struct kiln_link_options *options;
+    const char *bindings; /* a temporary file with what images are bound to; NULL: nobody asks */
     struct kiln_python python;         /* python */
     struct kiln_found_list found;      /* search */
     size_t distribution_count;         /* distributions */

@@ -2,9 +2,12 @@
  * in the state that the next one needs. Read this file first. */
 #include "link/link.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "link/bake.h"
 #include "link/check/check.h"
 #include "link/emit/emit.h"
@@ -58,6 +61,33 @@ wants_standard(const struct kiln_bake *bake)
 
 /* PASS, unless an earlier one has failed. */
 #define RUN(result, pass) ((result) < 0 ? (result) : (pass))
+
+/* Learn now, rather than after the link, if PATH cannot be written. */
+static int
+check_place(struct kiln_ctx *ctx, const char *path)
+{
+    struct stat st;
+    if (path == NULL) {
+        return 0;
+    }
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return kiln_fail_errno(ctx, "%s: cannot write", path);
+    }
+    return access(kiln_file_dirname(ctx, path), W_OK) == 0 ||
+                   (errno == EACCES && access(path, W_OK) == 0)
+               ? 0
+               : kiln_fail_errno(ctx, "%s: cannot write", path);
+}
+
+/* Nothing is written to the file that the user has named unless the executable is there. */
+static int
+write_bindings(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    return bake->bindings == NULL || access(bake->bindings, F_OK) < 0
+               ? 0
+               : kiln_file_copy(ctx, bake->bindings, bake->options->bindings);
+}
 
 static int
 run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
@@ -118,7 +148,8 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return result;
     }
     say_result(ctx, bake);
-    return kiln_bake_report(ctx, bake);
+    result = write_bindings(ctx, bake);
+    return RUN(result, kiln_bake_report(ctx, bake));
 }
 
 /* Make the temporary directory that of the programs that are run, too: a compiler that is interrupted
@@ -140,6 +171,11 @@ kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
     complete.output = options->output == NULL ? "python" : options->output;
     struct kiln_bake bake = {.options = &complete};
     int result = set_tmpdir(ctx);
+    result = RUN(result, check_place(ctx, options->report));
+    result = RUN(result, check_place(ctx, options->bindings));
+    if (result == 0 && options->bindings != NULL) {
+        bake.bindings = kiln_arena_printf(&ctx->arena, "%s/bindings", kiln_ctx_get_tmpdir(ctx));
+    }
     result = RUN(result, run_passes(ctx, &bake));
     kiln_bake_close(&bake);
     return result;

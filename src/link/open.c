@@ -107,18 +107,23 @@ read_record(struct kiln_ctx *ctx, struct kiln_baked *extension, bool *is_fat)
                                                                               : text;
 }
 
-/* Whether the user wants EXTENSION, or a package that it is in, to stay a file. */
+/* Whether the module NAME is OTHER, or in the package OTHER. */
+static bool
+is_in(const char *name, const char *other)
+{
+    size_t len = strlen(other);
+    return strncmp(name, other, len) == 0 && (name[len] == '\0' || name[len] == '.');
+}
+
+/* Whether the user wants the extension NAME, or a package that it is in, to stay a file. */
 static bool
 is_kept(const struct kiln_link_options *options, const char *name)
 {
-    for (size_t i = 0; i < options->keeps.count; i++) {
-        size_t len = strlen(options->keeps.items[i]);
-        if (strncmp(name, options->keeps.items[i], len) == 0 &&
-            (name[len] == '\0' || name[len] == '.')) {
-            return true;
-        }
+    bool result = false;
+    for (size_t i = 0; !result && i < options->keeps.count; i++) {
+        result = is_in(name, options->keeps.items[i]);
     }
-    return false;
+    return result;
 }
 
 static int
@@ -173,10 +178,33 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     return check_libraries(ctx, extension);
 }
 
+/* What is to stay a file is there. */
+static int
+check_keeps(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    int result = 0;
+    for (size_t i = 0; i < bake->options->keeps.count; i++) {
+        const char *keep = bake->options->keeps.items[i];
+        bool is_there = false;
+        for (size_t k = 0; !is_there && k < bake->found.count; k++) {
+            is_there = is_in(bake->found.items[k].name, keep);
+        }
+        if (!is_there) {
+            result = kiln_fail(
+                ctx, KILN_ERR_INPUT,
+                "--keep %s: no extension that was found is or is in a module of this name", keep);
+        }
+    }
+    return result;
+}
+
 int
 kiln_bake_open(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    return kiln_parallel_run(ctx, "open", bake->extensions.count, open_extension, bake);
+    int result = check_keeps(ctx, bake);
+    return result < 0
+               ? result
+               : kiln_parallel_run(ctx, "open", bake->extensions.count, open_extension, bake);
 }
 
 void

@@ -86,7 +86,7 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     struct kiln_unlink unlink = {.machine = bake->python.machine,
                                  .pie = bake->pie,
                                  .strict = bake->options->strict,
-                                 .bindings = bake->options->bindings};
+                                 .bindings = bake->bindings};
     const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
     struct kiln_strings searched = {0};
     struct kiln_baked **candidates =

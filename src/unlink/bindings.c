@@ -3,7 +3,7 @@
  *
  *     image   symbol   version or "-"   "call" or "address"   kind   target
  *
- * The target is the path of an object, the name of a function of the runtime, or "-". A "choice" has a line for
+ * The target is the path of an object, the name of a function of the runtime, or "-": the executable, or none. A "choice" has a line for
  * each target that it may be. */
 #include "unlink/set.h"
 
@@ -24,11 +24,10 @@ get_target(const struct kiln_target *target)
 {
     switch (target->kind) {
     case KILN_TARGET_NONE:
-        return "-";
     case KILN_TARGET_RUNTIME:
         return target->name;
     default:
-        return target->object->path;
+        return target->object->origin == KILN_ORIGIN_PROGRAM ? "-" : target->object->path;
     }
 }
 

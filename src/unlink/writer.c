@@ -2,6 +2,7 @@
  * relocation names a global one by a number that becomes its index when the locals are counted. */
 #include "unlink/writer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -95,13 +96,17 @@ kiln_buffer_release(struct kiln_buffer *buffer)
 static void
 put(struct kiln_writer *writer, const void *bytes, size_t len)
 {
-    writer->failed = writer->failed || (len > 0 && fwrite(bytes, 1, len, writer->file) != len);
+    if (writer->error == 0 && len > 0 && fwrite(bytes, 1, len, writer->file) != len) {
+        writer->error = errno;
+    }
 }
 
 static void
 seek(struct kiln_writer *writer, uint64_t offset)
 {
-    writer->failed = writer->failed || fseeko(writer->file, (off_t)offset, SEEK_SET) != 0;
+    if (writer->error == 0 && fseeko(writer->file, (off_t)offset, SEEK_SET) != 0) {
+        writer->error = errno;
+    }
 }
 
 static uint32_t
@@ -415,10 +420,11 @@ kiln_writer_close(struct kiln_ctx *ctx, struct kiln_writer *writer)
     put_sections(writer, &headers);
     put_tables(writer, &headers);
     put_headers(writer, &headers);
-    if (fclose(writer->file) != 0) {
-        writer->failed = true;
+    if (fclose(writer->file) != 0 && writer->error == 0) {
+        writer->error = errno;
     }
-    int result = writer->failed ? kiln_fail_errno(ctx, "%s: cannot write", writer->path) : 0;
+    errno = writer->error;
+    int result = errno != 0 ? kiln_fail_errno(ctx, "%s: cannot write", writer->path) : 0;
     for (size_t i = 0; i < KILN_OUT_SECTIONS; i++) {
         kiln_buffer_release(&writer->sections[i].contents);
         kiln_buffer_release(&writer->sections[i].relocations);

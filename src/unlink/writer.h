@@ -49,7 +49,7 @@ struct kiln_writer {
     struct kiln_buffer strings;
     uint32_t *references; /* open addressing: numbers of undefined symbols, plus 1 */
     size_t reference_count, reference_capacity;
-    bool failed; /* writing did; errno tells why */
+    int error; /* errno of what has failed first; 0: nothing has */
 };
 
 /* Start the object at PATH. 0, or an error that has been reported. */

@@ -31,6 +31,7 @@ static const char SCRIPT[] =
     "say('version', '%d.%d.%d' % sys.version_info[:3])\n"
     "say('identity', sys.version + sysconfig.get_platform() + getattr(sys, 'abiflags', ''))\n"
     "say('machine', os.uname().machine)\n"
+    "say('baked', '_kiln' in sys.builtin_module_names)\n"
     "say('include', sysconfig.get_path('include'))\n"
     "dirs = [get('LIBPL'), get('LIBDIR')]\n"
     "if get('MULTIARCH'):\n"
@@ -130,7 +131,7 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
         return result;
     }
 
-    const char *implementation = "", *hexversion = "0", *machine = "";
+    const char *implementation = "", *hexversion = "0", *machine = "", *baked = "";
     uint64_t offset = 0;
     for (const char *line; (line = kiln_span_get_string(process.out, offset)) != NULL;
          offset += strlen(line) + 1)
@@ -149,11 +150,18 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
         else if (kiln_starts_with(line, "machine=")) {
             machine = equals + 1;
         }
+        else if (kiln_starts_with(line, "baked=")) {
+            baked = equals + 1;
+        }
     }
     if (strcmp(implementation, "cpython") != 0 || strtoul(hexversion, NULL, 10) < 0x03080000) {
         return kiln_fail(ctx, KILN_ERR_INPUT, "%s: Kiln needs CPython 3.8 or later; this is %s %s",
                          command, *implementation == '\0' ? "no Python" : implementation,
                          out->version == NULL ? "" : out->version);
+    }
+    if (strcmp(baked, "True") == 0) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "%s: was made by Kiln; name the Python that it was made of", command);
     }
     const char *header = kiln_arena_printf(&ctx->arena, "%s/Python.h", out->include);
     if (access(header, R_OK) < 0) {

@@ -230,6 +230,33 @@ for d in lib lib64 lib/x86_64-linux-gnu; do
 done
 ext _a a.c $OUT/p/lib/lib${CON}_one.so '-Wl,-rpath,$ORIGIN/p/$LIB'
 """, 'answer = load("_a").f()', 1, stays=r"\$LIB, which is the system's|not found"),
+    construct("lib_of_the_system_that_is_loaded_already", r"""
+--- a.c
+#include "module.h"
+int count(void);
+F(f) { return N(count()); }
+MODULE(M(f))
+--- build
+echo 'int count(void) { static int n; return ++n; }' >b.c
+mkdir -p $EXTERN/$CON/first $EXTERN/$CON/second; so=lib${CON}_x.so
+gcc -shared -fPIC b.c -Wl,-soname,$so -o $EXTERN/$CON/first/$so; cp $EXTERN/$CON/first/$so $EXTERN/$CON/second/
+ext _a a.c $EXTERN/$CON/second/$so -Wl,-rpath,$EXTERN/$CON/second
+echo $EXTERN/$CON/first/$so >$OUT/path.txt
+""", """
+import ctypes
+with open(f"{HERE}/path.txt") as file:
+    library = ctypes.CDLL(file.read().strip())
+answer = [library.count(), load("_a").f(), library.count()]
+""", [1, 2, 3]),
+    construct("lib_one_file_for_two_modules", r"""
+--- a.c
+#include "module.h"
+static int n;
+F(f) { return N(++n); }
+MODULE(M(f))
+--- build
+ext _a a.c; mkdir $OUT/sub; touch $OUT/sub/__init__.py; ln $OUT/_a$SUF $OUT/sub/_a$SUF
+""", 'answer = [load("_a").f(), load("sub._a").f()]', [1, 2], stays="its file is that of another module, too"),
     # Opened alone, it has no other answer than its own.
     construct("lib_opened_before_its_extension", r"""
 --- b.c

@@ -40,13 +40,18 @@ make_handles(void)
     return handles != NULL && opened != NULL;
 }
 
-/* A library that was found by an image's own path is opened by its path. If it is gone from there, the
- * dynamic loader would look for its name elsewhere, and name that if there is none. */
+/* A library that was found by an image's own path is opened by its path, unless one of its name is loaded.
+ * If it is gone from there, the dynamic loader would look for its name elsewhere, and name that if there is
+ * none. */
 static void *
 open_by_name(const char *name)
 {
     const struct kiln_libc *libc = kiln_libc_get();
     const char *slash = strrchr(name, '/');
+    void *loaded = slash == NULL ? NULL : libc->dlopen(slash + 1, RTLD_NOW | RTLD_NOLOAD);
+    if (loaded != NULL) {
+        return loaded;
+    }
     if (slash != NULL && access(name, F_OK) < 0) {
         name = slash + 1;
     }

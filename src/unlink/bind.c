@@ -334,8 +334,7 @@ set_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_dy
     out->name = wanted->name;
     out->version = wanted->version;
     out->choice_count = roots->count + 1;
-    image->choice_count += out->choice_count;
-    if (image->choice_count > CHOICES_MAX) {
+    if (image->choice_count + out->choice_count > CHOICES_MAX) {
         image->reason = "too many of its references depend on which extension is imported first";
         return false;
     }
@@ -348,6 +347,7 @@ set_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_dy
             return false;
         }
     }
+    image->choice_count += out->choice_count;
     return true;
 }
 

@@ -341,8 +341,8 @@ add_module(struct kiln_set *set, struct kiln_unlink_module *module)
     if (object != NULL && object->module == NULL && object->origin == KILN_ORIGIN_IMAGE) {
         object->module = module; /* a library of another extension */
     }
-    else if (object != NULL) {
-        module->reason = "its file is that of another module, too";
+    else if (object != NULL) { /* the dynamic loader would have one copy for both */
+        module->reason = object->reason = "its file is that of another module, too";
     }
     else {
         object = add_object(set, KILN_ORIGIN_IMAGE, module->path, NULL);

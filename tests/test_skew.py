@@ -518,20 +518,21 @@ answer = [shop._ext.value(), library.get_version().decode(), *kinds("shop._ext")
 """
 
 
-def install_shop(root, python, version):
+def install_shop(root, python, version, *flags):
     """A package with an extension and a library for ctypes, both of which have data only that tell their version."""
     shutil.rmtree(root, ignore_errors=True)
     source = MULTI_PHASE.replace("FromString(VALUE)", "FromString(version)").replace("static", "static char version[] = VALUE;\nstatic", 1)
-    file = extension(root, "shop._ext", python, source=source, value=version, compiler="cc")
+    file = extension(root, "shop._ext", python, source=source, value=version, compiler="cc", more=flags)
     write_metadata(root, f"shop-{version}.dist-info", "shop", version, [file])
     source = root.parent / "library.c"
     source.write_text(LIBRARY)
-    run("cc", "-shared", "-fPIC", f"-DVERSION={version}", source, "-o", root / "shop" / "libshop.so")
+    run("cc", "-shared", "-fPIC", f"-DVERSION={version}", *flags, source, "-o", root / "shop" / "libshop.so")
 
 
-def test_files_of_another_version_are_opened(python, kiln, tmp_path):
-    site = tmp_path / "site"
-    install_shop(site, python, "1.0")
+@pytest.mark.parametrize("build_id", ["sha1", "none"])
+def test_files_of_another_version_are_opened(build_id, python, kiln, tmp_path):
+    site, flag = tmp_path / "site", f"-Wl,--build-id={build_id}"
+    install_shop(site, python, "1.0", flag)
     kiln("link", "--python", python, "-o", tmp_path / "app", site)
 
     def ask(program):
@@ -539,9 +540,9 @@ def test_files_of_another_version_are_opened(python, kiln, tmp_path):
         return json.loads(result.stdout)
 
     assert ask(tmp_path / "app") == ["1.0", "1.0", "baked"]
-    install_shop(site, python, "2.0")
+    install_shop(site, python, "2.0", flag)
     assert ask(tmp_path / "app") == ["2.0", "2.0", "file"] == ask(python)
-    install_shop(site, python, "1.0")
+    install_shop(site, python, "1.0", flag)
     for file in (site / "shop").glob("*.so"):
         run("strip", file)
     script = PRELUDE + UPGRADED + """

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,13 +72,62 @@ hash_segment(int fd, const ElfW(Phdr) * load, char *piece, uint64_t *hash)
     return true;
 }
 
+static const ElfW(Phdr) * get_headers(uint32_t image)
+{
+    return (const ElfW(Phdr) *)(kiln_image_get_start(image) +
+                                kiln_image_records[image].program_headers);
+}
+
+/* Whether there is a build ID among the notes of SIZE bytes. */
+static bool
+find_build_id(const char *notes, size_t size, size_t align)
+{
+    ElfW(Nhdr) note;
+    for (size_t at = 0; size >= sizeof note && at <= size - sizeof note;) {
+        memcpy(&note, notes + at, sizeof note);
+        size_t name = at + sizeof note, left = size - name;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
+            left >= sizeof ELF_NOTE_GNU &&
+            memcmp(notes + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0)
+        {
+            return true;
+        }
+        uint64_t next = (uint64_t)name + ((note.n_namesz + UINT64_C(3)) & ~UINT64_C(3));
+        next = (next + note.n_descsz + align - 1) & ~((uint64_t)align - 1);
+        at = next > size ? size : (size_t)next;
+    }
+    return false;
+}
+
+/* Whether FD has the build ID of IMAGE, if that has one, in the same place. Then it is of the same build,
+ * which tools that remove symbols leave alone, and that is soon seen. */
+static bool
+has_build_id(int fd, uint32_t image)
+{
+    const struct kiln_image *record = &kiln_image_records[image];
+    const ElfW(Phdr) *headers = get_headers(image);
+    char notes[1024];
+    for (uint32_t i = 0; i < record->program_header_count; i++) {
+        const ElfW(Phdr) *header = &headers[i];
+        if (header->p_type == PT_NOTE && header->p_filesz <= sizeof notes &&
+            header->p_vaddr <= record->size && header->p_filesz <= record->size - header->p_vaddr)
+        {
+            const char *own = kiln_image_get_start(image) + header->p_vaddr;
+            if (find_build_id(own, header->p_filesz, header->p_align == 8 ? 8 : 4)) {
+                return read_piece(fd, notes, header->p_filesz, header->p_offset) &&
+                       memcmp(notes, own, header->p_filesz) == 0;
+            }
+        }
+    }
+    return false;
+}
+
 /* Whether FD has what IMAGE's program headers would load. */
 static bool
 has_contents(int fd, uint32_t image)
 {
     const struct kiln_image *record = &kiln_image_records[image];
-    const ElfW(Phdr) *headers =
-        (const ElfW(Phdr) *)(kiln_image_get_start(image) + record->program_headers);
+    const ElfW(Phdr) *headers = get_headers(image);
     uint64_t hash = KILN_IMAGE_HASH_SEED;
     char *piece = malloc(KILN_IMAGE_PIECE);
     bool result = piece != NULL;
@@ -100,7 +150,7 @@ kiln_image_is_replaced(uint32_t image, const char *path)
     if (fd < 0) {
         return false; /* it cannot be loaded, either */
     }
-    bool result = !has_contents(fd, image);
+    bool result = !has_build_id(fd, image) && !has_contents(fd, image);
     close(fd);
     if (!result) {
         remember(image, &st);

@@ -117,11 +117,12 @@ add_imports(const struct kiln_set *set, struct kiln_tables *tables, const struct
             push(tables, (uint32_t)word->value);
         }
     }
-    uint32_t *items = (uint32_t *)(void *)tables->words.bytes + first;
     size_t count = count_words(tables) - first, kept = 0;
-    if (count > 0) {
-        qsort(items, count, sizeof *items, compare_numbers);
+    if (count == 0) {
+        return (struct kiln_image_list){(uint32_t)first, 0};
     }
+    uint32_t *items = (uint32_t *)(void *)tables->words.bytes + first;
+    qsort(items, count, sizeof *items, compare_numbers);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || items[kept - 1] != items[i]) {
             items[kept++] = items[i];

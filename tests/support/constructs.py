@@ -40,6 +40,7 @@ MODULE_H = r"""
 #define MODULE(...) \
     static PyMethodDef methods_[] = {__VA_ARGS__, {NULL, NULL, 0, NULL}}; \
     static struct PyModuleDef def_ = {PyModuleDef_HEAD_INIT, MOD, NULL, -1, methods_, NULL, NULL, NULL, NULL}; \
+    PyMODINIT_FUNC INIT(void) __attribute__((visibility("default"))); /* as it is itself from 3.9 on */ \
     PyMODINIT_FUNC INIT(void) { return PyModule_Create(&def_); }
 """
 

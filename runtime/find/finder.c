@@ -264,7 +264,7 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {
         return make_own_spec(self, name);
     }
-    PyObject *spec = module == NULL ? NULL : get_reloaded_spec(self, name, module);
+    PyObject *spec = module == Py_None ? NULL : get_reloaded_spec(self, name, module);
     if (spec != NULL) {
         return spec;
     }
@@ -316,7 +316,8 @@ finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
         return NULL;
     }
     return find_spec((struct finder *)self, values[FULLNAME],
-                     values[PATH] == NULL ? Py_None : values[PATH], values[TARGET]);
+                     values[PATH] == NULL ? Py_None : values[PATH],
+                     values[TARGET] == NULL ? Py_None : values[TARGET]);
 }
 
 static PyObject *

@@ -132,11 +132,11 @@ are_equal_files(const char *a, const char *b)
 {
     struct kiln_file files[2];
     struct kiln_ctx silent = {.quiet = true};
-    if (a == NULL || b == NULL || kiln_file_is_same(a, b)) {
-        return a == b || (a != NULL && b != NULL);
+    if (a == NULL || b == NULL) {
+        return a == b;
     }
-    bool result = false;
-    if (kiln_file_map(&silent, a, &files[0]) == 0) {
+    bool result = kiln_file_is_same(a, b);
+    if (!result && kiln_file_map(&silent, a, &files[0]) == 0) {
         if (kiln_file_map(&silent, b, &files[1]) == 0) {
             result = kiln_span_equal(files[0].bytes, files[1].bytes);
             kiln_file_release(&files[1]);

@@ -181,8 +181,6 @@ struct kiln_object *
 kiln_unique_find_library(const struct kiln_set *set, const struct kiln_object *image,
                          const struct kiln_dynobj_wanted *wanted,
                          struct kiln_dynobj_symbol *symbol);
-/* Whether NAME, which has been noted, is defined by several images. */
-bool kiln_unique_has_several(struct kiln_set *set, const char *name);
 /* The variable NAME, which has been noted. Borrowed until the next is. */
 struct kiln_unique *kiln_unique_get(struct kiln_set *set, const char *name);
 /* Let images stay files whose variables the dynamic loader may find in what it opens, too. Requires that all have

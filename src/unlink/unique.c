@@ -67,12 +67,6 @@ kiln_unique_note(struct kiln_set *set, struct kiln_object *object, const char *n
     add_definer(set, unique, object);
 }
 
-bool
-kiln_unique_has_several(struct kiln_set *set, const char *name)
-{
-    return intern(set, name)->definers.count > 1;
-}
-
 struct kiln_unique *
 kiln_unique_get(struct kiln_set *set, const char *name)
 {
@@ -282,9 +276,6 @@ check_definitions(struct kiln_set *set, const struct kiln_object *object)
 void
 kiln_unique_check(struct kiln_set *set)
 {
-    for (size_t i = 0; i < set->objects.count; i++) {
-        set->objects.items[i]->is_marked = false;
-    }
     for (bool again = true; again;) { /* what stays a file now has variables of its own */
         again = false;
         for (size_t i = 0; i < set->objects.count; i++) {

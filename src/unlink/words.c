@@ -86,6 +86,13 @@ add_own(struct making *making, uint64_t offset, int64_t value)
     return true;
 }
 
+static struct kiln_import
+make_image_import(const struct kiln_target *target)
+{
+    return (struct kiln_import){
+        .kind = KILN_IMPORT_IMAGE, .object = target->object, .value = target->value};
+}
+
 static bool
 add_image(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
@@ -93,8 +100,7 @@ add_image(struct making *making, uint64_t offset, int64_t addend, const struct k
         return add_own(making, offset, sum(target->value, addend));
     }
     if (is_pie(making)) {
-        const struct kiln_import like = {
-            .kind = KILN_IMPORT_IMAGE, .object = target->object, .value = target->value};
+        const struct kiln_import like = make_image_import(target);
         return add_patch(making, offset, addend, &like);
     }
     add(making, offset, KILN_WORD_IMAGE, sum(target->value, addend))->object = target->object;
@@ -112,16 +118,22 @@ add_symbol(struct making *making, uint64_t offset, int64_t addend, const char *n
     return true;
 }
 
+static struct kiln_import
+make_unique_import(const struct kiln_target *target)
+{
+    return (struct kiln_import){.kind = KILN_IMPORT_UNIQUE,
+                                .object = target->object,
+                                .value = target->value,
+                                .name = target->name};
+}
+
 static bool
 add_unique(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
-    if (!kiln_unique_has_several(making->set, target->name)) {
+    if (kiln_unique_get(making->set, target->name)->definers.count == 1) {
         return add_image(making, offset, addend, target);
     }
-    const struct kiln_import like = {.kind = KILN_IMPORT_UNIQUE,
-                                     .object = target->object,
-                                     .value = target->value,
-                                     .name = target->name};
+    const struct kiln_import like = make_unique_import(target);
     return add_patch(making, offset, addend, &like);
 }
 
@@ -139,19 +151,25 @@ is_only_called(const char *name)
     return strcmp(name, "__cxa_finalize") == 0 || strcmp(name, "__stack_chk_fail") == 0;
 }
 
-static bool
-add_library(struct making *making, uint64_t offset, int64_t addend,
-            const struct kiln_target *target, bool is_call)
+static struct kiln_import
+make_library_import(const struct kiln_target *target, bool is_call)
 {
-    struct kiln_set *set = making->set;
-    is_call = is_call || is_only_called(target->name);
-    const struct kiln_import like = {
+    return (struct kiln_import){
         .kind = (is_call ? KILN_IMPORT_CALL : KILN_IMPORT_ADDRESS) |
                 (target->is_weak ? KILN_IMPORT_WEAK : 0),
         .object = get_library(target),
         .name = target->name,
         .version = target->version,
     };
+}
+
+static bool
+add_library(struct making *making, uint64_t offset, int64_t addend,
+            const struct kiln_target *target, bool is_call)
+{
+    struct kiln_set *set = making->set;
+    is_call = is_call || is_only_called(target->name);
+    const struct kiln_import like = make_library_import(target, is_call);
     size_t index = kiln_import_intern(set, &like);
     if (!is_call || is_pie(making) || (target->is_weak && !is_only_called(target->name))) {
         add(making, offset, KILN_WORD_PATCH, addend)->value = index;
@@ -173,21 +191,10 @@ intern_choice(struct kiln_set *set, const struct kiln_target *target, bool is_ca
     if (target->kind == KILN_TARGET_NONE) {
         return SIZE_MAX;
     }
-    struct kiln_import like = {.kind = KILN_IMPORT_IMAGE, .object = target->object};
-    if (target->kind == KILN_TARGET_LIBRARY) {
-        like.kind = is_call ? KILN_IMPORT_CALL : KILN_IMPORT_ADDRESS;
-        like.kind |= target->is_weak ? KILN_IMPORT_WEAK : 0;
-        like.object = get_library(target);
-        like.version = target->version;
-        like.name = target->name;
-    }
-    else {
-        like.value = target->value;
-    }
-    if (target->kind == KILN_TARGET_UNIQUE) {
-        like.kind = KILN_IMPORT_UNIQUE;
-        like.name = target->name;
-    }
+    const struct kiln_import like =
+        target->kind == KILN_TARGET_LIBRARY  ? make_library_import(target, is_call)
+        : target->kind == KILN_TARGET_UNIQUE ? make_unique_import(target)
+                                             : make_image_import(target);
     return kiln_import_intern(set, &like);
 }
 

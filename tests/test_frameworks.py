@@ -2,7 +2,6 @@
 compilers, baked, and compared with the same files under the stock interpreter. The docstrings are rows of
 docs/protocols.md."""
 
-import json
 import os
 import shutil
 import sys
@@ -10,7 +9,7 @@ import sys
 import pytest
 
 from conftest import BUILD, require_libpython, run
-from extensions import include, suffix
+from extensions import include, list_modules, suffix
 from runner import Runner
 
 pytestmark = pytest.mark.usefixtures("protocol")
@@ -66,9 +65,8 @@ def build(program, python, output, directory, sources, *flags):
 def check(kind, kiln, python, site, directory, code, modules):
     """What CODE answers in an executable with MODULES inside, the same as with the files."""
     output = directory / "app"
-    kiln("link", "--from", "objects", "--python", python, "--libpython", kind, "-o", output, site)
-    listing = json.loads(kiln("ls", "--json", output).stdout)
-    assert [module["name"] for module in listing["modules"]] == modules
+    kiln("link", "--python", python, "--libpython", kind, "-o", output, site)
+    assert list(list_modules(output)) == modules
     # Without the files: nothing can come from there.
     pure = directory / "pure"
     shutil.copytree(site, pure, ignore=lambda _, names: [name for name in names if name.endswith(".so")])

@@ -237,10 +237,6 @@ CASES = {
     "a hidden init function": ({
         "a.c": '__attribute__((visibility("hidden"))) void *PyInit_m(void) '
                "{ return (void *)V; }\n"}, {}),
-    "dladdr asked of the runtime": ({
-        "a.c": "extern int dladdr(const void *, void *);\n"
-               "int value(void) { char info[64]; return dladdr(info, info) == 77 ? V : 99; }\n"
-               + INIT}, {}),
     "OpenMP": ({
         "a.c": "int t; \n#pragma omp threadprivate(t)\nint value(void) { int n = 0;\n"
                "#pragma omp parallel num_threads(2) reduction(+ : n)\n{ t = V; n += t; }\n"

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import zipfile
 
@@ -240,114 +241,6 @@ def test_two_vendored_copies_of_a_library_stay_apart(kiln, python, tmp_path):
     assert got == ["11", "22"]
 
 
-def packages_with_libraries(root, python, how, functions):
-    """Packages "one", "two", ..., each with a library in it that has the function of its name in FUNCTIONS,
-    and is found by $ORIGIN; the build tree is gone."""
-    for number, (package, function) in enumerate(functions.items(), 1):
-        build, libs = root / "build", root / "site" / f"{package}.libs"
-        build.mkdir(parents=True)
-        libs.mkdir(parents=True)
-        name = f"libhelper{number}.so"
-        (build / "helper.c").write_text(f"int {function}(void) {{ return {number}; }}")
-        run("cc", "-shared", "-fPIC", build / "helper.c", "-o", build / name, f"-Wl,-soname,{name}")
-        source = MULTI_PHASE.replace("#include <Python.h>", f"#include <Python.h>\nint {function}(void);").replace(
-            "PyUnicode_FromString(VALUE)", f"PyLong_FromLong({function}())")
-        linked = [f"-L{build}", f"-lhelper{number}"] if how == "by name" else [build / name]
-        extension(root / "site", f"{package}._native", python, source=source,
-                  more=[*linked, f"-Wl,-rpath,$ORIGIN/../{package}.libs"])
-        shutil.move(build / name, libs / name)
-        shutil.rmtree(build)
-    return root / "site"
-
-
-@pytest.mark.parametrize("how", ["by name", "by path"])
-def test_shared_libraries_inside_packages_keep_working(how, kiln, python, tmp_path):
-    site = packages_with_libraries(tmp_path, python, how, {"one": "help_one", "two": "help_two"})
-    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
-    got = call(tmp_path / "app", site, "import one._native as a, two._native as b; print(json.dumps([a.value(), b.value()]))")
-    assert got == [1, 2]
-
-
-def test_two_packages_whose_libraries_have_one_name_are_an_error(kiln, python, tmp_path):
-    site = packages_with_libraries(tmp_path, python, "by name", {"one": "help", "two": "help", "three": "other"})
-    said = fails(kiln, tmp_path, site, python=python)
-    assert "two._native needs help of its library" in said and "one._native is linked against" in said
-    assert str(site / "one.libs" / "libhelper1.so") in said and str(site / "two.libs" / "libhelper2.so") in said
-    assert "three" not in said
-
-
-def extension_with_library(root, name, library, python, body, call):
-    """The extension NAME, which returns the number CALL, linked against LIBRARY, which is made of BODY, outside of its
-    package."""
-    library.parent.mkdir(parents=True, exist_ok=True)
-    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
-    source = MULTI_PHASE.replace("#include <Python.h>", f"#include <Python.h>\nint {call}(void);").replace(
-        "PyUnicode_FromString(VALUE)", f"PyLong_FromLong({call}())")
-    return extension(root, name, python, source=source,
-                     more=[f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}"])
-
-
-def test_libraries_of_the_system_with_one_name_are_an_error_for_who_would_get_the_other(kiln, python, tmp_path):
-    site = tmp_path / "site"
-    for number, name in enumerate(("one", "two"), 1):
-        extension_with_library(site, name, tmp_path / f"libblas{number}.so", python, f"int dgemm(void) {{ return {number}; }}", "dgemm")
-    said = fails(kiln, tmp_path, site, python=python)
-    assert "two needs dgemm of its library" in said and "one needs" not in said
-    assert str(tmp_path / "libblas1.so") in said and str(tmp_path / "libblas2.so") in said
-
-
-@pytest.mark.parametrize("hides, bakes", [("", False), ("-Wl,-Bsymbolic", True), ("static", True), ("weak", True)])
-def test_a_library_that_would_use_a_function_of_another_is_an_error(hides, bakes, kiln, python, tmp_path):
-    """Each of them has a parse() of its own, as copies of a third library."""
-    site = tmp_path / "site"
-    for number, name in enumerate(("one", "two"), 1):
-        attribute = {"static": "static", "weak": "__attribute__((weak))"}.get(hides, "")
-        body = f"{attribute} int parse(void) {{ return {1 if hides == 'weak' else number}; }} int api{number}(void) {{ return parse(); }}"
-        library = tmp_path / f"lib{number}.so"
-        extension_with_library(site, name, library, python, body, f"api{number}")
-        if hides.startswith("-Wl"):
-            run("cc", "-shared", "-fPIC", hides, "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
-    if not bakes:
-        said = fails(kiln, tmp_path, site, python=python)
-        assert f"{tmp_path / 'lib2.so'}: this library, which two is linked against, uses its parse" in said
-        assert str(tmp_path / "lib1.so") in said
-        return
-    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
-    assert call(tmp_path / "app", site, "import one, two; print(json.dumps([one.value(), two.value()]))") == \
-        [1, 1 if hides == "weak" else 2]
-
-
-def test_libraries_that_libraries_bring_along_are_looked_at(kiln, python, tmp_path):
-    site = tmp_path / "site"
-    for number, name in enumerate(("one", "two"), 1):
-        extension_with_library(site, name, tmp_path / f"libouter{number}.so", python,
-                               f"int outer{number}(void) {{ return 0; }}", f"outer{number}")
-        inner = tmp_path / f"libinner{number}.so"
-        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", inner, f"-Wl,-soname,{inner.name}",
-            input=f"int parse(void) {{ return {number}; }} int inner{number}(void) {{ return parse(); }}")
-        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", tmp_path / f"libouter{number}.so", f"-Wl,-soname,libouter{number}.so",
-            "-x", "none", inner, "-Wl,-rpath,$ORIGIN",
-            input=f"int inner{number}(void); int outer{number}(void) {{ return inner{number}(); }}")
-    assert call(python, site, "import one, two; print(json.dumps([one.value(), two.value()]))") == [1, 2]
-    said = fails(kiln, tmp_path, site, python=python)
-    assert f"{tmp_path / 'libinner2.so'}: this library, which two is linked against, uses its parse" in said
-
-
-def test_libraries_that_one_link_names_together_may_have_names_in_common(kiln, python, tmp_path):
-    site = tmp_path / "site"
-    for number, name in enumerate(("one", "two"), 1):
-        body = f"int parse(void) {{ return {number}; }} int api{number}(void) {{ return parse(); }}"
-        library = tmp_path / f"lib{number}.so"
-        run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, f"-Wl,-soname,{library.name}", input=body)
-    for name in "one", "two":
-        source = MULTI_PHASE.replace("#include <Python.h>", "#include <Python.h>\nint api1(void), api2(void);").replace(
-            "PyUnicode_FromString(VALUE)", "PyLong_FromLong(10 * api1() + api2())")
-        extension(site, name, python, source=source, more=[tmp_path / "lib1.so", tmp_path / "lib2.so", f"-Wl,-rpath,{tmp_path}"])
-    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
-    script = "import one, two; print(json.dumps([one.value(), two.value()]))"
-    assert call(tmp_path / "app", site, script) == call(python, site, script) == [11, 11]
-
-
 @pytest.mark.parametrize("place", ["pkg", "pkg/lib"])
 def test_a_library_whose_file_could_be_an_extensions_is_none(place, kiln, python, tmp_path):
     """Python takes every NAME.so for an extension, but only one with an init function is."""
@@ -359,8 +252,8 @@ def test_a_library_whose_file_could_be_an_extensions_is_none(place, kiln, python
         "PyUnicode_FromString(VALUE)", "PyLong_FromLong(help())")
     extension(site, "pkg.native", python, source=source,
               more=[f"-L{site / place}", "-lhelper", "-Wl,-rpath,$ORIGIN" + place.removeprefix("pkg")])
-    said = kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site).stderr
-    assert "1 extension baked, 0 left as files" in said and "libhelper" not in said
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", site).stderr
+    assert "1 extension baked, unlinked, 0 left as files" in said and "libhelper" not in said
     assert call(tmp_path / "app", site, "import pkg.native; print(json.dumps(pkg.native.value()))") == 7
     said = fails(kiln, tmp_path, site / place / "libhelper.so", python=python)
     assert "it is a library, without an init function" in said
@@ -405,22 +298,6 @@ extern int missing(void) __attribute__((weak, visibility("hidden")));
     kiln("link", "--from", "objects", "--python", python, "--linker", linker, "-o", tmp_path / "app", tmp_path / "site")
     script = "import one; print(json.dumps(one.value()))"
     assert call(tmp_path / "app", tmp_path / "site", script) == call(python, tmp_path / "site", script) == ["0123", 10, 0x1234, 0]
-
-
-def test_an_option_of_another_compiler_is_named_with_module_and_remedy(kiln, python, tmp_path):
-    if shutil.which("clang") is None:
-        pytest.skip("no clang")
-    site = tmp_path / "site"
-    env = {**os.environ, "KILN_CC": "clang"}
-    (tmp_path / "cc").write_text(f'#!/bin/sh\nKILN_CC=clang exec {BUILD / "kiln-cc"} "$@"\n')
-    (tmp_path / "cc").chmod(0o755)
-    path = extension(site, "one", python, compiler=tmp_path / "cc", more=["-fprofile-instr-generate"])
-    said = fails(kiln, tmp_path, site, python=python)
-    assert str(path) in said and "one was linked by " in said and "clang with -fprofile-instr-generate" in said
-    assert "KILN_CC" in said
-    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site, env=env)
-    env = {**env, "LLVM_PROFILE_FILE": os.devnull, "PYTHONPATH": str(site)}
-    assert run(tmp_path / "app", "-c", "import one; print(one.value())", env=env).stdout == "one\n"
 
 
 def test_a_library_of_the_system_is_linked_and_listed(kiln, python, tmp_path):
@@ -539,20 +416,9 @@ def test_an_extension_with_a_linker_script_stays_a_file_and_is_told_with_script_
 def test_an_undefined_symbol_is_named_with_its_module_and_file(site, kiln, python, tmp_path):
     source = "int nope_nowhere(void);\n" + MULTI_PHASE.replace(
         "PyUnicode_FromString(VALUE)", "PyLong_FromLong(nope_nowhere())")
-    for linker in "lld", "bfd", "gold", "mold":
-        if shutil.which(f"ld.{linker}"):
-            path = extension(tmp_path / "site", "broken", python, source=source, more=["-lm"])
-            said = fails(kiln, tmp_path, "--linker", linker, path.parent, python=python)
-            assert "nope_nowhere" in said and "broken" in said and str(path) in said
-            assert "(it named: -lm); add the library" in said
-
-
-def test_an_extension_linked_against_another_is_named_with_it(kiln, python, tmp_path):
-    first = extension(tmp_path / "site", "first", python)
-    second = extension(tmp_path / "site", "second", python, more=["-Wl,--no-as-needed", first])
-    said = fails(kiln, tmp_path, tmp_path / "site", python=python)
-    assert str(second) in said and "second is linked against" in said and "the extension first" in said
-    assert "exclude both from the link" in said
+    path = extension(tmp_path / "site", "broken", python, source=source)
+    said = fails(kiln, tmp_path, path, python=python)
+    assert "nope_nowhere" in said and "broken" in said and str(path) in said
 
 
 def test_an_unreadable_path_is_an_error(kiln, python, tmp_path):
@@ -567,7 +433,7 @@ def test_a_damaged_wheel_is_one_message(kiln, python, tmp_path):
     assert said.startswith(f"kiln: error: {wheel}: ") and said.count("\n") == 1
 
 
-def test_a_file_that_may_not_be_read_is_an_error(site, build, python, tmp_path):
+def test_a_file_that_may_not_be_read_stays_one(site, build, python, tmp_path):
     path = tmp_path / "site" / ("epsilon" + suffix(python))
     path.parent.mkdir()
     shutil.copy(site / path.name, path)
@@ -577,10 +443,8 @@ def test_a_file_that_may_not_be_read_is_an_error(site, build, python, tmp_path):
     if bounded and run(*bounded, "true", check=False).returncode != 0:
         pytest.skip("no setpriv that can drop capabilities")
     result = run(*bounded, build / "kiln", "link", "--python", python, "-o", tmp_path / "app", path.parent, check=False)
-    assert result.returncode == 1
-    assert result.stderr == (f"kiln: epsilon stays a file: cannot read: Permission denied ({path})\n"
-                             "kiln: error: nothing to bake: all extensions that were found stay files\n")
-    assert not (tmp_path / "app").exists()
+    assert result.returncode == 0
+    assert f"kiln: epsilon stays a file: cannot read: Permission denied ({path})\n" in result.stderr
 
 
 @pytest.mark.parametrize("edit, text", [
@@ -588,14 +452,15 @@ def test_a_file_that_may_not_be_read_is_an_error(site, build, python, tmp_path):
     ((4, b"\1"), "32-bit"),
     ((0, b"x"), "not an ELF file"),
 ])
-def test_an_extension_for_another_machine_is_an_error(edit, text, site, kiln, python, tmp_path):
+def test_an_extension_for_another_machine_stays_a_file(edit, text, site, kiln, python, tmp_path):
     path = tmp_path / "site" / ("epsilon" + suffix(python))
     path.parent.mkdir()
     data = bytearray((site / path.name).read_bytes())
     data[edit[0]:edit[0] + 1] = edit[1]
     path.write_bytes(data)
-    said = fails(kiln, tmp_path, path.parent, python=python)
-    assert str(path) in said and text in said
+    said = kiln("link", "--python", python, "-o", tmp_path / "app", path.parent).stderr
+    assert re.search(rf"epsilon stays a file: .*{text}.*{re.escape(str(path))}", said)
+    assert str(path) in fails(kiln, tmp_path, path, python=python)
     assert path.read_bytes() == data
 
 
@@ -638,8 +503,7 @@ def test_a_full_disk_for_temporary_files_is_one_message(size, site, kiln, python
         if "no static libpython" in result.stderr:
             pytest.skip("no static libpython: the files would fit")
         assert result.returncode == 1
-        full = "the disk is probably full" if size != "4k" else "No space left"
-        assert str(small) in result.stderr and full in result.stderr
+        assert str(small) in result.stderr and "the disk is probably full" in result.stderr
         assert "install" not in result.stderr
     assert not (tmp_path / "app").exists()
 

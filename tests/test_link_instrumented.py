@@ -1,5 +1,6 @@
-"""Extensions built for sanitizers, coverage and profilers, baked: the tools find what they look for,
-under the names and lines of the source."""
+"""Extensions built for sanitizers, coverage and profilers: the tools find what they look for, under the names and
+lines of the source. The run-time library of a sanitizer wants to be in the process before all else: such extensions
+stay files."""
 
 import json
 import os
@@ -35,7 +36,7 @@ COVERED = MULTI_PHASE.replace("PyUnicode_FromString(VALUE)", """NULL;
 
 
 def link(python, output, *args):
-    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", output, *args, check=False)
+    return run(BUILD / "kiln", "link", "--python", python, "-o", output, *args, check=False)
 
 
 def can_build(*flags, directory):
@@ -50,7 +51,7 @@ def start(program, site, script, **env):
                env={**os.environ, "PYTHONPATH": str(site), **env})
 
 
-def bake(python, directory, flags, source, names=("one", "two")):
+def bake(python, directory, flags, source, way="baked", names=("one", "two")):
     if not can_build(*flags, directory=directory):
         pytest.skip(f"the compiler cannot build with {' '.join(flags)}")
     for name in names:
@@ -62,6 +63,7 @@ def bake(python, directory, flags, source, names=("one", "two")):
         extension(directory / "site", name, python, source="", before=flags, more=[directory / f"{name}.o"])
     linked = link(python, directory / "app", directory / "site")
     assert linked.returncode == 0, linked.stderr
+    assert linked.stderr.count("stays a file: it is instrumented by a sanitizer") == (len(names) if way == "file" else 0)
     return directory / "app", directory / "site"
 
 
@@ -70,8 +72,9 @@ def line_of(source, mark):
 
 
 def test_the_address_sanitizer_names_function_and_line(python, tmp_path):
-    app, site = bake(python, tmp_path, ["-fsanitize=address"], OVERFLOW)
-    options = {"ASAN_OPTIONS": "detect_leaks=0"}
+    app, site = bake(python, tmp_path, ["-fsanitize=address"], OVERFLOW, way="file")
+    library = run("cc", "-print-file-name=libasan.so").stdout.strip()
+    options = {"ASAN_OPTIONS": "detect_leaks=0", "LD_PRELOAD": library}
     script = "import one, two; print(one.value(), two.value())"
     assert start(app, site, script, **options).stdout.split() == ["0", "0"]
     failed = start(app, site, "import one, two; two.value()", BEYOND="1", **options)
@@ -81,7 +84,7 @@ def test_the_address_sanitizer_names_function_and_line(python, tmp_path):
 
 
 def test_the_undefined_behaviour_sanitizer_names_the_line(python, tmp_path):
-    app, site = bake(python, tmp_path, ["-fsanitize=undefined"], UNDEFINED)
+    app, site = bake(python, tmp_path, ["-fsanitize=undefined"], UNDEFINED, way="file")
     said = start(app, site, "import one, two; print(one.value(), two.value())")
     assert said.stdout.split() == ["1", "1"]
     for name in "one", "two":
@@ -112,16 +115,17 @@ def test_a_profile_of_every_module_is_written(python, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.gcda")) == ["one.gcda", "two.gcda"]
 
 
-def test_the_thread_sanitizer_bakes(python, tmp_path):
-    app, site = bake(python, tmp_path, ["-fsanitize=thread"], COVERED)
-    said = start(app, site, "import one, two; print(one.value(), two.value())")
+def test_the_thread_sanitizer_works(python, tmp_path):
+    app, site = bake(python, tmp_path, ["-fsanitize=thread"], COVERED, way="file")
+    library = run("cc", "-print-file-name=libtsan.so").stdout.strip()
+    said = start(app, site, "import one, two; print(one.value(), two.value())", LD_PRELOAD=library)
     if "unexpected memory mapping" in said.stderr:
         pytest.skip("the thread sanitizer cannot run on this kernel")
     assert said.stdout.split() == ["2", "2"], said.stderr
 
 
-def test_profiled_extensions_bake(python, tmp_path):
+def test_profiled_extensions_are_as_in_a_python_that_is_not_profiled(python, tmp_path):
     app, site = bake(python, tmp_path, ["-pg"], COVERED)
     said = start(app, site, "import one, two; print(one.value(), two.value())")
     assert said.stdout.split() == ["2", "2"], said.stderr
-    assert (tmp_path / "gmon.out").exists()
+    assert not (tmp_path / "gmon.out").exists()

@@ -70,7 +70,7 @@ print(json.dumps([one.value(), one.value(), two.value(), one.value()]))
 
 
 def link(python, root):
-    run(BUILD / "kiln", "link", "--from", "objects", "--quiet", "--python", python, "-o", root / "app", root / "site")
+    run(BUILD / "kiln", "link", "--quiet", "--python", python, "-o", root / "app", root / "site")
 
 
 def say(program, root, script):

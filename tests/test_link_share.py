@@ -54,7 +54,7 @@ def user(site, name, python, expression, declarations, *libraries, cxx=False, mo
 
 
 def link(python, root, *args, check=True, site=None):
-    return run(BUILD / "kiln", "link", "--from", "objects", "--python", python, "-o", root / "app", *args, site or root / "site", check=check)
+    return run(BUILD / "kiln", "link", "--python", python, "-o", root / "app", *args, site or root / "site", check=check)
 
 
 def values(program, site, *names):
@@ -195,7 +195,9 @@ def test_a_cxx_library_with_inline_state_is_one_for_all(compiler, linker, python
     link(python, tmp_path, "--linker", linker)
     alone = values(tmp_path / "app", tmp_path / "site", "one")[0]
     # The two are made once, whoever asks first; the second finds what the first has entered.
-    link(python, tmp_path, "--linker", linker, "--share", "registry")
+    # By gold, a program has an address of its own for a function of libstdc++, which images may not have.
+    way = ["--from", "objects"] if linker == "gold" else []
+    link(python, tmp_path, *way, "--linker", linker, "--share", "registry")
     first, second, third = values(tmp_path / "app", tmp_path / "site", "one", "pkg.two", "one")
     assert first == alone
     assert second - first == 10 + 100000 * 4 and third - second == 10 + 100000 * 4
@@ -277,23 +279,10 @@ def test_debug_information_may_differ_and_stays_true(python, tmp_path):
     assert run("addr2line", "-f", "-e", tmp_path / "app", address).stdout.startswith("count\n")
 
 
-def test_dladdr_names_the_library(python, tmp_path):
-    archive = library(tmp_path / "lib" / "libwho.a", who=r"""
-        #define _GNU_SOURCE
-        #include <dlfcn.h>
-        #include <string.h>
-        int who(void) { Dl_info info; return dladdr((void *)who, &info) && !strcmp(info.dli_fname, "libwho.a"); }
-    """)
-    for name in "one", "two":
-        user(tmp_path / "site", name, python, "who()", "int who(void);", archive)
-    link(python, tmp_path, "--share", "who")
-    assert values(tmp_path / "app", tmp_path / "site", "one", "two") == [1, 1]
-
-
 # What is told.
 
 def test_the_report_and_ls_tell_what_is_shared(counters, python, tmp_path):
-    said = link(python, tmp_path, "--share", "counter", "--report", tmp_path / "report", "--verbose", site=counters).stderr
+    said = link(python, tmp_path, "--from", "objects", "--share", "counter", "--report", tmp_path / "report", "--verbose", site=counters).stderr
     report = json.loads((tmp_path / "report").read_text())
     assert {m["name"]: m["shared_libraries"] for m in report["modules"]} == {
         "one": ["libcounter.a"], "pkg.two": ["libcounter.a"], "three": []}

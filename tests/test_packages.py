@@ -19,7 +19,7 @@ def baked_packages(tmp_path_factory, python):
     """The demo's small packages in a virtual environment, and the executable baked from it."""
     bakery = Bakery(tmp_path_factory.mktemp("packages"), python)
     bakery.pip("install", "--quiet", "-r", ROOT / "qa" / "demo-small.txt", "pytest")
-    bakery.link("--from", "objects")
+    bakery.link()
     return bakery
 
 
@@ -40,7 +40,7 @@ def test_the_packages_import_with_the_shared_libpython(baked_packages, tmp_path)
     names = baked_packages.list_baked()
     static = baked_packages.executable
     try:
-        baked_packages.link("--from", "objects", "--libpython", "shared", output=other)
+        baked_packages.link("--libpython", "shared", output=other)
     finally:
         baked_packages.executable = static
     mapped = measure.Import(other, names).libraries

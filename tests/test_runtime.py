@@ -1,4 +1,4 @@
-"""The parts of libkiln.a that need no Python: deferred constructors, and dladdr()."""
+"""The part of libkiln.a that needs no Python: deferred constructors."""
 
 import pytest
 
@@ -78,51 +78,3 @@ int main(void) {
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
 }""", extra="usleep(50000);")
     assert lines == ["first 2 argument 1", "second"] + ["ready"] * 4 + ["early", "late"]
-
-
-# --- dladdr -------------------------------------------------------------------------------------
-
-DLADDR = r"""
-#include <machine/dladdr.h>
-#include <stdio.h>
-#include <stdint.h>
-#include <string.h>
-__attribute__((section(".text.one"), noinline)) void one(void) { __asm__(""); }
-__attribute__((section(".text.two"), noinline)) void two(void) { __asm__(""); }
-TEXTS
-int main(int argc, char **argv) {
-    Dl_info info = {0};
-    for (int i = 0; i < 3; i++) {
-        void *address = (void *[]){(void *)one, (void *)two, (void *)main}[i];
-        int found = CALL((char *)address, &info);
-        const char *slash = strrchr(info.dli_fname, '/');
-        printf("%d %s %d\n", found, slash ? slash + 1 : info.dli_fname, info.dli_fbase == address);
-    }
-    memset(&info, 0, sizeof info);
-    printf("%d\n", CALL((void *)1, &info));
-}
-"""
-TEXTS = r"""
-__asm__(".section .rodata\n.balign 4\n.globl kiln_texts\nkiln_texts: .long 2\n"
-        ".long one - ., one + 1 - ., 1f - .\n.long two - ., two + 1 - ., 2f - .\n"
-        "1: .asciz \"pkg.one\"\n2: .asciz \"pkg.two\"\n.text\n");
-"""
-
-
-def test_address_in_a_module_is_said_to_be_in_that_module(tmp_path):
-    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "kiln_dladdr"), "machine/dladdr.c", more=["-ldl"])
-    assert run(program).stdout == "1 pkg.one 1\n1 pkg.two 1\n1 program 0\n0\n"
-
-
-def test_without_a_list_of_modules_dladdr_is_as_ever(tmp_path):
-    program = build(tmp_path, DLADDR.replace("TEXTS", "").replace("CALL", "kiln_dladdr"), "machine/dladdr.c", more=["-ldl"])
-    assert run(program).stdout == "1 program 0\n1 program 0\n1 program 0\n0\n"
-
-
-@pytest.mark.parametrize("linker", ["bfd", "lld", "gold", "mold"])
-def test_wrap_option_of_the_linker_reaches_it(linker, tmp_path):
-    if run("cc", f"-fuse-ld={linker}", "-Wl,--version", check=False).returncode != 0:
-        pytest.skip(f"the linker {linker} is not installed")
-    program = build(tmp_path, DLADDR.replace("TEXTS", TEXTS).replace("CALL", "dladdr"), "machine/dladdr.c",
-                    more=["-ldl", "-Wl,--wrap=dladdr", f"-fuse-ld={linker}"])
-    assert run(program).stdout == "1 pkg.one 1\n1 pkg.two 1\n1 program 0\n0\n"

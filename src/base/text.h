@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/span.h"
 
 static inline bool
@@ -23,6 +24,10 @@ kiln_ends_with(const char *text, const char *suffix)
 
 /* Compares two elements of an array of `const char *`, for qsort() and bsearch(). */
 int kiln_compare_strings(const void *a, const void *b);
+
+/* Sort LIST, and find TEXT in a list that is sorted. */
+void kiln_strings_sort(struct kiln_strings *list);
+bool kiln_strings_find(const struct kiln_strings *list, const char *text);
 
 /* Writes BYTES as they stand between the quotes of a string in assembly. */
 void kiln_asm_write_string(FILE *stream, struct kiln_span bytes);

@@ -23,9 +23,7 @@ read_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings
     for (size_t i = 0; (name = kiln_init_symbol_next(elf, SHT_DYNSYM, &i)) != NULL;) {
         kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
     }
-    if (out->count > 0) {
-        qsort(out->items, out->count, sizeof *out->items, kiln_compare_strings);
-    }
+    kiln_strings_sort(out);
 }
 
 int

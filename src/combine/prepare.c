@@ -48,8 +48,8 @@ static bool
 is_reserved(const char *name)
 {
     static const char *const names[] = {
-        KILN_CTORS_START, KILN_CTORS_END, KILN_DTORS_START,        KILN_DTORS_END,
-        KILN_TEXT_START,  KILN_TEXT_END,  "kiln_run_constructors",
+        KILN_CTORS_START, KILN_CTORS_END, KILN_DTORS_START,      KILN_DTORS_END,
+        KILN_TEXT_START,  KILN_TEXT_END,  KILN_RUN_CONSTRUCTORS,
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {

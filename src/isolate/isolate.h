@@ -17,7 +17,6 @@ struct kiln_isolated {
     size_t constructors;       /* deferred ones */
     size_t destructors;
     size_t hidden;       /* symbols renamed and hidden */
-    bool asks_dladdr;    /* it refers to dladdr, now to kiln_dladdr */
     const char *not_pic; /* section and symbol of an absolute 32-bit relocation, which
                                     * cannot be linked into a PIE; NULL if there is none */
     const char
@@ -49,10 +48,13 @@ struct kiln_isolation {
     /* STB_GNU_UNIQUE symbols are shared with the modules that have the same name here (in shared
      * objects, by the whole process); NULL: the module has its own. */
     const char *distribution;
-    const struct kiln_strings *own;    /* UNIQUE symbols that the module has to itself all the same;
+    const struct kiln_strings *own; /* UNIQUE symbols that the module has to itself all the same;
                                          * NULL: none */
-    const struct kiln_bindings *bound; /* symbols of libraries that it shares; NULL: none */
-    const char *library;               /* a shared library's id, of
+    /* Sorted: weak references that lead nowhere, whatever the program has; versions that others ask for are the
+     * default ones. NULL: not known. */
+    const struct kiln_strings *absent;
+    const struct kiln_bindings *bound;  /* symbols of libraries that it shares; NULL: none */
+    const char *library;                /* a shared library's id, of
                                          * kiln_module_symbol_make_library_id(); NULL: a module */
     const struct kiln_strings *exports; /* symbols that keep their names and stay visible; NULL:
                                          * none */

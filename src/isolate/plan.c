@@ -5,32 +5,34 @@
  * the same inside the module, and the debug information stays true. STB_GNU_UNIQUE symbols are shared
  * per distribution, not per process: they get the distribution's suffix and become weak, so that its
  * modules, which were built together, share them. One symbol is exported: the init function, or the
- * function that runs the constructors before it. References to dladdr and PyModule_Create2 are
- * redirected to the runtime, which answers as for a shared object. */
+ * function that runs the constructors before it. References to PyModule_Create2 are redirected to the
+ * runtime, which knows the module's whole name. */
 #include "isolate/plan.h"
 
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "names/combined.h"
 #include "names/init_symbol.h"
 #include "names/module_symbol.h"
 
-/* Returns the runtime's function of the same contract to which a reference to NAME is redirected, or
- * NULL. */
+/* Returns the new name of the undefined symbol NAME, or NULL if it keeps its own. */
 static const char *
-redirect(const char *name)
+name_undefined(struct kiln_plan *plan, const char *name)
 {
-    static const char *const redirected[][2] = {
-        {"dladdr", "kiln_dladdr"},
-        {"PyModule_Create2", "kiln_PyModule_Create2"},
-    };
+    const struct kiln_isolation *as = plan->as;
     size_t len = strcspn(name, "@"); /* a reference may ask for a version */
-    for (size_t i = 0; i < sizeof redirected / sizeof redirected[0]; i++) {
-        if (strlen(redirected[i][0]) == len && strncmp(name, redirected[i][0], len) == 0) {
-            return redirected[i][1];
-        }
+    const char *plain = kiln_arena_strndup(&plan->arena, name, len);
+    if (strcmp(plain, "PyModule_Create2") == 0) {
+        return "kiln_PyModule_Create2";
     }
-    return NULL;
+    if (as->absent == NULL) {
+        return NULL;
+    }
+    return kiln_strings_find(as->absent, plain)
+               ? kiln_arena_printf(&plan->arena, "%s%s", plain, plan->suffix)
+           : name[len] == '@' ? plain /* mold does not find it otherwise */
+                              : NULL;
 }
 
 bool
@@ -87,8 +89,9 @@ kiln_plan_name_symbols(struct kiln_plan *plan)
         }
         plan->symbol_names[i] = kiln_plan_find_bound(plan, symbol.name);
         if (plan->symbol_names[i] == NULL) {
-            plan->symbol_names[i] =
-                kiln_elf_is_defined(&symbol) ? name_defined(plan, &symbol) : redirect(symbol.name);
+            plan->symbol_names[i] = kiln_elf_is_defined(&symbol)
+                                        ? name_defined(plan, &symbol)
+                                        : name_undefined(plan, symbol.name);
         }
     }
 }

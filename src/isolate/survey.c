@@ -91,7 +91,6 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
             note_defined(ctx, plan, i, &symbol, out);
             continue;
         }
-        out->asks_dladdr |= new_name != NULL && strcmp(new_name, "kiln_dladdr") == 0;
         const char *name = new_name == NULL ? symbol.name : new_name;
         bool is_own = (new_name != NULL && kiln_ends_with(name, plan->suffix)) ||
                       kiln_plan_find_bound(plan, symbol.name) != NULL;
@@ -99,9 +98,7 @@ list_symbols(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_iso
             kiln_strings_push(&scratch, &names, name);
         }
     }
-    if (names.count > 0) {
-        qsort(names.items, names.count, sizeof *names.items, kiln_compare_strings);
-    }
+    kiln_strings_sort(&names);
     for (size_t i = 0; i < names.count; i++) {
         if (i == 0 || strcmp(names.items[i], names.items[i - 1]) != 0) {
             kiln_strings_push(&ctx->arena, &out->undefined,

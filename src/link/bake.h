@@ -7,7 +7,6 @@
 #include "fat/fat.h"
 #include "isolate/isolate.h"
 #include "link/find/distributions.h"
-#include "link/find/dso.h"
 #include "link/find/python.h"
 #include "link/find/search.h"
 #include "link/link.h"
@@ -41,19 +40,22 @@ struct kiln_baked {
     /* open */
     const char *reason;    /* why it stays a file; NULL if it does not, and the rest is filled */
     bool is_library;       /* it has the name of an extension, but no init function */
-    bool is_plain;         /* its record cannot be used; it can be unlinked at most */
+    bool is_plain;         /* it can be unlinked at most */
     const char *fault;     /* why its record cannot be used; NULL: it can, or there is none */
     struct kiln_file file; /* the extension's file, mapped until the end of the link */
     struct kiln_fat fat;
-    struct kiln_strings needed; /* DT_NEEDED of the file, if it is linked against any library */
-    bool is_rpath;              /* DT_RPATH, which holds for what its libraries need, too */
+
+    /* open, ways */
+    bool is_sharing; /* --share asks for it */
+    const char
+        *not_objects; /* why it is not baked from its objects; NULL: it is, or is not baked */
+    struct kiln_strings needed; /* DT_NEEDED of the file, if it is */
+    struct kiln_strings absent; /* weak references of its objects that lead nowhere, sorted */
 
     const struct kiln_sharing *sharing; /* share; NULL if it shares no library */
 
     /* isolate */
     struct kiln_isolated isolated;
-    struct kiln_strings own;         /* see struct kiln_isolation */
-    struct kiln_strings interposing; /* symbols that stay visible for its shared libraries */
 
     /* unlink */
     bool is_image;              /* it is baked as an image of its file */
@@ -66,11 +68,7 @@ struct kiln_baked_list {
     size_t count, capacity;
 };
 
-/* A variable that is one per distribution, but whose size differs between modules of it. */
-struct kiln_conflict {
-    const char *distribution, *symbol;
-    struct kiln_strings modules;
-};
+struct kiln_set;
 
 struct kiln_bake {
     const struct kiln_link_options *options;
@@ -79,7 +77,16 @@ struct kiln_bake {
     struct kiln_found_list found;      /* search */
     size_t distribution_count;         /* distributions */
     struct kiln_baked_list extensions; /* one for each of `found`, in the same order */
-    struct kiln_dso_list dsos;         /* shared libraries, read when they are first asked for */
+    struct kiln_strings libraries;     /* open: shared libraries beside the extensions */
+
+    const char *driver; /* toolchain: the compiler driver for C */
+    const char *
+        link_driver; /* ways: the one that links; C++'s, if a module that shares needs its run-time library */
+    const char *linker;         /* toolchain: for -fuse-ld= */
+    bool shared_libpython, pie; /* libpython */
+    const char *program; /* libpython: a program without extensions, linked in the same form */
+
+    struct kiln_set *process; /* ways: what is in the process before any extension */
 
     struct kiln_common_list {
         struct kiln_common *items;
@@ -88,20 +95,10 @@ struct kiln_bake {
 
     struct kiln_strings objects; /* isolate: files with the relocatables; archives among them are to
                                   * be linked whole */
-    struct kiln_conflict_list {
-        struct kiln_conflict *items;
-        size_t count, capacity;
-    } conflicts; /* isolate */
-
     struct kiln_baked_list modules; /* select: the extensions that are baked, sorted by name */
     size_t kept;                    /* select: how many stay files */
 
-    const char *driver; /* toolchain: the compiler driver that links; C++'s if a module needs it */
-    const char *linker; /* toolchain: for -fuse-ld= */
-    bool shared_libpython, pie; /* libpython */
-    const char *runtime;        /* runtime: path of libkiln.a for this Python */
-    const char *program; /* unlink: a program without extensions, linked in the same form; NULL if
-                          * there are no images */
+    const char *runtime; /* runtime: path of libkiln.a for this Python */
     const char *data;    /* data: path of the object with table, manifest and settings */
 };
 
@@ -111,6 +108,8 @@ struct kiln_bake {
 int kiln_bake_open(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Unmap the files. */
 void kiln_bake_close(struct kiln_bake *bake);
+/* Decide which extensions are baked from their objects. */
+int kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Isolate the relocatables and write them where the linker will read them. */
 int kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Sort the extensions into modules, files, and those to unlink. */
@@ -120,11 +119,7 @@ int kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Let EXTENSION stay a file, and say so. */
 int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);
-/* Turn the extensions that were built without Kiln into images, which are modules, too. */
+/* Turn the extensions that are not baked from objects into images, which are modules, too. */
 int kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake);
-
-/* Returns whether isolated extensions must be isolated again, with some variables of their own: these
- * are in their `own` and in the bake's conflicts. */
-bool kiln_bake_find_conflicts(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
 #endif

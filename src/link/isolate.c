@@ -7,7 +7,6 @@
 #include "elf/ar.h"
 #include "elf/elf.h"
 #include "link/bake.h"
-#include "link/check/check.h"
 
 enum {
     RUN = 64,           /* extensions that one worker takes at a time, and that share an archive */
@@ -43,10 +42,8 @@ add_facts(struct kiln_ctx *ctx, const struct kiln_isolated *library, struct kiln
     for (size_t i = 0; i < library->undefined.count; i++) {
         kiln_strings_add(&ctx->arena, &module->undefined, library->undefined.items[i]);
     }
-    module->asks_dladdr |= library->asks_dladdr;
     module->read_only_address =
         module->read_only_address == NULL ? library->read_only_address : module->read_only_address;
-    module->not_pic = module->not_pic == NULL ? library->not_pic : module->not_pic;
 }
 
 /* Write BYTES, an isolated object, to a file of its own. */
@@ -111,16 +108,12 @@ isolate(struct worker *worker, struct kiln_baked *extension)
 {
     struct kiln_ctx *ctx = worker->ctx;
     const struct kiln_bake *bake = worker->isolation->bake;
-    struct kiln_strings exports = {0};
-    kiln_strings_push_all(&ctx->arena, &exports, &bake->options->exports);
-    kiln_strings_push_all(&ctx->arena, &exports, &extension->interposing);
     const struct kiln_isolation as = {
         .name = extension->found->name,
         .init = bake->python.init,
-        .distribution = kiln_baked_get_distribution(ctx, extension),
-        .own = &extension->own,
+        .absent = &extension->absent,
         .bound = extension->sharing == NULL ? NULL : &extension->sharing->bound,
-        .exports = &exports,
+        .exports = &bake->options->exports,
     };
     int result = extension->sharing == NULL ? isolate_whole(worker, extension, &as)
                                             : isolate_sharing(worker, extension, &as);
@@ -155,27 +148,6 @@ isolate_run(struct kiln_ctx *ctx, size_t number, void *arg)
     return result;
 }
 
-static int
-isolate_all(struct kiln_ctx *ctx, struct isolation *isolation)
-{
-    struct kiln_bake *bake = isolation->bake;
-    size_t run_count = (bake->extensions.count + RUN - 1) / RUN;
-    isolation->runs = kiln_arena_alloc(&ctx->arena, (run_count + 1) * sizeof *isolation->runs);
-    bake->objects.count = 0;
-    /* In front, so that the linker takes their inline functions. */
-    for (size_t i = 0; i < bake->common_libs.count; i++) {
-        kiln_strings_push(&ctx->arena, &bake->objects, bake->common_libs.items[i].object);
-    }
-    int result = kiln_parallel_run(ctx, "isolate", run_count, isolate_run, isolation);
-    for (size_t i = 0; i < run_count; i++) {
-        if (isolation->runs[i].archive != NULL) {
-            kiln_strings_push(&ctx->arena, &bake->objects, isolation->runs[i].archive);
-        }
-        kiln_strings_push_all(&ctx->arena, &bake->objects, &isolation->runs[i].files);
-    }
-    return result;
-}
-
 int
 kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
@@ -183,12 +155,18 @@ kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake)
     if (isolation.tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    int result = isolate_all(ctx, &isolation);
-    if (result < 0) {
-        return result;
+    size_t run_count = (bake->extensions.count + RUN - 1) / RUN;
+    isolation.runs = kiln_arena_alloc(&ctx->arena, (run_count + 1) * sizeof *isolation.runs);
+    /* In front, so that the linker takes their inline functions. */
+    for (size_t i = 0; i < bake->common_libs.count; i++) {
+        kiln_strings_push(&ctx->arena, &bake->objects, bake->common_libs.items[i].object);
     }
-    /* What the symbols of the first time show may ask for a second. */
-    bool has_conflicts = kiln_bake_find_conflicts(ctx, bake), is_interposing = false;
-    result = kiln_bake_find_interposing(ctx, bake, &is_interposing);
-    return result == 0 && (has_conflicts || is_interposing) ? isolate_all(ctx, &isolation) : result;
+    int result = kiln_parallel_run(ctx, "isolate", run_count, isolate_run, &isolation);
+    for (size_t i = 0; i < run_count; i++) {
+        if (isolation.runs[i].archive != NULL) {
+            kiln_strings_push(&ctx->arena, &bake->objects, isolation.runs[i].archive);
+        }
+        kiln_strings_push_all(&ctx->arena, &bake->objects, &isolation.runs[i].files);
+    }
+    return result;
 }

@@ -104,13 +104,21 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
                                      &bake->found));
     list_extensions(ctx, bake);
 
-    /* Find the distribution of each. The importer compares its version with the installed one, and its
-     * extensions share their STB_GNU_UNIQUE variables. */
+    /* Find the distribution of each. The importer compares its version with the installed one. */
     result = RUN(result, kiln_distributions_find(ctx, bake));
 
     /* Open each file, once, and read its record. From here on it is known which extensions hold a
-     * relocatable, and what they are linked against. */
+     * relocatable. */
     result = RUN(result, kiln_bake_open(ctx, bake));
+
+    /* Choose the compiler driver and the linker, then the form of libpython that they can link. A program
+     * without extensions shows what is in the process before any of them. */
+    result = RUN(result, kiln_toolchain_choose(ctx, bake));
+    result = RUN(result, kiln_bake_libpython(ctx, bake));
+
+    /* Bake an extension from its objects only if nothing can tell that it has no scope of its own; unlink
+     * it otherwise. */
+    result = RUN(result, kiln_bake_choose_ways(ctx, bake));
 
     /* Take the static libraries of --share out of their users: each becomes an object of its own. */
     result = RUN(result, kiln_bake_share(ctx, bake));
@@ -119,24 +127,15 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
      * here on they can be linked in any number and order. */
     result = RUN(result, kiln_bake_isolate(ctx, bake));
 
-    /* Extensions with a relocatable become modules; the others stay files. */
+    /* Extensions with a relocatable become modules; others stay files. */
     result = RUN(result, kiln_bake_select(ctx, bake));
 
-    /* Modules share one scope in the executable, and so do their shared libraries. Refuse a link in
-     * which a name would come from another library than it did. */
-    result = RUN(result, kiln_bake_check_sonames(ctx, bake));
-    result = RUN(result, kiln_bake_check_scope(ctx, bake));
-
-    /* Choose the compiler driver and the linker, then the form of libpython that they can link. */
-    result = RUN(result, kiln_toolchain_choose(ctx, bake));
-    result = RUN(result, kiln_bake_libpython(ctx, bake));
-
-    /* Unlink extensions without a relocatable: with the libraries that their packages bring, they become
-     * images, and modules. What cannot be unlinked stays a file. */
+    /* Unlink the rest: with the libraries that their packages bring, they become images, and modules. What
+     * cannot be unlinked stays a file. */
     result = RUN(result, kiln_bake_unlink(ctx, bake));
 
-    /* The symbols of --export must not be those of libpython, which is known now. */
-    result = RUN(result, kiln_bake_check_keep_symbols(ctx, bake));
+    /* The symbols of --export must not be those of the process. */
+    result = RUN(result, kiln_bake_check_exports(ctx, bake));
 
     /* Make what is not an extension: the importer, and the table in which it looks modules up. */
     result = RUN(result, kiln_bake_runtime(ctx, bake));

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "elf/elf.h"
 #include "link/bake.h"
-#include "link/find/bundled.h"
 #include "link/find/libraries.h"
+#include "unlink/set.h"
 
 /* Whether the standard library has a module of this NAME. */
 static bool
@@ -33,42 +33,6 @@ is_library(const struct kiln_python *python, const struct kiln_baked *extension)
         }
     }
     return kiln_libraries_is_one(extension->file.bytes);
-}
-
-/* Read the names of the libraries and the search path from the file itself: they may have been changed
- * since it was linked. */
-static void
-read_dynamic(struct kiln_ctx *ctx, struct kiln_baked *extension)
-{
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_elf elf;
-    struct kiln_elf_dynamic dynamic;
-    if (extension->fat.dsos.count > 0 &&
-        kiln_elf_init(&silent, extension->file.bytes, extension->found->path, &elf) == 0)
-    {
-        kiln_elf_read_dynamic(ctx, &elf, &dynamic);
-        extension->needed = dynamic.needed;
-        extension->fat.rpaths = dynamic.rpaths;
-        extension->is_rpath = dynamic.is_rpath;
-    }
-    kiln_ctx_release(&silent);
-}
-
-/* The linker would wait for what is not a file to be written. */
-static int
-check_libraries(struct kiln_ctx *ctx, const struct kiln_baked *extension)
-{
-    for (size_t i = 0; i < extension->fat.dsos.count; i++) {
-        const char *library = extension->fat.dsos.items[i];
-        const char *bundled = kiln_bundled_find(ctx, extension, kiln_file_basename(library));
-        library = bundled == NULL ? library : bundled;
-        if (kiln_file_is_special(library)) {
-            return kiln_fail(ctx, KILN_ERR_INPUT,
-                             "%s: %s is linked against %s, which is not a regular file",
-                             extension->found->path, extension->found->name, library);
-        }
-    }
-    return 0;
 }
 
 /* A context that keeps the first message. */
@@ -171,11 +135,29 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     }
     extension->is_plain =
         extension->reason != NULL && extension->file.bytes.ptr != NULL && !wants_objects;
-    if (extension->reason != NULL) {
-        return 0;
+    extension->not_objects = extension->reason;
+    return 0;
+}
+
+/* The shared libraries below the directories that were searched, also those with names of extensions. */
+static void
+find_libraries(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct kiln_strings roots = {0}, known = {0};
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        kiln_strings_push(&ctx->arena, &known, extension->found->path);
+        if (!extension->found->is_explicit) {
+            kiln_strings_add(&ctx->arena, &roots, extension->found->root);
+            if (extension->is_library) {
+                kiln_strings_push(&ctx->arena, &bake->libraries, extension->found->path);
+            }
+        }
     }
-    read_dynamic(ctx, extension);
-    return check_libraries(ctx, extension);
+    kiln_strings_sort(&known);
+    for (size_t i = 0; i < roots.count; i++) {
+        kiln_libraries_find(ctx, roots.items[i], &known, &bake->libraries);
+    }
 }
 
 /* What is to stay a file is there. */
@@ -202,9 +184,13 @@ int
 kiln_bake_open(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     int result = check_keeps(ctx, bake);
-    return result < 0
-               ? result
-               : kiln_parallel_run(ctx, "open", bake->extensions.count, open_extension, bake);
+    if (result == 0) {
+        result = kiln_parallel_run(ctx, "open", bake->extensions.count, open_extension, bake);
+    }
+    if (result == 0) {
+        find_libraries(ctx, bake);
+    }
+    return result;
 }
 
 void
@@ -212,5 +198,11 @@ kiln_bake_close(struct kiln_bake *bake)
 {
     for (size_t i = 0; i < bake->extensions.count; i++) {
         kiln_file_release(&bake->extensions.items[i].file);
+    }
+    if (bake->process != NULL) {
+        for (size_t i = 0; i < bake->process->objects.count; i++) {
+            kiln_file_release(&bake->process->objects.items[i]->file);
+        }
+        kiln_library_search_release(bake->process->search);
     }
 }

@@ -1,11 +1,10 @@
-/* Extensions that were built without Kiln become images in the executable (src/unlink), and modules like
+/* Extensions that are not baked from objects become images in the executable (src/unlink), and modules like
  * the others. What cannot be unlinked stays a file, with its reason. */
 #include <stdlib.h>
 
 #include "base/file.h"
 #include "link/bake.h"
 #include "link/emit/emit.h"
-#include "link/find/libraries.h"
 #include "names/init_symbol.h"
 #include "names/module_symbol.h"
 #include "unlink/unlink.h"
@@ -36,7 +35,12 @@ static int
 take(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_baked *extension,
      const struct kiln_unlink_module *module)
 {
+    bool has_objects = extension->fault == NULL && extension->fat.object_size > 0;
     extension->reason = module->reason;
+    if (module->reason != NULL && has_objects) {
+        extension->reason = kiln_arena_printf(&ctx->arena, "%s; and from its objects: %s",
+                                              module->reason, extension->not_objects);
+    }
     if (module->reason != NULL) {
         return kiln_bake_keep(ctx, bake, extension);
     }
@@ -86,9 +90,9 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     struct kiln_unlink unlink = {.machine = bake->python.machine,
                                  .pie = bake->pie,
                                  .strict = bake->options->strict,
-                                 .bindings = bake->bindings};
-    const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *why = NULL;
-    struct kiln_strings searched = {0};
+                                 .bindings = bake->bindings,
+                                 .program = bake->program,
+                                 .libraries = bake->libraries};
     struct kiln_baked **candidates =
         kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *candidates);
     unlink.modules =
@@ -107,30 +111,17 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
             any = any || is_candidate;
             kiln_strings_add(&ctx->arena, &unlink.roots, extension->found->root);
             add_place(&unlink, extension->found);
-            if (!extension->found->is_explicit) {
-                kiln_strings_add(&ctx->arena, &searched, extension->found->root);
-            }
         }
     }
     if (!any) {
         return 0;
     }
-    for (size_t i = 0; i < searched.count; i++) {
-        kiln_libraries_find(ctx, searched.items[i], &unlink.libraries);
-    }
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
     if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    bool works = false;
-    unlink.program = kiln_arena_printf(&ctx->arena, "%s/program", tmpdir);
-    int result = kiln_bake_link_program(ctx, bake, unlink.program, &works, &why);
-    if (result == 0 && !works) {
-        result = kiln_fail(ctx, KILN_ERR_TOOL, "libpython %s", why);
-    }
     const char *object = kiln_arena_printf(&ctx->arena, "%s/images.o", tmpdir);
-    if (result == 0) {
-        result = kiln_unlink(ctx, &unlink, object);
-    }
+    int result = kiln_unlink(ctx, &unlink, object);
     for (size_t i = 0; result == 0 && i < unlink.module_count; i++) {
         if (candidates[i] == NULL) {
             continue;
@@ -140,7 +131,6 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     result = result < 0 ? result : kiln_bake_check_any(ctx, bake);
     if (result == 0 && unlink.image_count > 0) {
         kiln_strings_push(&ctx->arena, &bake->objects, object);
-        bake->program = unlink.program;
         qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,
               compare_modules);
     }

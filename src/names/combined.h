@@ -17,6 +17,9 @@
 /* Before the name of an init function: the function that runs the constructors and then calls it. */
 #define KILN_START_PREFIX "kiln_start_"
 
+/* The function of the runtime that it asks to run them. */
+#define KILN_RUN_CONSTRUCTORS "kiln_run_constructors"
+
 /* The only init function of the object of a library that several extensions share: it does nothing
  * but run the library's constructors, once. */
 #define KILN_LIBRARY_INIT "PyInit_kiln_library"

@@ -71,9 +71,7 @@ find_drivers(struct kiln_ctx *ctx)
         }
         closedir(dir);
     }
-    if (names.count > 0) {
-        qsort(names.items, names.count, sizeof *names.items, kiln_compare_strings);
-    }
+    kiln_strings_sort(&names);
     kiln_strings_push(&ctx->arena, &names, "kiln-cc");
     kiln_strings_push(&ctx->arena, &names, "kiln-c++");
     return names;

@@ -79,24 +79,6 @@ read_object(struct kiln_set *set, struct kiln_object *object)
     kiln_ctx_release(&silent);
 }
 
-static bool
-is_named(const struct kiln_object *object, const char *name)
-{
-    return (object->dso.soname != NULL && strcmp(object->dso.soname, name) == 0) ||
-           strcmp(kiln_file_basename(object->path), name) == 0;
-}
-
-static struct kiln_object *
-find_named(const struct kiln_object_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (is_named(list->items[i], name)) {
-            return list->items[i];
-        }
-    }
-    return NULL;
-}
-
 static struct kiln_object *
 find_file(const struct kiln_set *set, const char *path)
 {
@@ -124,68 +106,6 @@ is_below_root(const struct kiln_set *set, const char *path)
     }
     free(real);
     return result;
-}
-
-/* Whether the files at A and B, of which either may be NULL, are one, or have the same bytes. */
-static bool
-are_equal_files(const char *a, const char *b)
-{
-    struct kiln_file files[2];
-    struct kiln_ctx silent = {.quiet = true};
-    if (a == NULL || b == NULL) {
-        return a == b;
-    }
-    bool result = kiln_file_is_same(a, b);
-    if (!result && kiln_file_map(&silent, a, &files[0]) == 0) {
-        if (kiln_file_map(&silent, b, &files[1]) == 0) {
-            result = kiln_span_equal(files[0].bytes, files[1].bytes);
-            kiln_file_release(&files[1]);
-        }
-        kiln_file_release(&files[0]);
-    }
-    kiln_ctx_release(&silent);
-    return result;
-}
-
-/* Whether A and B, which have the same bytes, find the same libraries from where they are. */
-static bool
-have_equal_needs(const struct kiln_set *set, const struct kiln_object *a,
-                 const struct kiln_object *b)
-{
-    bool result = true;
-    for (size_t i = 0; result && i < a->dso.needed.count; i++) {
-        const char *name = a->dso.needed.items[i];
-        bool is_cached;
-        if (find_named(&set->global, name) == NULL) {
-            const char *one = kiln_library_find(set->ctx, set->search, a, name, &is_cached);
-            one = one == NULL ? NULL : kiln_arena_strdup(&set->ctx->arena, one);
-            result =
-                are_equal_files(one, kiln_library_find(set->ctx, set->search, b, name, &is_cached));
-        }
-    }
-    return result;
-}
-
-/* The library that OBJECT is a copy of, or NULL: two packages may bring the same. */
-static struct kiln_object *
-find_equal(const struct kiln_set *set, const struct kiln_object *object)
-{
-    if (object->reason != NULL || object->dso.soname == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < set->objects.count; i++) {
-        struct kiln_object *other = set->objects.items[i];
-        if (other != object && other->origin == KILN_ORIGIN_IMAGE && other->module == NULL &&
-            other->reason == NULL && other->dso.soname != NULL &&
-            other->file.bytes.len == object->file.bytes.len &&
-            strcmp(other->dso.soname, object->dso.soname) == 0 &&
-            kiln_span_equal(other->file.bytes, object->file.bytes) &&
-            have_equal_needs(set, object, other))
-        {
-            return other;
-        }
-    }
-    return NULL;
 }
 
 static void
@@ -224,7 +144,7 @@ add_library(struct kiln_set *set, struct kiln_object *object, const char *path, 
     struct kiln_object *library = add_object(set, origin, path, object);
     library->open_name = is_cached ? kiln_arena_strdup(&set->ctx->arena, name) : library->path;
     read_object(set, library);
-    struct kiln_object *equal = is_image ? find_equal(set, library) : NULL;
+    struct kiln_object *equal = is_image ? kiln_namesakes_find_equal(set, library) : NULL;
     if (equal != NULL) {
         add_alias(set, library->path, equal);
         add_alias(set, get_real_path(set, library), equal);
@@ -262,7 +182,7 @@ check_own_path(struct kiln_set *set, struct kiln_object *object, const char *nam
 static struct kiln_object *
 find_need(struct kiln_set *set, struct kiln_object *object, const char *name)
 {
-    struct kiln_object *found = find_named(&set->global, name);
+    struct kiln_object *found = kiln_namesakes_find(&set->global, name);
     if (found != NULL) {
         return found;
     }
@@ -308,6 +228,7 @@ find_needs(struct kiln_set *set, struct kiln_object *object)
         }
         else if (need != NULL && need != object && !kiln_objects_contain(&object->needs, need)) {
             push(set, &object->needs, need);
+            kiln_strings_push(&set->ctx->arena, &object->need_names, name);
         }
     }
 }
@@ -360,7 +281,7 @@ add_opened(struct kiln_set *set, const char *path)
         object = add_object(set, KILN_ORIGIN_IMAGE, path, NULL);
         read_object(set, object);
         object->is_opened = true;
-        struct kiln_object *equal = find_equal(set, object);
+        struct kiln_object *equal = kiln_namesakes_find_equal(set, object);
         if (equal != NULL) {
             add_alias(set, get_real_path(set, object), equal);
             remove_last(set, object);
@@ -395,7 +316,8 @@ keep_preloaded(struct kiln_set *set, struct kiln_object *object)
         struct kiln_object *library = set->objects.items[i];
         for (size_t k = 0; k < object->dso.needed.count; k++) {
             if (library->origin == KILN_ORIGIN_IMAGE && library->module == NULL &&
-                library->reason == NULL && is_named(library, object->dso.needed.items[k]) &&
+                library->reason == NULL &&
+                kiln_namesakes_is_named(library, object->dso.needed.items[k]) &&
                 !kiln_objects_contain(&object->needs, library))
             {
                 library->reason = kiln_arena_printf(
@@ -424,6 +346,7 @@ kiln_closure_find_images(struct kiln_set *set)
             keep_preloaded(set, set->objects.items[i]);
         }
     }
+    kiln_namesakes_check(set);
     for (size_t i = first; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
         const char *real = get_real_path(set, object);

@@ -211,8 +211,6 @@ static const char *
 find_unsupported(const Elf64_Dyn *entry)
 {
     switch (entry->d_tag) {
-    case DT_TEXTREL:
-        return "DT_TEXTREL (text relocations)";
     case DT_REL:
         return "DT_REL";
     case DT_PREINIT_ARRAY:
@@ -235,7 +233,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
 {
     Elf64_Dyn entry;
     uint64_t soname = 0, rpath = 0, runpath = 0;
-    bool is_symbolic = false;
+    uint64_t older = 0; /* flags that had tags of their own before there were flags */
     struct {
         uint64_t *items;
         size_t count, capacity;
@@ -289,8 +287,11 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
         case DT_VERNEEDNUM:
             dso->verneed_count = entry.d_un.d_val;
             break;
-        case DT_SYMBOLIC: /* what DF_SYMBOLIC was before there were flags */
-            is_symbolic = true;
+        case DT_SYMBOLIC:
+            older |= DF_SYMBOLIC;
+            break;
+        case DT_TEXTREL:
+            older |= DF_TEXTREL;
             break;
         case DT_FLAGS:
             dso->flags = entry.d_un.d_val;
@@ -308,7 +309,7 @@ read_dynamic(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
             break;
         }
     }
-    dso->flags |= is_symbolic ? DF_SYMBOLIC : 0;
+    dso->flags |= older;
     if (!kiln_dynobj_slice(dso, dso->tags[DT_STRTAB], dso->tags[DT_STRSZ], &dso->strings) ||
         !slice_rest(dso, dso->tags[DT_SYMTAB], &dso->symbols))
     {

@@ -31,6 +31,7 @@ struct kiln_object {
         struct kiln_object **items;
         size_t count, capacity;
     } needs;                           /* in the order of DT_NEEDED, each once */
+    struct kiln_strings need_names;    /* the first name of each there */
     struct kiln_object_list scope;     /* itself and what it needs, breadth first */
     struct kiln_object_list roots;     /* the extensions that reach it, itself if it is one */
     struct kiln_object_list extra;     /* IMAGE: images that it is bound to outside of its scope */
@@ -149,6 +150,15 @@ void kiln_closure_find_images(struct kiln_set *set);
 void kiln_closure_walk(struct kiln_set *set);
 /* Let what needs, or is needed by, an image that stays a file stay one, too. */
 void kiln_closure_spread_reasons(struct kiln_set *set);
+
+/* namesakes.c: whether the dynamic loader knows OBJECT as NAME, and the first of LIST that it does. */
+bool kiln_namesakes_is_named(const struct kiln_object *object, const char *name);
+struct kiln_object *kiln_namesakes_find(const struct kiln_object_list *list, const char *name);
+/* The library, an image, that OBJECT is a copy of; NULL: none. */
+struct kiln_object *
+kiln_namesakes_find_equal(const struct kiln_set *set, const struct kiln_object *object);
+/* Let different libraries of one name stay files, if something needs one by that name. */
+void kiln_namesakes_check(struct kiln_set *set);
 
 /* library.c: where the dynamic loader finds a library. NULL: nowhere. */
 struct kiln_library_search *

@@ -89,8 +89,7 @@ class Bakery:
         init symbol."""
         kind = "kiln_export_" if (module.init or "").startswith("PyModExport") else "kiln_init_"
         symbol = kind + name.encode().hex()
-        renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2",
-                   "-Ddladdr=kiln_dladdr"]
+        renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2"]
         return self.compile(module.source, *module.defines, *renames), symbol
 
     def runtime(self):

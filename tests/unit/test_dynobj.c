@@ -259,13 +259,9 @@ test_tags_that_ask_for_more_than_loading_are_told(void **state)
     static const struct {
         int64_t tag;
         const char *name;
-    } tags[] = {{DT_TEXTREL, "DT_TEXTREL (text relocations)"},
-                {DT_REL, "DT_REL"},
-                {DT_PREINIT_ARRAY, "DT_PREINIT_ARRAY"},
-                {DT_FILTER, "DT_FILTER"},
-                {DT_AUXILIARY, "DT_AUXILIARY"},
-                {DT_AUDIT, "DT_AUDIT"},
-                {DT_DEPAUDIT, "DT_DEPAUDIT"}};
+    } tags[] = {{DT_REL, "DT_REL"},       {DT_PREINIT_ARRAY, "DT_PREINIT_ARRAY"},
+                {DT_FILTER, "DT_FILTER"}, {DT_AUXILIARY, "DT_AUXILIARY"},
+                {DT_AUDIT, "DT_AUDIT"},   {DT_DEPAUDIT, "DT_DEPAUDIT"}};
     for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
         set_up(NULL);
         test_dso_add_tag(&dso, tags[i].tag, 0);

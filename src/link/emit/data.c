@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
-#include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
 #include "table/table.h"
 #include "link/emit/distributions.h"
@@ -32,61 +31,6 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
     emit_string(stream, bake->python.executable);
 }
 
-/* What has an address range in kiln_texts: a module from objects, or a library that such share. */
-struct text {
-    const char *suffix; /* of the symbols of its range */
-    const char *name;
-};
-
-struct text_list {
-    struct text *items;
-    size_t count, capacity;
-};
-
-/* Returns the texts of BAKE: none, unless some module calls dladdr(). Images answer it themselves. */
-static struct text_list
-list_texts(struct kiln_ctx *ctx, const struct kiln_bake *bake)
-{
-    struct text_list texts = {0};
-    bool is_used = false;
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        const struct kiln_baked *module = &bake->modules.items[i];
-        is_used = is_used || module->isolated.asks_dladdr;
-        if (!module->is_image) {
-            *KILN_ARENA_PUSH(&ctx->arena, &texts) =
-                (struct text){module->isolated.suffix, module->found->name};
-        }
-    }
-    for (size_t i = 0; i < bake->common_libs.count; i++) {
-        const struct kiln_common *library = &bake->common_libs.items[i];
-        *KILN_ARENA_PUSH(&ctx->arena, &texts) =
-            (struct text){library->isolated.suffix, library->name};
-    }
-    return is_used ? texts : (struct text_list){0};
-}
-
-/* kiln_texts: the address ranges, for kiln_dladdr(). */
-static void
-emit_texts(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
-{
-    const struct text_list texts = list_texts(ctx, bake);
-    if (texts.count == 0) {
-        return;
-    }
-    fprintf(stream,
-            "\t.section .rodata.kiln_texts,\"a\",%%progbits\n\t.balign " KILN_TEXTS_ALIGN "\n"
-            "\t.globl kiln_texts\n\t.hidden kiln_texts\nkiln_texts:\n" KILN_TEXTS_ASSEMBLY,
-            texts.count);
-    for (size_t i = 0; i < texts.count; i++) {
-        const char *suffix = texts.items[i].suffix;
-        fprintf(stream, KILN_TEXT_ASSEMBLY, suffix, suffix, i);
-    }
-    for (size_t i = 0; i < texts.count; i++) {
-        fprintf(stream, ".Ltext%zu:\n", i);
-        emit_string(stream, texts.items[i].name);
-    }
-}
-
 static int
 emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
 {
@@ -106,7 +50,6 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
     int emitted = kiln_distributions_emit(ctx, bake, stream);
     result = result < 0 ? result : emitted;
     emit_python(stream, bake);
-    emit_texts(ctx, stream, bake);
     kiln_manifest_emit(ctx, stream, bake);
     fputs("\t.section .note.GNU-stack,\"\",%progbits\n", stream);
     return result;

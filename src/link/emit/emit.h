@@ -6,10 +6,6 @@
 
 /* Pass: choose static or shared libpython, and PIE or not, by trial. */
 int kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake);
-/* Link a python without extensions at PATH, in the form chosen. Sets *works to whether that links; else
- * *why tells why not. */
-int kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path,
-                           bool *works, const char **why);
 /* Pass: compile the importer for this Python, unless the cache has it. */
 int kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Pass: write and assemble the table, the manifest that `kiln ls` reads, and the runtime's settings. */

@@ -1,5 +1,5 @@
 /* Static or shared libpython, position-independent or not: decided by linking a python without extensions
- * and running it. The recorded configuration is wrong for some distributions' archives, which are not
+ * and running it. That program shows later passes what is in the process before any extension. The recorded configuration is wrong for some distributions' archives, which are not
  * PIC, or lack objects. */
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,9 +15,10 @@ static const char TRIAL[] =
     "__attribute__((visibility(\"hidden\"))) int main(int argc, char **argv)\n"
     "{ return Py_BytesMain(argc, argv); }\n";
 
-int
-kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path,
-                       bool *works, const char **why)
+/* Link a python without extensions, in the form that BAKE says. Sets *works to whether that links; else
+ * *why tells why not. */
+static int
+link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
 {
     struct kiln_arena *arena = &ctx->arena;
     struct kiln_process link = {.input = kiln_span_of_string(TRIAL),
@@ -30,7 +31,7 @@ kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const
                           "-x",
                           "none",
                           "-o",
-                          path,
+                          bake->program,
                           bake->pie ? "-pie" : "-no-pie",
                           kiln_arena_printf(arena, "-fuse-ld=%s", bake->linker)};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
@@ -55,13 +56,12 @@ kiln_bake_link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, const
     return result;
 }
 
-/* Link and run the trial. *why is the reason if it failed. */
+/* Link and run the program. *why is the reason if it failed. */
 static int
 try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const char **why)
 {
     struct kiln_arena *arena = &ctx->arena;
-    const char *program = kiln_arena_printf(arena, "%s/trial", kiln_ctx_get_tmpdir(ctx));
-    int result = kiln_bake_link_program(ctx, bake, program, works, why);
+    int result = link_program(ctx, bake, works, why);
     if (result < 0 || !*works) {
         return result;
     }
@@ -71,7 +71,7 @@ try_link(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, const 
     }
 
     struct kiln_process run = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(arena, &run.argv, program);
+    kiln_strings_push(arena, &run.argv, bake->program);
     kiln_strings_push(arena, &run.argv, "-I");
     kiln_strings_push(arena, &run.argv, "-S");
     kiln_strings_push(arena, &run.argv, "-c");
@@ -128,17 +128,12 @@ choose(struct kiln_ctx *ctx, struct kiln_bake *bake, bool fixed)
                      reason != NULL ? reason : "it is not installed", python->version);
 }
 
-/* Whether the executable cannot be position-independent: a module has code that is not, or the linker
- * is gold, which in a PIE relocates absolute symbols (the size of a file that was made an object) and
- * undefined weak ones as well. */
+/* Whether the executable cannot be position-independent: gold relocates absolute symbols (the size of a
+ * file that was made an object) and undefined weak ones in a PIE as well. */
 static bool
 has_fixed_place(const struct kiln_bake *bake)
 {
-    bool found = strcmp(bake->linker, "gold") == 0;
-    for (size_t i = 0; !found && i < bake->modules.count; i++) {
-        found = bake->modules.items[i].isolated.not_pic != NULL;
-    }
-    return found;
+    return strcmp(bake->linker, "gold") == 0;
 }
 
 /* Returns the path of the cached outcome of the trials, a hash of everything known to affect it, or NULL
@@ -206,11 +201,15 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     if (kiln_ctx_get_tmpdir(ctx) == NULL) {
         return KILN_ERR_SYSTEM;
     }
-    bool fixed = has_fixed_place(bake);
-    const char *memory = get_memory(ctx, bake, fixed);
+    bool fixed = has_fixed_place(bake), works = false;
+    const char *memory = get_memory(ctx, bake, fixed), *why = NULL;
+    bake->program = kiln_arena_printf(&ctx->arena, "%s/program", kiln_ctx_get_tmpdir(ctx));
     if (recall(memory, bake)) {
         say_choice(ctx, bake);
-        return 0;
+        int result = link_program(ctx, bake, &works, &why);
+        if (result < 0 || works) {
+            return result;
+        }
     }
     int result = choose(ctx, bake, fixed);
     if (result == 0) {

@@ -55,7 +55,7 @@ emit_module(struct kiln_ctx *ctx, FILE *stream, const struct kiln_baked *module)
     emit_hash(stream, module->file.bytes);
     emit_string(stream, "driver", module->fat.driver);
     emit_strings(stream, "image", &module->images);
-    emit_strings(stream, "library", module->is_image ? &module->opened : &module->fat.dsos);
+    emit_strings(stream, "library", module->is_image ? &module->opened : &module->needed);
     if (module->sharing != NULL) {
         emit_strings(stream, "shares", &module->sharing->libraries);
     }

@@ -189,7 +189,7 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
 int
 kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *cc = kiln_toolchain_get_driver(ctx, bake, false);
+    const char *cc = bake->driver;
     const char *cache = kiln_file_get_cache_dir(ctx);
     struct sources sources = {0};
     const char *hash = NULL;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "names/init_symbol.h"
 #include "unlink/dynobj.h"
 
@@ -64,7 +65,8 @@ visit_file(struct kiln_ctx *ctx, const char *path, struct kiln_strings *out)
 
 /* Links are followed to files only: a library is found in the directory that it is in. */
 static void
-visit_directory(struct kiln_ctx *ctx, const char *dir, unsigned depth, struct kiln_strings *out)
+visit_directory(struct kiln_ctx *ctx, const char *dir, unsigned depth,
+                const struct kiln_strings *known, struct kiln_strings *out)
 {
     struct dirent **entries;
     int count = depth > DEPTH_MAX ? -1 : scandir(dir, &entries, NULL, alphasort);
@@ -74,9 +76,10 @@ visit_directory(struct kiln_ctx *ctx, const char *dir, unsigned depth, struct ki
         struct stat st;
         if (name[0] != '.' && lstat(path, &st) == 0) {
             if (S_ISDIR(st.st_mode)) {
-                visit_directory(ctx, path, depth + 1, out);
+                visit_directory(ctx, path, depth + 1, known, out);
             }
-            else if (is_named_library(name) && kiln_file_is_regular(path)) {
+            else if (is_named_library(name) && !kiln_strings_find(known, path) &&
+                     kiln_file_is_regular(path)) {
                 visit_file(ctx, path, out);
             }
         }
@@ -88,7 +91,8 @@ visit_directory(struct kiln_ctx *ctx, const char *dir, unsigned depth, struct ki
 }
 
 void
-kiln_libraries_find(struct kiln_ctx *ctx, const char *root, struct kiln_strings *out)
+kiln_libraries_find(struct kiln_ctx *ctx, const char *root, const struct kiln_strings *known,
+                    struct kiln_strings *out)
 {
-    visit_directory(ctx, root, 0, out);
+    visit_directory(ctx, root, 0, known, out);
 }

@@ -8,8 +8,9 @@
 /* Returns whether BYTES are a shared object that exports no init function. */
 bool kiln_libraries_is_one(struct kiln_span bytes);
 
-/* Push the paths of the libraries anywhere below the directory ROOT, sorted within each directory. What
- * cannot be read is passed over. */
-void kiln_libraries_find(struct kiln_ctx *ctx, const char *root, struct kiln_strings *out);
+/* Push the paths of the libraries anywhere below the directory ROOT that are none of KNOWN, which is sorted. They are
+ * sorted within each directory. What cannot be read is passed over. */
+void kiln_libraries_find(struct kiln_ctx *ctx, const char *root, const struct kiln_strings *known,
+                         struct kiln_strings *out);
 
 #endif

@@ -6,13 +6,6 @@
 #include "link/bake.h"
 #include "link/find/toolchain.h"
 
-bool
-kiln_toolchain_is_cplusplus(const char *driver)
-{
-    /* Its name says so. */
-    return strstr(kiln_file_basename(driver), "++") != NULL;
-}
-
 const char *
 kiln_toolchain_find_library(struct kiln_ctx *ctx, const char *driver, const char *name)
 {
@@ -31,39 +24,30 @@ kiln_toolchain_find_library(struct kiln_ctx *ctx, const char *driver, const char
     return path;
 }
 
-static bool
-needs_cplusplus(const struct kiln_bake *bake)
-{
-    for (size_t i = 0; i < bake->modules.count; i++) {
-        if (kiln_toolchain_is_cplusplus(bake->modules.items[i].fat.driver)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *
-kiln_toolchain_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus)
+int
+kiln_toolchain_choose_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool is_cplusplus,
+                             const char **out)
 {
     const struct kiln_machine *machine = bake->python.machine;
-    const char *chosen = getenv(cplusplus ? "KILN_CXX" : "KILN_CC");
-    if (chosen != NULL && *chosen != '\0') {
-        return chosen;
-    }
-    return machine == kiln_machine_get_native()
-               ? (cplusplus ? "c++" : "cc")
-               : kiln_machine_get_tool(ctx, machine, cplusplus ? "g++" : "gcc");
+    const char *variable = is_cplusplus ? "KILN_CXX" : "KILN_CC";
+    const char *usual = is_cplusplus ? "g++" : "gcc", *chosen = getenv(variable);
+    *out = chosen != NULL && *chosen != '\0'      ? chosen
+           : machine != kiln_machine_get_native() ? kiln_machine_get_tool(ctx, machine, usual)
+           : is_cplusplus                         ? "c++"
+                                                  : "cc";
+    return kiln_process_find(ctx, *out) != NULL
+               ? 0
+               : kiln_fail(ctx, KILN_ERR_TOOL, "%s: no such compiler; install %s, or set %s", *out,
+                           usual, variable);
 }
 
 int
 kiln_toolchain_choose(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    bool cplusplus = needs_cplusplus(bake);
-    bake->driver = kiln_toolchain_get_driver(ctx, bake, cplusplus);
-    if (kiln_process_find(ctx, bake->driver) == NULL) {
-        return kiln_fail(ctx, KILN_ERR_TOOL, "%s: no such compiler; install it (%s), or set %s",
-                         bake->driver, cplusplus ? "g++" : "gcc",
-                         cplusplus ? "KILN_CXX" : "KILN_CC");
+    int result = kiln_toolchain_choose_driver(ctx, bake, false, &bake->driver);
+    bake->link_driver = bake->driver;
+    if (result < 0) {
+        return result;
     }
 
     static const struct {

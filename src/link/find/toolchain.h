@@ -6,14 +6,13 @@
 
 struct kiln_bake;
 
-/* Pass: choose driver and linker. Requires the modules. */
+/* Set *OUT to the compiler driver: the user's choice, else that for the Python's machine. An error if there is
+ * none. */
+int kiln_toolchain_choose_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake,
+                                 bool is_cplusplus, const char **out);
+/* Pass: choose the driver, for C, and the linker. */
 int kiln_toolchain_choose(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
-/* The compiler driver for C or C++: the user's choice, else that for the Python's machine. */
-const char *
-kiln_toolchain_get_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool cplusplus);
-/* Whether DRIVER links the C++ run-time library by itself. */
-bool kiln_toolchain_is_cplusplus(const char *driver);
 /* Returns the path of the library NAME ("libc.so.6") that DRIVER links with, or NULL if it names none.
  */
 const char *kiln_toolchain_find_library(struct kiln_ctx *ctx, const char *driver, const char *name);

@@ -104,6 +104,35 @@ add_users(struct kiln_ctx *ctx, struct kiln_share *share, const struct kiln_shar
     }
 }
 
+static bool
+is_library(struct kiln_ctx *ctx, const char *name, const char *library)
+{
+    return strcmp(name, library) == 0 ||
+           strcmp(kiln_arena_printf(&ctx->arena, "lib%s.a", name), library) == 0;
+}
+
+bool
+kiln_share_is_asked(struct kiln_ctx *ctx, const struct kiln_strings *names,
+                    const struct kiln_baked *extension)
+{
+    const struct kiln_strings *archives = get_archives(extension);
+    for (size_t i = 0; archives->count > 0 && i < names->count; i++) {
+        for (const char *item = names->items[i]; *item != '\0';) {
+            size_t len = strcspn(item, ",");
+            const char *name = kiln_arena_strndup(&ctx->arena, item, len);
+            for (size_t k = 0; k < archives->count; k++) {
+                if (is_library(ctx, name, kiln_file_basename(archives->items[k])) ||
+                    fnmatch(name, extension->found->name, 0) == 0)
+                {
+                    return true;
+                }
+            }
+            item += len + (item[len] == ',');
+        }
+    }
+    return false;
+}
+
 /* Add LIBRARY for USERS. If other users are to share it already, and one is among both, all share one
  * copy. */
 static void
@@ -125,13 +154,6 @@ add(struct kiln_ctx *ctx, struct kiln_share_list *out, const char *library,
     }
     out->count = kept;
     *KILN_ARENA_PUSH(&ctx->arena, out) = share;
-}
-
-static bool
-is_library(struct kiln_ctx *ctx, const char *name, const char *library)
-{
-    return strcmp(name, library) == 0 ||
-           strcmp(kiln_arena_printf(&ctx->arena, "lib%s.a", name), library) == 0;
 }
 
 static int

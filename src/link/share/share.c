@@ -50,8 +50,7 @@ name_group(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_share
     for (size_t i = 0; i < group->share_count; i++) {
         kiln_strings_add(&ctx->arena, &shared->libraries, group->shares[i]->library);
     }
-    qsort(shared->libraries.items, shared->libraries.count, sizeof *shared->libraries.items,
-          kiln_compare_strings);
+    kiln_strings_sort(&shared->libraries);
     shared->name = shared->libraries.items[0];
     for (size_t i = 1; i < shared->libraries.count; i++) {
         shared->name =

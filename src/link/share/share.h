@@ -63,6 +63,10 @@ struct kiln_share_group {
 /* Pass: take the libraries that are to be shared out of the extensions that use them. */
 int kiln_bake_share(struct kiln_ctx *ctx, struct kiln_bake *bake);
 
+/* Whether NAMES, of `--share`, are for EXTENSION: one is of a library that it was linked with, or of itself. */
+bool kiln_share_is_asked(struct kiln_ctx *ctx, const struct kiln_strings *names,
+                         const struct kiln_baked *extension);
+
 /* Find the libraries and users that the options name. A name that is neither a library's nor an
  * extension's is an error, which lists the libraries there are. */
 int kiln_share_choose(struct kiln_ctx *ctx, struct kiln_bake *bake, struct kiln_share_list *out);

@@ -1,0 +1,588 @@
+/* Which way an extension goes into the executable: the rule.
+ *
+ * The file of an extension is loaded with a scope of its own. What it refers to is looked for in the
+ * interpreter's process, then in the extension, then in the libraries that it needs; and nobody else sees
+ * what it defines (dlopen(3), RTLD_LOCAL). An object has no scope: it is linked with the rest of the program.
+ * So an extension is baked from its objects only if nothing can tell the difference:
+ *
+ *   - each library that it needs is in the interpreter's process before it;
+ *   - what it looks for is there, and is what the linker finds, or is nowhere (a weak reference);
+ *   - what it defines is looked for by nobody but itself, and by itself not in vain: the process has nothing
+ *     of that name, to which it would be bound instead; and it has no variable that is one for the process;
+ *   - it uses nothing that sees its own file;
+ *   - nothing of it runs before its import.
+ *
+ * Otherwise its file is unlinked, which gives it its scope (unlinked.c); otherwise it stays a file. Who asks for
+ * `--share` gives up something of the scope of each extension that shares: it may need the run-time library of
+ * C++, which the whole program then has, and its UNIQUE variables are its own, or the shared library's.
+ *
+ * All this is read in the finished file, as the dynamic loader reads it; never in the command line that made it. The
+ * objects are asked only for what the file does not tell: what its link has resolved. docs/scope.md explains
+ * each condition by what goes wrong without it. */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/parallel.h"
+#include "base/text.h"
+#include "elf/ar.h"
+#include "elf/elf.h"
+#include "link/bake.h"
+#include "link/find/libraries.h"
+#include "link/find/toolchain.h"
+#include "link/share/share.h"
+#include "names/combined.h"
+#include "unlink/set.h"
+
+/* What the extensions are held against. */
+struct rule {
+    struct kiln_bake *bake;
+    struct kiln_strings needed;  /* sorted: what other files need, by name */
+    struct kiln_strings runtime; /* sorted: what the compiler's own archives define */
+    struct kiln_strings *rest;   /* of each extension: names that only these can define */
+    struct kiln_object_list
+        cplusplus; /* the run-time library of C++ and what it brings, for --share */
+};
+
+/* -- The file -- */
+
+/* Names that every link defines, or may: nobody looks for them in another file. */
+static bool
+is_from_every_link(const char *name)
+{
+    static const char *const names[] = {"_init", "_fini", "_edata", "_end", "__bss_start"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the function NAME answers by who calls it, or where an address is. */
+static bool
+sees_files(const char *name)
+{
+    static const char *const names[] = {
+        "_dl_find_object",
+        "backtrace_symbols",
+        "backtrace_symbols_fd",
+        "dl_iterate_phdr",
+        "dladdr",
+        "dladdr1",
+        "dlinfo",
+        "dlmopen",
+        "dlopen",
+        "dlsym",
+        "dlvsym",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+has_library(const struct kiln_object_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *soname = list->items[i]->dso.soname;
+        if (soname != NULL && strcmp(soname, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *
+check_loading(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_dynobj *dso,
+              bool is_sharing)
+{
+    if (dso->unsupported != NULL) {
+        return kiln_arena_printf(&ctx->arena, "it has %s", dso->unsupported);
+    }
+    if ((dso->flags_1 & (DF_1_GLOBAL | DF_1_GROUP | DF_1_INITFIRST | DF_1_LOADFLTR |
+                         DF_1_INTERPOSE | DF_1_NODEFLIB | DF_1_NOOPEN)) != 0)
+    {
+        return "its DT_FLAGS_1 asks the dynamic loader for something special";
+    }
+    for (size_t i = 0; i < dso->needed.count; i++) {
+        if (!has_library(&rule->bake->process->global, dso->needed.items[i]) &&
+            !(is_sharing && has_library(&rule->cplusplus, dso->needed.items[i])))
+        {
+            return kiln_arena_printf(&ctx->arena, "it needs %s, which Python itself does not",
+                                     dso->needed.items[i]);
+        }
+    }
+    return NULL;
+}
+
+/* What the file looks for: *IS_BOUND if the process has it. */
+static const char *
+check_reference(struct kiln_ctx *ctx, const struct rule *rule,
+                const struct kiln_dynobj_symbol *symbol, bool is_sharing, bool *is_bound)
+{
+    const struct kiln_object_list *process = &rule->bake->process->global;
+    const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(symbol, true);
+    const struct kiln_dynobj_wanted plain = {.name = symbol->name, .is_call = true};
+    struct kiln_dynobj_symbol found, usual;
+    struct kiln_object *definer = kiln_objects_find(process, NULL, &wanted, &found);
+    if (definer == NULL && is_sharing) {
+        process = &rule->cplusplus;
+        definer = kiln_objects_find(process, NULL, &wanted, &found);
+    }
+    *is_bound = definer != NULL;
+    if (definer == NULL) {
+        return kiln_dynobj_get_bind(symbol) == STB_WEAK
+                   ? NULL
+                   : kiln_arena_printf(&ctx->arena, "it looks for %s, which nothing has",
+                                       symbol->name);
+    }
+    /* The linker takes the default version of the first that has one. */
+    if (found.is_hidden ||
+        (wanted.version == NULL && kiln_dynobj_has_several(&definer->dso, symbol->name)) ||
+        kiln_objects_find(process, NULL, &plain, &usual) != definer)
+    {
+        return kiln_arena_printf(&ctx->arena, "it looks for %s in another version than the linker",
+                                 symbol->name);
+    }
+    return sees_files(symbol->name)
+               ? kiln_arena_printf(&ctx->arena, "it uses %s(), which sees files", symbol->name)
+               : NULL;
+}
+
+/* What the file defines for others. */
+static const char *
+check_definition(struct kiln_ctx *ctx, const struct rule *rule,
+                 const struct kiln_dynobj_symbol *symbol, bool is_sharing)
+{
+    const struct kiln_dynobj_wanted plain = {.name = symbol->name};
+    struct kiln_dynobj_symbol found;
+    if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && !is_sharing) {
+        return kiln_arena_printf(&ctx->arena, "it has %s, a variable that is one for the process",
+                                 symbol->name);
+    }
+    if (kiln_dynobj_get_type(symbol) == STT_GNU_IFUNC) {
+        return kiln_arena_printf(&ctx->arena,
+                                 "its %s is chosen by a resolver, which would run at the start",
+                                 symbol->name);
+    }
+    const struct kiln_object *definer =
+        is_from_every_link(symbol->name)
+            ? NULL
+            : kiln_objects_find(&rule->bake->process->global, NULL, &plain, &found);
+    return definer == NULL
+               ? NULL
+               : kiln_arena_printf(
+                     &ctx->arena, "it defines %s, and so does %s, which comes first", symbol->name,
+                     definer->origin == KILN_ORIGIN_PROGRAM ? "Python"
+                                                            : kiln_file_basename(definer->path));
+}
+
+/* Returns why the file, as the dynamic loader reads it, is not what its objects are. Sets BOUND to the names
+ * that it has from the process. */
+static const char *
+check_file(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_baked *extension,
+           const struct kiln_dynobj *dso, struct kiln_strings *bound)
+{
+    bool is_sharing = extension->is_sharing;
+    const char *reason = check_loading(ctx, rule, dso, is_sharing);
+    for (size_t i = 1; reason == NULL && i < dso->symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        if (!kiln_dynobj_get_symbol(dso, i, &symbol) || kiln_dynobj_get_bind(&symbol) == STB_LOCAL)
+        {
+            continue;
+        }
+        if (symbol.sym.st_shndx != SHN_UNDEF) {
+            reason = check_definition(ctx, rule, &symbol, is_sharing);
+            continue;
+        }
+        bool is_bound = false;
+        reason = check_reference(ctx, rule, &symbol, is_sharing, &is_bound);
+        if (is_bound) {
+            kiln_strings_push(&ctx->arena, bound, symbol.name);
+        }
+    }
+    const char *names[] = {kiln_file_basename(extension->found->path), dso->soname};
+    for (size_t i = 0; reason == NULL && i < 2; i++) {
+        if (names[i] != NULL && kiln_strings_find(&rule->needed, names[i])) {
+            reason = kiln_arena_printf(&ctx->arena, "another file needs %s", names[i]);
+        }
+    }
+    return reason;
+}
+
+/* -- The objects -- */
+
+/* Whether the object has a section of which NAME is the start or the end. */
+static bool
+is_bound_of_section(const struct kiln_elf *elf, const char *name)
+{
+    static const char *const prefixes[] = {"__start_", "__stop_"};
+    for (size_t i = 0; i < 2; i++) {
+        if (kiln_starts_with(name, prefixes[i])) {
+            return kiln_elf_find_section(elf, name + strlen(prefixes[i])) != 0;
+        }
+    }
+    return false;
+}
+
+/* Whether every link has a NAME of its own that means the same: the table of addresses; __dso_handle, which
+ * __cxa_atexit() and the like are told; and what combining refers to. */
+static bool
+is_in_every_link(const char *name)
+{
+    static const char *const names[] = {"_GLOBAL_OFFSET_TABLE_", "__dso_handle",
+                                        KILN_RUN_CONSTRUCTORS};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Returns what the link of the file has made of its objects that the final link would not. Pushes to ABSENT
+ * the weak references that it has left unanswered, and to REST the names that it has taken from elsewhere. */
+static const char *
+check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_strings *bound,
+              struct kiln_strings *absent, struct kiln_strings *rest)
+{
+    size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(elf, table, i, &symbol);
+        unsigned bind = ELF64_ST_BIND(symbol.sym.st_info);
+        if (ELF64_ST_TYPE(symbol.sym.st_info) == STT_GNU_IFUNC && kiln_elf_is_defined(&symbol)) {
+            return kiln_arena_printf(&ctx->arena,
+                                     "its %s is chosen by a resolver, which would run at the start",
+                                     symbol.name);
+        }
+        if (bind == STB_LOCAL || kiln_elf_is_defined(&symbol) || *symbol.name == '\0') {
+            continue;
+        }
+        size_t len = strcspn(symbol.name, "@"); /* a reference may ask for a version */
+        const char *name = kiln_arena_strndup(&ctx->arena, symbol.name, len);
+        if (kiln_strings_find(bound, name) || is_bound_of_section(elf, name)) {
+            continue;
+        }
+        if (bind == STB_WEAK) {
+            kiln_strings_push(&ctx->arena, absent, name);
+        }
+        else if (!is_in_every_link(name)) {
+            kiln_strings_push(&ctx->arena, rest, name);
+        }
+    }
+    return NULL;
+}
+
+/* -- Both -- */
+
+static const char *
+look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension,
+                const struct kiln_strings *bound, struct kiln_strings *rest)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_span object;
+    struct kiln_elf elf;
+    const char *reason = "its record is damaged";
+    if (kiln_fat_decompress(&silent, &extension->fat, extension->found->path, &silent.arena,
+                            &object) == 0 &&
+        kiln_elf_init(&silent, object, extension->found->path, &elf) == 0)
+    {
+        reason = check_objects(ctx, &elf, bound, &extension->absent, rest);
+        kiln_elf_release(&elf);
+        kiln_strings_sort(&extension->absent);
+    }
+    kiln_ctx_release(&silent);
+    return reason;
+}
+
+static int
+apply(struct kiln_ctx *ctx, size_t index, void *arg)
+{
+    struct rule *rule = arg;
+    struct kiln_baked *extension = &rule->bake->extensions.items[index];
+    struct kiln_dynobj dso;
+    struct kiln_strings bound = {0};
+    if (extension->reason != NULL) {
+        return 0;
+    }
+    extension->is_sharing = kiln_share_is_asked(ctx, &rule->bake->options->shares, extension);
+    const char *reason = kiln_dynobj_read(ctx, extension->file.bytes, extension->found->path, &dso);
+    if (reason == NULL) {
+        extension->needed = dso.needed;
+        reason = check_file(ctx, rule, extension, &dso, &bound);
+    }
+    if (reason == NULL) {
+        kiln_strings_sort(&bound);
+        reason = look_at_objects(ctx, extension, &bound, &rule->rest[index]);
+    }
+    extension->not_objects = reason;
+    return 0;
+}
+
+/* -- What others need -- */
+
+static void
+add_needed(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_strings *out)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_dynobj dso;
+    if (kiln_dynobj_read(&silent, bytes, path, &dso) == NULL) {
+        for (size_t i = 0; i < dso.needed.count; i++) {
+            const char *name = kiln_file_basename(dso.needed.items[i]);
+            kiln_strings_push(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
+        }
+    }
+    kiln_ctx_release(&silent);
+}
+
+static void
+add_needed_of_file(struct kiln_ctx *ctx, const char *path, struct kiln_strings *out)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_file file;
+    if (kiln_file_is_regular(path) && kiln_file_map(&silent, path, &file) == 0) {
+        add_needed(ctx, file.bytes, path, out);
+        kiln_file_release(&file);
+    }
+    kiln_ctx_release(&silent);
+}
+
+/* The names, without directories, of all libraries that extensions and libraries of packages need. */
+static void
+list_needed(struct kiln_ctx *ctx, struct rule *rule)
+{
+    const struct kiln_bake *bake = rule->bake;
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->file.bytes.ptr != NULL) {
+            add_needed(ctx, extension->file.bytes, extension->found->path, &rule->needed);
+        }
+        else {
+            add_needed_of_file(ctx, extension->found->path, &rule->needed);
+        }
+    }
+    for (size_t i = 0; i < bake->libraries.count; i++) {
+        add_needed_of_file(ctx, bake->libraries.items[i], &rule->needed);
+    }
+    kiln_strings_sort(&rule->needed);
+}
+
+/* -- What the compiler's own archives define -- */
+
+struct adding {
+    struct kiln_ctx *ctx;
+    struct kiln_strings *out;
+};
+
+static int
+add_member(void *arg, const char *member, struct kiln_span contents)
+{
+    const struct adding *adding = arg;
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_elf elf;
+    if (kiln_elf_init(&silent, contents, member, &elf) == 0) {
+        size_t table = kiln_elf_find_type(&elf, SHT_SYMTAB);
+        size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
+        for (size_t i = 1; i < count; i++) {
+            struct kiln_elf_symbol symbol;
+            kiln_elf_get_symbol(&elf, table, i, &symbol);
+            if (kiln_elf_is_exported(&symbol)) {
+                kiln_strings_push(&adding->ctx->arena, adding->out,
+                                  kiln_arena_strdup(&adding->ctx->arena, symbol.name));
+            }
+        }
+        kiln_elf_release(&elf);
+    }
+    kiln_ctx_release(&silent);
+    return 0;
+}
+
+/* Every link takes what it needs of these, each for itself. */
+static void
+list_runtime(struct kiln_ctx *ctx, struct rule *rule)
+{
+    static const char *const archives[] = {"libgcc.a", "libc_nonshared.a"};
+    struct kiln_ctx silent = {.quiet = true};
+    struct adding adding = {ctx, &rule->runtime};
+    for (size_t i = 0; i < sizeof archives / sizeof archives[0]; i++) {
+        const char *path = kiln_toolchain_find_library(ctx, rule->bake->driver, archives[i]);
+        struct kiln_file file;
+        if (path != NULL && kiln_file_map(&silent, path, &file) == 0) {
+            kiln_ar_visit(&silent, file.bytes, path, add_member, &adding);
+            kiln_file_release(&file);
+        }
+    }
+    kiln_ctx_release(&silent);
+    kiln_strings_sort(&rule->runtime);
+}
+
+/* What the objects of an extension look for, and its file does not, may only be the compiler's own. */
+static void
+check_rest(struct kiln_ctx *ctx, struct rule *rule)
+{
+    bool is_listed = false;
+    for (size_t i = 0; i < rule->bake->extensions.count; i++) {
+        struct kiln_baked *extension = &rule->bake->extensions.items[i];
+        const struct kiln_strings *rest = &rule->rest[i];
+        for (size_t k = 0; extension->not_objects == NULL && k < rest->count; k++) {
+            if (!is_listed) {
+                list_runtime(ctx, rule);
+                is_listed = true;
+            }
+            if (!kiln_strings_find(&rule->runtime, rest->items[k])) {
+                extension->not_objects = kiln_arena_printf(
+                    &ctx->arena, "its link took %s from elsewhere than its objects",
+                    rest->items[k]);
+            }
+        }
+    }
+}
+
+/* -- Files of two names -- */
+
+struct identity {
+    dev_t device;
+    ino_t inode;
+    struct kiln_baked *extension;
+};
+
+static int
+compare_identities(const void *a, const void *b)
+{
+    const struct identity *x = a, *y = b;
+    int order = (x->device > y->device) - (x->device < y->device);
+    return order != 0 ? order : (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* The dynamic loader has one copy of a file, whatever modules are in it. */
+static void
+check_identities(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    struct identity *identities =
+        kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *identities);
+    size_t count = 0;
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        struct kiln_baked *extension = &bake->extensions.items[i];
+        struct stat st;
+        if (stat(extension->found->path, &st) == 0) {
+            identities[count++] = (struct identity){st.st_dev, st.st_ino, extension};
+        }
+    }
+    if (count > 0) {
+        qsort(identities, count, sizeof *identities, compare_identities);
+    }
+    for (size_t i = 1; i < count; i++) {
+        if (compare_identities(&identities[i - 1], &identities[i]) == 0) {
+            identities[i - 1].extension->not_objects = identities[i].extension->not_objects =
+                "its file is that of another module, too";
+        }
+    }
+}
+
+/* -- The run-time library of C++ -- */
+
+static int
+read_cplusplus(struct kiln_ctx *ctx, struct rule *rule)
+{
+    static const char *const names[] = {"libstdc++.so.6", "libm.so.6", "libgcc_s.so.1"};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof names / sizeof names[0]; i++) {
+        const char *path = kiln_toolchain_find_library(ctx, rule->bake->driver, names[i]);
+        struct kiln_object *object = kiln_arena_alloc(&ctx->arena, sizeof *object);
+        result = path == NULL ? 0 : kiln_file_map(ctx, path, &object->file);
+        if (result == 0 && path != NULL &&
+            kiln_dynobj_read(ctx, object->file.bytes, path, &object->dso) == NULL)
+        {
+            object->path = path;
+            *KILN_ARENA_PUSH(&ctx->arena, &rule->cplusplus) = object;
+        }
+    }
+    return result;
+}
+
+/* C++'s driver links its run-time library. */
+static int
+choose_driver(struct kiln_ctx *ctx, struct rule *rule)
+{
+    struct kiln_bake *bake = rule->bake;
+    bool is_cplusplus = false;
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        for (size_t k = 0; extension->reason == NULL && k < extension->needed.count; k++) {
+            is_cplusplus =
+                is_cplusplus || !has_library(&bake->process->global, extension->needed.items[k]);
+        }
+    }
+    for (size_t i = 0; i < rule->cplusplus.count; i++) {
+        kiln_file_release(&rule->cplusplus.items[i]->file);
+    }
+    return is_cplusplus ? kiln_toolchain_choose_driver(ctx, bake, true, &bake->link_driver) : 0;
+}
+
+/* -- The pass -- */
+
+static void
+send(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_baked *extension)
+{
+    const char *reason = extension->not_objects;
+    if (extension->reason != NULL || reason == NULL) {
+        return;
+    }
+    kiln_say(ctx, KILN_DETAIL, "%s is not baked from its objects: %s", extension->found->name,
+             reason);
+    extension->is_plain = bake->options->from == KILN_FROM_AUTO;
+    extension->reason =
+        extension->is_plain
+            ? reason
+            : kiln_arena_printf(&ctx->arena, "its objects are not what its file is: %s", reason);
+}
+
+/* Read the program without extensions, and the libraries that it starts with. */
+static int
+read_process(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct kiln_unlink *unlink = kiln_arena_alloc(&ctx->arena, sizeof *unlink);
+    unlink->machine = bake->python.machine;
+    unlink->program = bake->program;
+    bake->process = kiln_arena_alloc(&ctx->arena, sizeof *bake->process);
+    bake->process->ctx = ctx;
+    bake->process->unlink = unlink;
+    bake->process->search = kiln_library_search_new(ctx, unlink->machine);
+    return kiln_closure_find_program(bake->process);
+}
+
+int
+kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    struct rule rule = {.bake = bake};
+    bool any = false;
+    for (size_t i = 0; !any && i < bake->extensions.count; i++) {
+        any = bake->extensions.items[i].reason == NULL;
+    }
+    if (!any) {
+        return 0;
+    }
+    rule.rest = kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *rule.rest);
+    int result = read_process(ctx, bake);
+    if (result == 0 && bake->options->shares.count > 0) {
+        result = read_cplusplus(ctx, &rule);
+    }
+    if (result == 0) {
+        list_needed(ctx, &rule);
+        result = kiln_parallel_run(ctx, "compare", bake->extensions.count, apply, &rule);
+    }
+    if (result == 0) {
+        check_identities(ctx, bake);
+        check_rest(ctx, &rule);
+        for (size_t i = 0; i < bake->extensions.count; i++) {
+            send(ctx, bake, &bake->extensions.items[i]);
+        }
+        result = choose_driver(ctx, &rule);
+    }
+    return result;
+}

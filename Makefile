@@ -89,12 +89,12 @@ COMPILED := $(HOST_OBJ) $(TOOL_OBJ) $(RUNTIME_OBJ) $(B)/obj/tool/kiln-cc.o $(UNI
 ## --- What the system must have ------------------------------------------------------------------
 
 # `make` says what is missing; targets that are to do everything by themselves install it, too.
-DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64,$(MAKECMDGOALS)),check demo) \
+DEPS_GROUPS := build $(if $(filter check deps matrix matrix-arm64 scope-fuzz,$(MAKECMDGOALS)),check demo) \
                $(if $(filter demo demo-tests bench,$(MAKECMDGOALS)),demo) $(if $(filter packages wheels,$(MAKECMDGOALS)),demo packages) \
                $(if $(filter cpython-tests,$(MAKECMDGOALS)),cpython $(if $(KILN_PYTHONS),,testsuite)) \
                $(if $(filter matrix-arm64,$(MAKECMDGOALS)),arm64) $(if $(filter fuzz,$(MAKECMDGOALS)),fuzz) \
                $(if $(filter bench bench-quick bench-images,$(MAKECMDGOALS)),bench)
-DEPS_MODE := $(if $(filter check deps demo demo-tests packages wheels cpython-tests matrix matrix-arm64 bench bench-quick bench-images fuzz,\
+DEPS_MODE := $(if $(filter check deps demo demo-tests packages wheels scope-fuzz cpython-tests matrix matrix-arm64 bench bench-quick bench-images fuzz,\
                            $(MAKECMDGOALS)),,--check)
 deps:
 	$(if $(KILN_DEPS_DONE),,@PYTHON=$(PYTHON) scripts/deps $(DEPS_MODE) $(DEPS_GROUPS))
@@ -227,6 +227,11 @@ packages: deps
 wheels: deps
 	$(SUBMAKE) all
 	@$(PYTHON) qa/wheels.py $(PACKAGES)
+# Random systems of extensions and libraries, from files and in executables: who answers which reference.
+SCOPE_FUZZ_COUNT ?= 2000
+scope-fuzz: deps
+	$(SUBMAKE) all
+	@$(PYTHON) qa/scope_fuzz.py --count $(SCOPE_FUZZ_COUNT) $(SCOPE_FUZZ_ARGS)
 # Names of test modules in CPYTHON_TESTS run those only.
 cpython-tests: deps
 	$(SUBMAKE) all
@@ -307,6 +312,7 @@ help:
 	@echo "make demo-tests   the demo packages' own tests, from .so files and baked"
 	@echo "make packages     over 40 packages in one executable, and their own tests: docs/packages.md; an hour or more"
 	@echo "make wheels       over 40 packages as wheels, unlinked, in one executable, and their tests: docs/wheels.md; an hour or more"
+	@echo 'make scope-fuzz   $(SCOPE_FUZZ_COUNT) random systems of extensions and libraries: who answers which reference; an hour or so'
 	@echo "make cpython-tests  CPython's own tests, stock and baked, on PYTHON or KILN_PYTHONS"
 	@echo 'make matrix       tests and packages on every CPython found (KILN_PYTHONS="PATH...")'
 	@echo 'make matrix-sid   the same on 3.13 to 3.15 and debug builds, in a bare Debian sid, as root'
@@ -323,7 +329,7 @@ help:
 
 force:
 .PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings floors unit fuzz-smoke sanitized-host sanitized \
-        unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages wheels cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick bench-images \
+        unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages wheels scope-fuzz cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick bench-images \
         install clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

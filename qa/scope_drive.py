@@ -16,7 +16,7 @@ LOG = 97  # a descriptor, as in fuzz.h
 
 
 class Transcript:
-    """What happens in one run. Addresses are compared with each other only: they are numbered as they come."""
+    """What happens in one run. Addresses are compared with each other only: each is called as the reference that led to it first."""
 
     def __init__(self, plan):
         self.plan, self.events, self.addresses, self.modules, self.opened = plan, [], {}, {}, {}
@@ -29,12 +29,16 @@ class Transcript:
 
     def name_place(self, file, symbol):
         """What dladdr() says. Of the program's functions that depends on how it is linked: libpython may be a library, and a
-        function of a library has its address in a program that is not position-independent."""
+        function of a library has its address in a program that is not position-independent. glibc does not tell the names of
+        UNIQUE variables in files that have no DT_GNU_HASH; those of C++ are left out."""
         is_here = file is not None and file.startswith(self.plan["here"]) and os.path.realpath(file) != os.path.realpath(sys.executable)
+        symbol = None if symbol is None or symbol.startswith("_Z") else symbol
         return (self.clean(file), symbol) if is_here else (None, None)
 
-    def number(self, address, addresses):
-        return address and addresses.setdefault(address, len(addresses) + 1)
+    def name_address(self, address, addresses, who):
+        if not address:
+            return None
+        return "that of " + addresses[address] if address in addresses else addresses.setdefault(address, who) and "a new one"
 
     def ask_all(self, asked, ask, labels, only=""):
         """Ask each probe of ASKED. The addresses of thread-local variables are compared within one thread and question."""
@@ -52,7 +56,7 @@ class Transcript:
             text, address, *place = answer
             is_thread = name.startswith("t")
             place = self.name_place(*place) if place and not is_thread else ()
-            self.say(asked, label, text, self.number(address, own if is_thread else self.addresses), *place)
+            self.say(asked, label, text, self.name_address(address, own if is_thread else self.addresses, f"{asked} {label}"), *place)
 
     def ask_extension(self, name, only=""):
         for index, part in enumerate(self.plan["reached"][name]):
@@ -98,7 +102,7 @@ class Transcript:
             except AttributeError:
                 self.say("process", name, "none")
             else:
-                self.say("process", name, self.number(address, self.addresses))
+                self.say("process", name, self.name_address(address, self.addresses, f"process {name}"))
 
     def ask_again(self):
         for name in self.modules:

@@ -25,6 +25,8 @@ from scope_sources import FUZZ_H, FUZZ_HPP, MAKE_C, Files
 from scope_systems import LINKERS, make_system
 
 DRIVER = pathlib.Path(__file__).with_name("scope_drive.py")
+PIE = {"bfd", "mold"}  # whose executables are position-independent; gold makes none
+SHOWN = 30  # lines of a difference
 SECONDS = 60  # until a program is taken to hang
 
 
@@ -72,10 +74,9 @@ class Bench:
             if moment == when:
                 (self.directory / files.plan["files"][name]).unlink()
 
-    def link(self, linker, number):
-        """Every other executable is position-independent."""
+    def link(self, linker):
         app, report = self.directory / f"app-{linker}", self.directory / f"report-{linker}.json"
-        output_of(KILN, "link", "--quiet", "--from", self.way, "--python", self.python, "--linker", linker, "--pie" if number % 2 else "--no-pie",
+        output_of(KILN, "link", "--quiet", "--from", self.way, "--python", self.python, "--linker", linker, "--pie" if linker in PIE else "--no-pie",
                   "--report", report, "-o", app, self.directory / "site")
         self.reports[linker] = json.loads(report.read_text())
         return app
@@ -108,7 +109,7 @@ class Bench:
         differences = collections.defaultdict(dict)
         if not good:
             return differences, broken
-        programs = dict(zip(self.linkers, self.pool.map(self.link, self.linkers, range(len(self.linkers)))))
+        programs = dict(zip(self.linkers, self.pool.map(self.link, self.linkers)))
         for system in good:
             self.remove(Files(system, "kiln-cc", self.suffix), "after")
         stock = list(self.pool.map(lambda system: self.run(self.python, system), good))
@@ -155,6 +156,11 @@ def count_reasons(report, counts):
         counts["file: " + re.sub(r"s\d+|\S*/\S+|f\d|v\d|t\d|lib\d|_[a-d]\b", "*", module["reason"])] += 1
 
 
+def show(seed, linker, lines, how=""):
+    shown = "".join(f"    {line}\n" for line in lines[:SHOWN])
+    return f"seed {seed}, {linker}{how}: python3 qa/scope_fuzz.py --seed {seed} --linker {linker}\n{shown}"
+
+
 class Fuzzer:
     def __init__(self, options, python):
         self.options, self.python = options, python
@@ -191,8 +197,7 @@ class Fuzzer:
         self.failed.append(seed)
         alone, _, _ = self.try_batch([seed], list(found))
         for linker, lines in (alone.get(seed) or found).items():
-            print(f"seed {seed}, {linker}{'' if alone else ', only beside others'}: python3 qa/scope_fuzz.py --seed {seed} --linker {linker}")
-            print(*(f"    {line}" for line in lines[:40]), sep="\n", flush=True)
+            print(show(seed, linker, lines, "" if alone else ", only beside others"), end="", flush=True)
 
     def shrink(self, seed, linker):
         """Decisions of SEED that do not matter for its difference."""
@@ -236,7 +241,7 @@ def main():
             differences, broken, reports = fuzzer.try_batch([seed], fuzzer.linkers, options.without, options.keep)
             for linker, lines in differences.get(seed, {}).items():
                 fuzzer.failed.append(seed)
-                print(f"seed {seed}, {linker}:", *lines, sep="\n    ")
+                print(show(seed, linker, lines), end="")
             for linker, report in reports.items():
                 count_reasons(report, fuzzer.counts[linker])
             print(*broken.values(), sep="\n", end="")

@@ -174,7 +174,7 @@ def choose_needs(choices, parts):
         part.needs = choices.order(f"{part.name} needs", part.needs)
         if part.kind == "static":
             part.needs = []
-    if choices.has("_b needs _a", 0.06):
+    if {"_a", "_b"} <= parts.keys() and choices.has("_b needs _a", 0.06):
         parts["_b"].needs.append("_a")
 
 

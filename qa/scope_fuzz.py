@@ -85,8 +85,6 @@ class Bench:
         """(what it tells of each run, the end)"""
         directory = self.directory / system.name
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-        if system.extern_by_environment:
-            environment["LD_LIBRARY_PATH"] = f"{self.directory}/extern/{system.name}"
         argv = [program, "-S", DRIVER, directory / "plan.json", directory / f"log-{os.path.basename(program)}"]
         try:
             result = subprocess.run(argv, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

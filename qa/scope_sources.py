@@ -169,7 +169,8 @@ class Source:
             self.top.append(f'const char *{name}_old(void);\n__asm__(".symver {name}_old,{name}@V1");\n')
             self.probe(label, f"*address = (void *){name}_old; return {name}_old();")
             return
-        model = '__attribute__((tls_model("initial-exec"))) ' if sort == "thread" and part.is_static_tls else ""
+        is_private = part.defines.get(name) in ("hidden", "local")
+        model = '__attribute__((tls_model("initial-exec"))) ' if sort == "thread" and part.is_static_tls and is_private else ""
         # What this file does not refer to itself needs no declaration.
         if way in ("default", "next"):
             handle = "(void *)0" if way == "default" else "(void *)-1"
@@ -348,7 +349,7 @@ class Files:
             command += ["-Wl,--no-as-needed", "-lstdc++"]
         command += [f"-L{directory}" for directory in (f"site/{name}/lib", f"extern/{name}")]
         command += [f"-Wl,-rpath-link,{directory}" for directory in (f"site/{name}/lib", f"extern/{name}")]
-        extern = [] if self.system.extern_by_environment else [f"HERE/extern/{name}"]
+        extern = [f"HERE/extern/{name}"]
         paths = {"extern": extern, "lib": ["$ORIGIN", *extern], ".": ["$ORIGIN", "$ORIGIN/lib", *extern]}[part.place]
         if part.search and paths:
             command += [f"-Wl,-rpath,{':'.join(paths)}", f"-Wl,--{'enable' if part.search == 'runpath' else 'disable'}-new-dtags"]

@@ -112,7 +112,6 @@ class System:
     namespace: str  # of what is UNIQUE
     runs: list  # of lists of steps
     removed: dict  # {name of a library: "before" or "after" linking}
-    extern_by_environment: bool
     keys: list  # what can be left out
 
     def get_closure(self, name, is_linked=True):
@@ -198,6 +197,9 @@ def choose_references(choices, system, part):
         if not choices.has(f"{part.name} refers {name}", 0.6):
             continue
         way = choices.choose(f"{part.name} refers {name} way", WAYS[sort])
+        # By design: who asks from a library of the system is not known, nor what it was loaded for.
+        if part.place == "extern" and way in ("default", "next"):
+            way = "call"
         is_found = all(any(system.parts[one].shows(name) for one in scope) for scope in scopes) or sort == "process"
         if name not in part.defines and not is_found and way in ("call", "table"):
             if sort == "thread":
@@ -223,7 +225,8 @@ def choose_options(choices, part):
             part.compile_options.append(option)
     if part.compiler != "clang" and choices.has(f"{name} -mtls-dialect=gnu2", 0.1):
         part.compile_options.append("-mtls-dialect=gnu2")
-    part.is_static_tls = choices.has(f"{name} static TLS", 0.1)
+    # A variable that others define as well may be reached so only if nothing has loaded its library without; the executable always can.
+    part.is_static_tls = choices.has(f"{name} static TLS", 0.15)
     for option, often in (("-Wl,-z,now", 0.2), ("-Wl,-z,norelro", 0.1), ("-Wl,--hash-style=sysv", 0.1), ("-Wl,-z,nodelete", 0.05),
                           ("-Wl,--exclude-libs,ALL", 0.1), ("-Wl,-z,initfirst", 0.015), ("-Wl,--gc-sections", 0.05)):
         if choices.has(f"{name} {option}", often):
@@ -274,7 +277,7 @@ def choose_runs(choices, system):
 def make_system(seed, without=()):
     choices = Choices(seed, without)
     name = f"s{seed}"
-    system = System(seed, name, choose_parts(choices), choose_names(choices), f"of_{name}", [], {}, False, choices.taken)
+    system = System(seed, name, choose_parts(choices), choose_names(choices), f"of_{name}", [], {}, choices.taken)
     choose_needs(choices, system.parts)
     for part in system.parts.values():
         choose_definitions(choices, part, system.names)
@@ -286,9 +289,9 @@ def make_system(seed, without=()):
         choose_references(choices, system, part)
     system.runs = choose_runs(choices, system)
     for part in system.list_kind("shared"):
-        # Of a package, a library that is in the executable need not be there any more.
+        # Of a package, a library that is in the executable need not be there any more. LD_LIBRARY_PATH is not set: a library that is
+        # found by nothing else is missing for `kiln link`, which takes what needs it to fail, whatever else it needs.
         if choices.has(f"{part.name} removed", 0.02):
             is_after = part.place == "extern" and choices.has(f"{part.name} removed after", 0.5)
             system.removed[part.name] = "after" if is_after else "before"
-    system.extern_by_environment = choices.has("LD_LIBRARY_PATH", 0.06)
     return system

@@ -29,6 +29,9 @@ int NEEDS(void);
 #else
 #define NEEDS() 0
 #endif
+#ifdef DEFINED
+DEFINED
+#endif
 #ifdef NEEDS2
 int NEEDS2(void);
 #else
@@ -110,6 +113,20 @@ sed -i 's/int CALL(void) { return 1 + NEEDS(); }/int NEEDS(void); int CALL(void)
 one left; one right "-DNEEDS=left ${L}left"; one left "-DNEEDS=right ${L}right"
 ext _a a.c '-DWHO="a"' -DNEEDS=left ${L}left
 """, 'answer = load("_a").f()', 2, prints=said("left starts, right starts, a starts, a called, a ends, right ends, left ends")),
+    # What references of a library lead to was brought by the first extension; what that leads to depends on which is first.
+    construct("order_end_by_references_to_what_is_there", SAYING.replace("#ifdef NEEDS\nint NEEDS(void);\nint CALL", """
+#ifdef ASKS
+extern int ASKS __attribute__((weak));
+int *asked(void) { return &ASKS; }
+#endif
+#ifdef NEEDS
+int NEEDS(void);
+int CALL""", 1) + """
+one middle "-DASKS=number"; one left "-DASKS=middle"; one right "-DASKS=middle"
+ext _a a.c '-DWHO="a"' -Wl,--no-as-needed ${L}middle ${L}left -DNEEDS=left '-DDEFINED=int number = 1;'
+ext _b a.c '-DWHO="b"' -Wl,--no-as-needed ${L}right ${L}middle -DNEEDS=right
+""", 'answer = [load("_a").f(), load("_b").f()]', [1, 1], prints=said("""
+left starts, middle starts, a starts, a called, right starts, b starts, b called, b ends, right ends, a ends, middle ends, left ends""")),
     construct("order_atexit", r"""
 --- say.h
 #include <stdlib.h>

@@ -164,10 +164,16 @@ struct sorting {
 
 static void visit(struct sorting *sorting, uint32_t image);
 
+/* Whether OTHER is in the scope that IMAGE was loaded in, be it that another image has brought it before. */
 static bool
 is_for_same(uint32_t image, uint32_t other)
 {
-    return kiln_image_is(other, KILN_IMAGE_PREPARED) && roots[image] == roots[other];
+    const struct order *scope = &orders[roots[image]];
+    bool found = other == roots[image];
+    for (size_t i = 0; !found && i < scope->count; i++) {
+        found = scope->images[i] == other;
+    }
+    return found && kiln_image_is(other, KILN_IMAGE_PREPARED);
 }
 
 static void

@@ -116,6 +116,8 @@ def define(part, name, kind):
     if sort in ("variable", "thread"):
         if kind == "common":
             return f"{declare(name)};\n"
+        if sort == "thread" and part.is_static_tls and kind in ("hidden", "local"):
+            attributes += '__attribute__((tls_model("initial-exec"))) '
         return f'{attributes}{declare(name)} = "{owner}";\n'
     body = f'{{ return "{owner}"; }}\n'
     if kind == "ifunc":
@@ -169,8 +171,6 @@ class Source:
             self.top.append(f'const char *{name}_old(void);\n__asm__(".symver {name}_old,{name}@V1");\n')
             self.probe(label, f"*address = (void *){name}_old; return {name}_old();")
             return
-        is_private = part.defines.get(name) in ("hidden", "local")
-        model = '__attribute__((tls_model("initial-exec"))) ' if sort == "thread" and part.is_static_tls and is_private else ""
         # What this file does not refer to itself needs no declaration.
         if way in ("default", "next"):
             handle = "(void *)0" if way == "default" else "(void *)-1"
@@ -178,7 +178,7 @@ class Source:
             self.probe(label, f'{{ void *found = dlsym({handle}, "{name}"); *address = found; return found == 0 ? "none" : {answer}; }}')
             return
         if not is_own or part.kind == "static":
-            self.top.append(f"extern {model}{'WEAK ' if way == 'weak' else ''}{declare(name)};\n")
+            self.top.append(f"extern {'WEAK ' if way == 'weak' else ''}{declare(name)};\n")
         there = f"if ({get_address(name)} == 0) return \"none\"; " if way == "weak" else ""
         if way == "table":
             self.top.append(f"static void *volatile table_{name}[] = {{{get_address(name)}}};\n")

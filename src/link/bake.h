@@ -69,6 +69,7 @@ struct kiln_baked_list {
 };
 
 struct kiln_set;
+struct kiln_unlink_image;
 
 struct kiln_bake {
     const struct kiln_link_options *options;
@@ -97,6 +98,10 @@ struct kiln_bake {
                                   * be linked whole */
     struct kiln_baked_list modules; /* select: the extensions that are baked, sorted by name */
     size_t kept;                    /* select: how many stay files */
+
+    const struct kiln_unlink_image *images; /* unlink: all that is in the executable */
+    size_t image_count;
+    size_t debug_images; /* output: those with debug information that gdb is told of */
 
     const char *runtime; /* runtime: path of libkiln.a for this Python */
     const char *data;    /* data: path of the object with table, manifest and settings */

@@ -131,6 +131,8 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     result = result < 0 ? result : kiln_bake_check_any(ctx, bake);
     if (result == 0 && unlink.image_count > 0) {
         kiln_strings_push(&ctx->arena, &bake->objects, object);
+        bake->images = unlink.images;
+        bake->image_count = unlink.image_count;
         qsort(bake->modules.items, bake->modules.count, sizeof *bake->modules.items,
               compare_modules);
     }

@@ -454,6 +454,7 @@ kiln_object_write(struct kiln_set *set, const char *path)
         return result;
     }
     place_all(&writing);
+    kiln_writer_add_local(&writing.writer, KILN_UNLINK_BASE, STT_NOTYPE, KILN_OUT_IMAGE, 0, 0);
     for (size_t i = 0; i < set->images.count && result == 0; i++) {
         kiln_progress(set->ctx, "unlink", i, set->images.count, set->images.items[i]->path);
         result = write_image(&writing, set->images.items[i]);

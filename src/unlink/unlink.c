@@ -272,6 +272,23 @@ tell_modules(struct kiln_set *set)
     }
 }
 
+static void
+tell_images(const struct kiln_set *set)
+{
+    struct kiln_unlink *unlink = set->unlink;
+    unlink->images =
+        kiln_arena_alloc(&set->ctx->arena, (set->images.count + 1) * sizeof *unlink->images);
+    unlink->image_count = set->images.count;
+    for (size_t i = 0; i < set->images.count; i++) {
+        const struct kiln_object *image = set->images.items[i];
+        unlink->images[i] = (struct kiln_unlink_image){
+            .path = image->path,
+            .name = image->module == NULL ? kiln_file_basename(image->path) : image->module->name,
+            .start = image->start,
+        };
+    }
+}
+
 int
 kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output)
 {
@@ -290,7 +307,6 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
         settle(&set);
         number(&set);
         tell_modules(&set);
-        unlink->image_count = set.images.count;
     }
     if (result == 0 && unlink->bindings != NULL) {
         result = kiln_bindings_write(&set, unlink->bindings);
@@ -299,6 +315,7 @@ kiln_unlink(struct kiln_ctx *ctx, struct kiln_unlink *unlink, const char *output
         kiln_imports_forget(&set);
         result = kiln_object_write(&set, output);
     }
+    tell_images(&set);
     for (size_t i = 0; i < set.objects.count; i++) {
         kiln_file_release(&set.objects.items[i]->file);
     }

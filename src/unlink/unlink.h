@@ -32,6 +32,16 @@ struct kiln_unlink_module {
     struct kiln_strings libraries;    /* shared libraries that are opened at its import */
 };
 
+/* The start of all images: a symbol of the executable for debuggers. */
+#define KILN_UNLINK_BASE "kiln_image_base"
+
+/* What is in the executable. */
+struct kiln_unlink_image {
+    const char *path; /* of the file that it was made of */
+    const char *name; /* of the module, or else of the file */
+    uint64_t start;   /* of its address 0: bytes behind KILN_UNLINK_BASE */
+};
+
 struct kiln_unlink {
     struct kiln_unlink_module *modules;
     size_t module_count;
@@ -49,7 +59,8 @@ struct kiln_unlink {
     bool strict;          /* read-only data becomes unexecutable at the import */
     const char *bindings; /* where a line for each reference goes; NULL: nowhere */
 
-    /* Filled by kiln_unlink(). */
+    /* Filled by kiln_unlink(), in the order of their places. */
+    struct kiln_unlink_image *images;
     size_t image_count;
 };
 

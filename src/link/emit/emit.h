@@ -21,6 +21,13 @@ const char *kiln_bake_get_debug_path(struct kiln_ctx *ctx, const char *output);
  * well. */
 int kiln_bake_split_debug(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
 
+/* The same of the images that have debug information: copies of it in a directory, and a script for gdb that adds them;
+ * neither if no image has any. kiln_bake_split_debug() comes first. */
+int kiln_bake_split_images(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *path);
+/* The names of the two beside OUTPUT. */
+const char *kiln_bake_get_debug_dir(struct kiln_ctx *ctx, const char *output);
+const char *kiln_bake_get_debug_script(struct kiln_ctx *ctx, const char *output);
+
 /* Push the driver's arguments that link with the chosen libpython. The static archive goes before the
  * modules: code in them that compares addresses of its callers with libpython's expects it at lower
  * addresses. Shared libraries go last, for --as-needed. */

@@ -1,5 +1,6 @@
 /* The final link: of the modules, the runtime, libpython, and what the interpreter itself is linked with.
  * Its arguments are in a response file, as there can be thousands of objects. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -100,10 +101,49 @@ move_file(struct kiln_ctx *ctx, const char *from, const char *to)
     return rename(from, to) == 0 ? 0 : kiln_fail_errno(ctx, "%s: cannot write", to);
 }
 
+/* Put the directory FROM in the place of TO, if there is one, which goes to OLD. */
+static int
+move_directory(struct kiln_ctx *ctx, const char *from, const char *to, const char *old)
+{
+    if (rename(to, old) < 0 && errno != ENOENT) {
+        return kiln_fail_errno(ctx, "%s: cannot write", to);
+    }
+    int result = move_file(ctx, from, to);
+    if (result < 0) {
+        rename(old, to);
+    }
+    return result;
+}
+
+/* Split off the debug information of the program ASIDE, and move all that it is in to its place beside OUTPUT. Before
+ * the program: a debugger ignores what does not match it. */
+static int
+split_debug(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *aside, const char *output)
+{
+    int result = kiln_bake_split_debug(ctx, bake, aside);
+    if (result == 0) {
+        result = kiln_bake_split_images(ctx, bake, aside);
+    }
+    if (result == 0 && bake->debug_images > 0) {
+        result = move_directory(ctx, kiln_bake_get_debug_dir(ctx, aside),
+                                kiln_bake_get_debug_dir(ctx, output),
+                                kiln_arena_printf(&ctx->arena, "%s.old", aside));
+    }
+    if (result == 0 && bake->debug_images > 0) {
+        result = move_file(ctx, kiln_bake_get_debug_script(ctx, aside),
+                           kiln_bake_get_debug_script(ctx, output));
+    }
+    if (result == 0) {
+        result = move_file(ctx, kiln_bake_get_debug_path(ctx, aside),
+                           kiln_bake_get_debug_path(ctx, output));
+    }
+    return result;
+}
+
 /* Link in a private directory beside OUTPUT: on the same file system, so that the result can be
  * renamed, and apart from it, so that whatever a linker leaves is removed with the directory. */
 static int
-link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *output)
+link_aside(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *output)
 {
     char *dir = kiln_arena_printf(&ctx->arena, "%s.kiln-XXXXXX", output);
     if (!kiln_temporary_make_dir(dir)) {
@@ -115,12 +155,7 @@ link_aside(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         result = kiln_bake_check_result(ctx, bake, aside);
     }
     if (result == 0 && bake->options->split_debug) {
-        /* First: a debugger ignores a file that does not match the program. */
-        result = kiln_bake_split_debug(ctx, bake, aside);
-        if (result == 0) {
-            result = move_file(ctx, kiln_bake_get_debug_path(ctx, aside),
-                               kiln_bake_get_debug_path(ctx, output));
-        }
+        result = split_debug(ctx, bake, aside, output);
     }
     if (result == 0) {
         /* An image has its zero-initialised data, and gaps, in the file. */

@@ -111,6 +111,9 @@ put_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
     put_text(stream, "debug",
              bake->options->split_debug ? kiln_bake_get_debug_path(ctx, bake->options->output)
                                         : NULL);
+    put_text(stream, "gdb",
+             bake->debug_images > 0 ? kiln_bake_get_debug_script(ctx, bake->options->output)
+                                    : NULL);
     fputs(",\n \"modules\": [", stream);
     for (size_t i = 0; i < bake->modules.count; i++) {
         fputs(i == 0 ? "" : ",", stream);

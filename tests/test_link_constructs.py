@@ -3,6 +3,7 @@ extension file with several init functions."""
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -83,3 +84,37 @@ def test_a_file_with_several_init_functions_gives_each_name_its_own(python, tmp_
     got = say(tmp_path / "app", tmp_path / "site",
               "import json, pkg.first, pkg.other; print(json.dumps([pkg.first.value(), pkg.other.value()]))")
     assert json.loads(" ".join(got)) == ["pkg.first", "the other"]
+
+
+# What <sys/sdt.h> of SystemTap makes of a probe: a nop, and a note that is measured from one place of the program.
+PROBE = MULTI_PHASE.replace("PyUnicode_FromString(VALUE)", 'PyUnicode_FromString((probe(), VALUE))').replace("#include <Python.h>", r"""#include <Python.h>
+__attribute__((noinline)) static void probe(void)
+{
+    __asm__ volatile(
+        "990: nop\n"
+        ".pushsection .note.stapsdt, \"?\", \"note\"\n"
+        ".balign 4\n.4byte 992f - 991f, 994f - 993f, 3\n"
+        "991: .asciz \"stapsdt\"\n992: .balign 4\n"
+        "993: .8byte 990b\n.8byte _.stapsdt.base\n.8byte 0\n"
+        ".asciz \"provider\"\n.asciz \"" NAME "\"\n.asciz \"\"\n"
+        "994: .balign 4\n.popsection\n"
+        ".ifndef _.stapsdt.base\n"
+        ".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n"
+        ".weak _.stapsdt.base\n.hidden _.stapsdt.base\n"
+        "_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n.endif\n");
+}
+""")
+
+
+@pytest.mark.parametrize("linker", ["bfd", "gold", "lld", "mold"])
+def test_user_space_probes_are_measured_from_one_place(linker, python, tmp_path):
+    if shutil.which(f"ld.{linker}") is None:
+        pytest.skip(f"ld.{linker} is not installed")
+    for name in "one", "two":
+        extension(tmp_path / "site", name, python, source=PROBE)
+    run(BUILD / "kiln", "link", "--quiet", "--linker", linker, "--python", python, "-o", tmp_path / "app", tmp_path / "site")
+    sections = run("readelf", "-SW", tmp_path / "app").stdout
+    base = int(re.search(r"\.stapsdt\.base\s+PROGBITS\s+(\w+)", sections)[1], 16)
+    probes = re.findall(r"Provider: provider\s+Name: (\w+)\s+Location: 0x\w+, Base: 0x(\w+)", run("readelf", "-nW", tmp_path / "app").stdout)
+    assert {name: int(at, 16) for name, at in probes} == {"one": base, "two": base}
+    assert say(tmp_path / "app", tmp_path / "site", "import one, two; print(one.value(), two.value())") == ["one", "two"]

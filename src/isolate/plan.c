@@ -43,6 +43,13 @@ kiln_plan_is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *
 }
 
 bool
+kiln_plan_is_common(const struct kiln_elf_symbol *symbol)
+{
+    return strcmp(symbol->name, "_.stapsdt.base") == 0 &&
+           ELF64_ST_BIND(symbol->sym.st_info) == STB_WEAK;
+}
+
+bool
 kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
     return plan->as->exports != NULL && kiln_plan_is_global(symbol) &&
@@ -70,7 +77,7 @@ kiln_plan_find_bound(const struct kiln_plan *plan, const char *name)
 static const char *
 name_defined(struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
-    if (kiln_plan_is_export(plan, symbol)) {
+    if (kiln_plan_is_export(plan, symbol) || kiln_plan_is_common(symbol)) {
         return symbol->name;
     }
     return kiln_arena_printf(&plan->arena, "%s%s", symbol->name,

@@ -32,6 +32,9 @@ void kiln_plan_release(struct kiln_plan *plan);
 bool kiln_plan_is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol);
 /* Returns the new name of NAME if a shared library has it, or NULL. */
 const char *kiln_plan_find_bound(const struct kiln_plan *plan, const char *name);
+/* Returns whether SYMBOL, which is defined, is one for the program, whoever has it: `_.stapsdt.base`, from which
+ * the notes of user-space probes (systemtap, bpftrace) are measured. It is a byte that nobody reads. */
+bool kiln_plan_is_common(const struct kiln_elf_symbol *symbol);
 /* Returns whether SYMBOL, which is defined, stays visible under its own name. */
 bool kiln_plan_is_export(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol);
 

@@ -88,7 +88,8 @@ find_symbol_problem(const struct kiln_elf_symbol *symbol, const struct kiln_isol
     bool is_bound = is_weak && isolated->bound_suffix != NULL &&
                     kiln_ends_with(symbol->name, isolated->bound_suffix);
     if (strcmp(symbol->name, isolated->symbol) != 0 &&
-        !kiln_ends_with(symbol->name, isolated->suffix) && !is_unique && !is_bound)
+        !kiln_ends_with(symbol->name, isolated->suffix) && !is_unique && !is_bound &&
+        !kiln_plan_is_common(symbol))
     {
         return "can conflict with one of another module";
     }

@@ -5,7 +5,7 @@
 #include "elf/elf.h"
 #include "link/bake.h"
 #include "link/find/libraries.h"
-#include "unlink/set.h"
+#include "link/find/surroundings.h"
 
 /* Whether the standard library has a module of this NAME. */
 static bool
@@ -199,10 +199,5 @@ kiln_bake_close(struct kiln_bake *bake)
     for (size_t i = 0; i < bake->extensions.count; i++) {
         kiln_file_release(&bake->extensions.items[i].file);
     }
-    if (bake->process != NULL) {
-        for (size_t i = 0; i < bake->process->objects.count; i++) {
-            kiln_file_release(&bake->process->objects.items[i]->file);
-        }
-        kiln_library_search_release(bake->process->search);
-    }
+    kiln_surroundings_release_process(bake->process);
 }

@@ -24,33 +24,28 @@
 
 #include "base/parallel.h"
 #include "base/text.h"
-#include "elf/ar.h"
 #include "elf/elf.h"
 #include "link/bake.h"
-#include "link/find/libraries.h"
+#include "link/find/surroundings.h"
 #include "link/find/toolchain.h"
 #include "link/share/share.h"
 #include "names/combined.h"
-#include "unlink/set.h"
 
 /* What the extensions are held against. */
 struct rule {
     struct kiln_bake *bake;
-    struct kiln_strings needed;  /* sorted: what other files need, by name */
-    struct kiln_strings runtime; /* sorted: what the compiler's own archives define */
-    struct kiln_strings *rest;   /* of each extension: names that only these can define */
-    struct kiln_object_list
-        cplusplus; /* the run-time library of C++ and what it brings, for --share */
+    struct kiln_strings needed;        /* see surroundings.h */
+    struct kiln_strings archived;      /* the same */
+    struct kiln_strings *rest;         /* of each extension: names that only these can define */
+    struct kiln_object_list cplusplus; /* the run-time library of C++, for --share */
 };
 
 /* -- The file -- */
 
-/* Names that every link defines, or may: nobody looks for them in another file. */
 static bool
-is_from_every_link(const char *name)
+is_one_of(const char *name, const char *const *names, size_t count)
 {
-    static const char *const names[] = {"_init", "_fini", "_edata", "_end", "__bss_start"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
         }
@@ -58,30 +53,30 @@ is_from_every_link(const char *name)
     return false;
 }
 
-/* Whether the function NAME answers by who calls it, or where an address is. */
-static bool
-sees_files(const char *name)
-{
-    static const char *const names[] = {
-        "_dl_find_object",
-        "backtrace_symbols",
-        "backtrace_symbols_fd",
-        "dl_iterate_phdr",
-        "dladdr",
-        "dladdr1",
-        "dlinfo",
-        "dlmopen",
-        "dlopen",
-        "dlsym",
-        "dlvsym",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
+#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof *(names))
+
+/* What every link defines, or may: nobody looks for it in another file. */
+static const char *const OF_EVERY_LINK[] = {"_init", "_fini", "_edata", "_end", "__bss_start"};
+
+/* Functions that answer by who calls them, or where an address is. */
+static const char *const SEE_FILES[] = {
+    "_dl_find_object",
+    "backtrace_symbols",
+    "backtrace_symbols_fd",
+    "dl_iterate_phdr",
+    "dladdr",
+    "dladdr1",
+    "dlinfo",
+    "dlmopen",
+    "dlopen",
+    "dlsym",
+    "dlvsym",
+};
+
+/* What means the same to every link that has it: the table of addresses; __dso_handle, which __cxa_atexit() and the
+ * like are told; and what combining refers to. */
+static const char *const IN_EVERY_LINK[] = {"_GLOBAL_OFFSET_TABLE_", "__dso_handle",
+                                            KILN_RUN_CONSTRUCTORS};
 
 static bool
 has_library(const struct kiln_object_list *list, const char *name)
@@ -147,7 +142,7 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
         return kiln_arena_printf(&ctx->arena, "it looks for %s in another version than the linker",
                                  symbol->name);
     }
-    return sees_files(symbol->name)
+    return IS_ONE_OF(symbol->name, SEE_FILES)
                ? kiln_arena_printf(&ctx->arena, "it uses %s(), which sees files", symbol->name)
                : NULL;
 }
@@ -169,7 +164,7 @@ check_definition(struct kiln_ctx *ctx, const struct rule *rule,
                                  symbol->name);
     }
     const struct kiln_object *definer =
-        is_from_every_link(symbol->name)
+        IS_ONE_OF(symbol->name, OF_EVERY_LINK)
             ? NULL
             : kiln_objects_find(&rule->bake->process->global, NULL, &plain, &found);
     return definer == NULL
@@ -228,21 +223,6 @@ is_bound_of_section(const struct kiln_elf *elf, const char *name)
     return false;
 }
 
-/* Whether every link has a NAME of its own that means the same: the table of addresses; __dso_handle, which
- * __cxa_atexit() and the like are told; and what combining refers to. */
-static bool
-is_in_every_link(const char *name)
-{
-    static const char *const names[] = {"_GLOBAL_OFFSET_TABLE_", "__dso_handle",
-                                        KILN_RUN_CONSTRUCTORS};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Returns what the link of the file has made of its objects that the final link would not. Pushes to ABSENT
  * the weak references that it has left unanswered, and to REST the names that it has taken from elsewhere. */
 static const char *
@@ -271,7 +251,7 @@ check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kil
         if (bind == STB_WEAK) {
             kiln_strings_push(&ctx->arena, absent, name);
         }
-        else if (!is_in_every_link(name)) {
+        else if (!IS_ONE_OF(name, IN_EVERY_LINK)) {
             kiln_strings_push(&ctx->arena, rest, name);
         }
     }
@@ -324,103 +304,6 @@ apply(struct kiln_ctx *ctx, size_t index, void *arg)
     return 0;
 }
 
-/* -- What others need -- */
-
-static void
-add_needed(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_strings *out)
-{
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_dynobj dso;
-    if (kiln_dynobj_read(&silent, bytes, path, &dso) == NULL) {
-        for (size_t i = 0; i < dso.needed.count; i++) {
-            const char *name = kiln_file_basename(dso.needed.items[i]);
-            kiln_strings_push(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
-        }
-    }
-    kiln_ctx_release(&silent);
-}
-
-static void
-add_needed_of_file(struct kiln_ctx *ctx, const char *path, struct kiln_strings *out)
-{
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_file file;
-    if (kiln_file_is_regular(path) && kiln_file_map(&silent, path, &file) == 0) {
-        add_needed(ctx, file.bytes, path, out);
-        kiln_file_release(&file);
-    }
-    kiln_ctx_release(&silent);
-}
-
-/* The names, without directories, of all libraries that extensions and libraries of packages need. */
-static void
-list_needed(struct kiln_ctx *ctx, struct rule *rule)
-{
-    const struct kiln_bake *bake = rule->bake;
-    for (size_t i = 0; i < bake->extensions.count; i++) {
-        const struct kiln_baked *extension = &bake->extensions.items[i];
-        if (extension->file.bytes.ptr != NULL) {
-            add_needed(ctx, extension->file.bytes, extension->found->path, &rule->needed);
-        }
-        else {
-            add_needed_of_file(ctx, extension->found->path, &rule->needed);
-        }
-    }
-    for (size_t i = 0; i < bake->libraries.count; i++) {
-        add_needed_of_file(ctx, bake->libraries.items[i], &rule->needed);
-    }
-    kiln_strings_sort(&rule->needed);
-}
-
-/* -- What the compiler's own archives define -- */
-
-struct adding {
-    struct kiln_ctx *ctx;
-    struct kiln_strings *out;
-};
-
-static int
-add_member(void *arg, const char *member, struct kiln_span contents)
-{
-    const struct adding *adding = arg;
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_elf elf;
-    if (kiln_elf_init(&silent, contents, member, &elf) == 0) {
-        size_t table = kiln_elf_find_type(&elf, SHT_SYMTAB);
-        size_t count = table == 0 ? 0 : kiln_elf_count_symbols(&elf, table);
-        for (size_t i = 1; i < count; i++) {
-            struct kiln_elf_symbol symbol;
-            kiln_elf_get_symbol(&elf, table, i, &symbol);
-            if (kiln_elf_is_exported(&symbol)) {
-                kiln_strings_push(&adding->ctx->arena, adding->out,
-                                  kiln_arena_strdup(&adding->ctx->arena, symbol.name));
-            }
-        }
-        kiln_elf_release(&elf);
-    }
-    kiln_ctx_release(&silent);
-    return 0;
-}
-
-/* Every link takes what it needs of these, each for itself. */
-static void
-list_runtime(struct kiln_ctx *ctx, struct rule *rule)
-{
-    static const char *const archives[] = {"libgcc.a", "libc_nonshared.a"};
-    struct kiln_ctx silent = {.quiet = true};
-    struct adding adding = {ctx, &rule->runtime};
-    for (size_t i = 0; i < sizeof archives / sizeof archives[0]; i++) {
-        const char *path = kiln_toolchain_find_library(ctx, rule->bake->driver, archives[i]);
-        struct kiln_file file;
-        if (path != NULL && kiln_file_map(&silent, path, &file) == 0) {
-            kiln_ar_visit(&silent, file.bytes, path, add_member, &adding);
-            kiln_file_release(&file);
-        }
-    }
-    kiln_ctx_release(&silent);
-    kiln_strings_sort(&rule->runtime);
-}
-
 /* What the objects of an extension look for, and its file does not, may only be the compiler's own. */
 static void
 check_rest(struct kiln_ctx *ctx, struct rule *rule)
@@ -431,10 +314,10 @@ check_rest(struct kiln_ctx *ctx, struct rule *rule)
         const struct kiln_strings *rest = &rule->rest[i];
         for (size_t k = 0; extension->not_objects == NULL && k < rest->count; k++) {
             if (!is_listed) {
-                list_runtime(ctx, rule);
+                kiln_surroundings_list_archived(ctx, rule->bake, &rule->archived);
                 is_listed = true;
             }
-            if (!kiln_strings_find(&rule->runtime, rest->items[k])) {
+            if (!kiln_strings_find(&rule->archived, rest->items[k])) {
                 extension->not_objects = kiln_arena_printf(
                     &ctx->arena, "its link took %s from elsewhere than its objects",
                     rest->items[k]);
@@ -484,27 +367,6 @@ check_identities(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     }
 }
 
-/* -- The run-time library of C++ -- */
-
-static int
-read_cplusplus(struct kiln_ctx *ctx, struct rule *rule)
-{
-    static const char *const names[] = {"libstdc++.so.6", "libm.so.6", "libgcc_s.so.1"};
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < sizeof names / sizeof names[0]; i++) {
-        const char *path = kiln_toolchain_find_library(ctx, rule->bake->driver, names[i]);
-        struct kiln_object *object = kiln_arena_alloc(&ctx->arena, sizeof *object);
-        result = path == NULL ? 0 : kiln_file_map(ctx, path, &object->file);
-        if (result == 0 && path != NULL &&
-            kiln_dynobj_read(ctx, object->file.bytes, path, &object->dso) == NULL)
-        {
-            object->path = path;
-            *KILN_ARENA_PUSH(&ctx->arena, &rule->cplusplus) = object;
-        }
-    }
-    return result;
-}
-
 /* C++'s driver links its run-time library. */
 static int
 choose_driver(struct kiln_ctx *ctx, struct rule *rule)
@@ -542,20 +404,6 @@ send(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_baked *exte
             : kiln_arena_printf(&ctx->arena, "its objects are not what its file is: %s", reason);
 }
 
-/* Read the program without extensions, and the libraries that it starts with. */
-static int
-read_process(struct kiln_ctx *ctx, struct kiln_bake *bake)
-{
-    struct kiln_unlink *unlink = kiln_arena_alloc(&ctx->arena, sizeof *unlink);
-    unlink->machine = bake->python.machine;
-    unlink->program = bake->program;
-    bake->process = kiln_arena_alloc(&ctx->arena, sizeof *bake->process);
-    bake->process->ctx = ctx;
-    bake->process->unlink = unlink;
-    bake->process->search = kiln_library_search_new(ctx, unlink->machine);
-    return kiln_closure_find_program(bake->process);
-}
-
 int
 kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
@@ -568,12 +416,12 @@ kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return 0;
     }
     rule.rest = kiln_arena_alloc(&ctx->arena, (bake->extensions.count + 1) * sizeof *rule.rest);
-    int result = read_process(ctx, bake);
+    int result = kiln_surroundings_read_process(ctx, bake, &bake->process);
     if (result == 0 && bake->options->shares.count > 0) {
-        result = read_cplusplus(ctx, &rule);
+        result = kiln_surroundings_read_cplusplus(ctx, bake, &rule.cplusplus);
     }
     if (result == 0) {
-        list_needed(ctx, &rule);
+        kiln_surroundings_list_needed(ctx, bake, &rule.needed);
         result = kiln_parallel_run(ctx, "compare", bake->extensions.count, apply, &rule);
     }
     if (result == 0) {

@@ -70,7 +70,7 @@ write_table(struct kiln_ctx *ctx, const char *path, const struct kiln_table_name
         return kiln_fail_errno(ctx, "cannot make the table");
     }
     fputs(head, stream);
-    int result = kiln_table_emit(ctx, names->items, names->count, stream);
+    int result = kiln_table_emit(ctx, names->items, names->count, stream, NULL);
     fputs(tail, stream);
     if (fclose(stream) == EOF && result == 0) {
         result = kiln_fail_errno(ctx, "cannot make the table");

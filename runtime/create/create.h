@@ -9,10 +9,13 @@
 #include "kiln/kiln.h"
 
 /* What makes a baked module. */
+struct kiln_module_file;
+
 struct kiln_target {
     kiln_table_function function;
     unsigned flags; /* KILN_MODULE_... */
     bool in_table;  /* it is the table's, and may be covered by a distribution's record */
+    const struct kiln_module_file *file; /* that it was baked from; NULL: not known */
 };
 
 /* Kiln_CreateModuleFromInitfunc(), given CPython's own _imp.create_builtin. */

@@ -187,7 +187,7 @@ kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import *import)
         return load_by_finder(fast, import);
     }
     import->origin =
-        kiln_finder_get_place(fast->finder, import->name, import->path, import->target.function);
+        kiln_finder_get_place(fast->finder, import->name, import->path, &import->target);
     if (import->origin == NULL && PyErr_Occurred()) {
         return NULL;
     }

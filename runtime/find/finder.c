@@ -1,10 +1,9 @@
 /* The finder of baked modules, first in sys.meta_path: from a dotted name to a module spec.
  *
  * It is asked about every import of the program; a name that is not in the table costs one lookup.
- * A spec has what that of a shared library would have. The place of a module in a package is where
- * its file would be, whether or not there is one, as code uses __file__ for the directory; outside of
- * packages only a module that was unlinked has a place, its file. A package that is an extension has
- * the directories of its name on the search path. */
+ * A spec has what that of a shared library would have. The place of a module is where the file that it was
+ * baked from is, or would be, as code uses __file__ for the directory; in a program that was linked by hand, where such
+ * a file would be in its package. A package that is an extension has the directories of its name on the search path. */
 #include "find/finder.h"
 
 #include <string.h>
@@ -14,7 +13,7 @@
 #include "core/python.h"
 #include "find/lookup.h"
 #include "home/executable.h"
-#include "kiln/internal/images.h"
+#include "kiln/internal/settings.h"
 #include "skew/skew.h"
 
 struct finder {
@@ -109,38 +108,142 @@ join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t 
     return place;
 }
 
-/* Returns the place of a module that was unlinked from FILE: the file, or, in a package, one of its
- * name in the package's directory. */
-static PyObject *
-place_file(const char *file, PyObject *directory)
+/* -- The place of a module that was baked from a file -- */
+
+static bool
+is_ascii(const char *text)
 {
-    const char *slash = strrchr(file, '/');
-    if (directory == NULL || slash == NULL) {
-        return PyUnicode_DecodeFSDefault(file);
+    while (*text > 0) {
+        text++;
     }
-    PyObject *base = PyUnicode_DecodeFSDefault(slash + 1);
-    PyObject *place = base == NULL ? NULL : PyUnicode_FromFormat("%U/%U", directory, base);
-    Py_XDECREF(base);
+    return *text == '\0';
+}
+
+/* Returns DIRECTORY/BASE. */
+static PyObject *
+join_base(PyObject *directory, const char *base)
+{
+    if (!PyUnicode_IS_ASCII(directory) || !is_ascii(base)) {
+        PyObject *name = PyUnicode_DecodeFSDefault(base);
+        PyObject *place = name == NULL ? NULL : PyUnicode_FromFormat("%U/%U", directory, name);
+        Py_XDECREF(name);
+        return place;
+    }
+    size_t len = (size_t)PyUnicode_GET_LENGTH(directory), base_len = strlen(base);
+    PyObject *place = PyUnicode_New((Py_ssize_t)(len + 1 + base_len), 127);
+    if (place != NULL) {
+        Py_UCS1 *to = PyUnicode_1BYTE_DATA(place);
+        memcpy(to, PyUnicode_1BYTE_DATA(directory), len);
+        to[len] = '/';
+        memcpy(to + len + 1, base, base_len);
+    }
+    return place;
+}
+
+static bool
+is_directory_named(PyObject *directory, const char *name)
+{
+    if (!PyUnicode_Check(directory)) {
+        return false;
+    }
+    if (is_ascii(name)) {
+        return PyUnicode_CompareWithASCIIString(directory, name) == 0;
+    }
+    PyObject *text = PyUnicode_DecodeFSDefault(name);
+    bool result = text != NULL && PyUnicode_Compare(directory, text) == 0;
+    PyErr_Clear();
+    Py_XDECREF(text);
+    return result;
+}
+
+static bool
+is_file_in(PyObject *directory, const char *base)
+{
+    PyObject *path = PyUnicode_Check(directory) ? join_base(directory, base) : NULL;
+    PyObject *bytes = path == NULL ? NULL : PyUnicode_EncodeFSDefault(path);
+    struct stat status;
+    bool result = bytes != NULL && stat(PyBytes_AS_STRING(bytes), &status) == 0;
+    PyErr_Clear(); /* the name cannot be encoded */
+    Py_XDECREF(bytes);
+    Py_XDECREF(path);
+    return result;
+}
+
+/* Returns which of DIRECTORIES, a list or tuple, the file is in: the one in which it was, or else one in which it
+ * is. Borrowed; NULL: none. */
+static PyObject *
+find_directory_of(const struct kiln_module_file *file, PyObject *directories)
+{
+    const char *old = kiln_distance_get_string(&file->directory);
+    const char *base = kiln_distance_get_string(&file->base);
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
+        if (is_directory_named(directory, old)) {
+            return directory;
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
+        if (is_file_in(directory, base)) {
+            return directory;
+        }
+    }
+    return NULL;
+}
+
+/* Returns the place of FILE on SEARCH_PATH. If it is nowhere there, that is in the first directory, or where it was
+ * if there is none or that IS_SYS_PATH. */
+static PyObject *
+place_on(const struct kiln_module_file *file, PyObject *search_path, bool is_sys_path)
+{
+    PyObject *directories = PySequence_Fast(search_path, "a search path must be iterable");
+    if (directories == NULL) {
+        return NULL;
+    }
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
+    PyObject *first = count == 0 ? NULL : PySequence_Fast_GET_ITEM(directories, 0);
+    bool has_first = !is_sys_path && first != NULL && PyUnicode_Check(first);
+    PyObject *directory = has_first && count == 1 ? first : find_directory_of(file, directories);
+    directory = directory == NULL && has_first ? first : directory;
+    Py_XINCREF(directory);
+    Py_DECREF(directories);
+    if (directory == NULL) {
+        directory = PyUnicode_DecodeFSDefault(kiln_distance_get_string(&file->directory));
+    }
+    PyObject *place =
+        directory == NULL ? NULL : join_base(directory, kiln_distance_get_string(&file->base));
+    Py_XDECREF(directory);
+    return place;
+}
+
+/* Returns the place of FILE, of a module in a package of this __path__, or of none (NULL): the directory may be
+ * another than it was. */
+static PyObject *
+place_file(const struct kiln_module_file *file, PyObject *path)
+{
+    if (path != NULL) {
+        return place_on(file, path, false);
+    }
+    PyObject *sys_path = kiln_get_sys("path");
+    PyObject *place = sys_path == NULL ? NULL : place_on(file, sys_path, true);
+    Py_XDECREF(sys_path);
     return place;
 }
 
 PyObject *
 kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path,
-                      kiln_table_function function)
+                      const struct kiln_target *target)
 {
-    const char *file = kiln_image_find_file(function);
-    PyObject *place = NULL;
-    PyObject *directory = path == NULL || path == Py_None ? NULL : kiln_get_first_string(path);
-    if (directory == NULL && PyErr_Occurred()) {
-        return NULL;
+    path = path == Py_None ? NULL : path;
+    if (target->file != NULL) {
+        return place_file(target->file, path);
     }
-    if (file != NULL) {
-        place = place_file(file, directory);
-    }
-    else if (directory != NULL) {
-        Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
-        place = dot == -2 ? NULL : join_place((struct finder *)finder, directory, name, dot + 1);
-    }
+    PyObject *directory = path == NULL ? NULL : kiln_get_first_string(path);
+    Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
+    PyObject *place = directory == NULL || dot == -2
+                          ? NULL
+                          : join_place((struct finder *)finder, directory, name, dot + 1);
     Py_XDECREF(directory);
     return place;
 }
@@ -155,16 +258,17 @@ set_place(PyObject *spec, PyObject *place)
 
 static int
 place_module(struct finder *self, PyObject *spec, PyObject *name, PyObject *path,
-             kiln_table_function function)
+             const struct kiln_target *target)
 {
-    PyObject *place = kiln_finder_get_place((PyObject *)self, name, path, function);
+    PyObject *place = kiln_finder_get_place((PyObject *)self, name, path, target);
     int result = place == NULL ? 0 : set_place(spec, place);
     Py_XDECREF(place);
     return PyErr_Occurred() ? -1 : result;
 }
 
 static int
-place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *path)
+place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *path,
+              const struct kiln_target *target)
 {
     PyObject *component = get_last_component(name);
     if (component == NULL) {
@@ -181,10 +285,12 @@ place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *pat
         return -1;
     }
     int result = PyObject_SetAttrString(spec, "submodule_search_locations", locations);
-    if (result == 0 && PyList_GET_SIZE(locations) > 0) {
+    if (result == 0 && (PyList_GET_SIZE(locations) > 0 || target->file != NULL)) {
         PyObject *init = PyUnicode_FromString("__init__");
-        PyObject *place =
-            init == NULL ? NULL : join_place(self, PyList_GET_ITEM(locations, 0), init, 0);
+        PyObject *place = init == NULL ? NULL
+                          : target->file != NULL
+                              ? place_file(target->file, locations)
+                              : join_place(self, PyList_GET_ITEM(locations, 0), init, 0);
         result = place == NULL ? -1 : set_place(spec, place);
         Py_XDECREF(place);
         Py_XDECREF(init);
@@ -201,8 +307,8 @@ make_spec(struct finder *self, const struct kiln_target *target, PyObject *name,
         return NULL;
     }
     int result = (target->flags & KILN_MODULE_PACKAGE) != 0
-                     ? place_package(self, spec, name, path)
-                     : place_module(self, spec, name, path, target->function);
+                     ? place_package(self, spec, name, path, target)
+                     : place_module(self, spec, name, path, target);
     if (result < 0) {
         Py_CLEAR(spec);
     }

@@ -3,16 +3,16 @@
 #define KILN_RUNTIME_FINDER_H
 
 #include "core/pycompat.h"
-#include "kiln/table.h"
+#include "create/create.h"
 
 /* Makes the finder of an interpreter, with its type. BOOTSTRAP is importlib._bootstrap. New
  * reference, or NULL with an exception. */
 PyObject *kiln_finder_new(PyObject *bootstrap, PyObject *loader);
-/* Returns the place of the module NAME, which is not a package, in a package of this __path__ (NULL
- * or None: in none): where the file of its shared library would be. FUNCTION is the module's. New
- * reference, or NULL, with an exception, or without one if it has no place. */
+/* Returns the place of the module NAME, which is TARGET and not a package, in a package of this __path__ (NULL or
+ * None: in none): where its file is, or would be. New reference, or NULL, with an exception, or without one if it has
+ * no place. */
 PyObject *kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path,
-                                kiln_table_function function);
+                                const struct kiln_target *target);
 
 /* --- More of the finder, for finder.c only -------------------------------------------------------
  */

@@ -11,6 +11,7 @@
 
 #include "core/process.h"
 #include "core/python.h"
+#include "kiln/internal/settings.h"
 
 /* --- Overrides -------------------------------------------------------------------------------- */
 
@@ -123,9 +124,12 @@ find_in_table(const char *name, size_t len, struct kiln_target *target)
     if (entry == NULL) {
         return false;
     }
-    *target = (struct kiln_target){.function = kiln_table_get_function(entry),
-                                   .flags = kiln_table_get_flags(entry),
-                                   .in_table = true};
+    size_t slot = (size_t)(entry - kiln_table_get_entry(table, 0));
+    *target =
+        (struct kiln_target){.function = kiln_table_get_function(entry),
+                             .flags = kiln_table_get_flags(entry),
+                             .in_table = true,
+                             .file = kiln_module_files == NULL ? NULL : &kiln_module_files[slot]};
     return true;
 }
 

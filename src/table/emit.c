@@ -85,7 +85,7 @@ write_names(FILE *stream, const struct kiln_table *table)
 
 int
 kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count,
-                   const char *symbol, const char *section, FILE *stream)
+                   const char *symbol, const char *section, FILE *stream, const uint32_t **order)
 {
     struct kiln_table_image image;
     int result = kiln_table_sort(ctx, names, count);
@@ -94,6 +94,9 @@ kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t c
     }
     if (result < 0) {
         return result;
+    }
+    if (order != NULL) {
+        *order = image.order;
     }
     const struct kiln_table *table = (const void *)image.bytes.ptr;
     write_header(stream, kiln_table_get_header(table), symbol, section);
@@ -105,7 +108,8 @@ kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t c
 }
 
 int
-kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream)
+kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream,
+                const uint32_t **order)
 {
-    return kiln_table_emit_as(ctx, names, count, "kiln_table", KILN_TABLE_SECTION, stream);
+    return kiln_table_emit_as(ctx, names, count, "kiln_table", KILN_TABLE_SECTION, stream, order);
 }

@@ -45,11 +45,13 @@ int kiln_table_build(struct kiln_ctx *ctx, struct kiln_table_image *image,
                      const struct kiln_table_name *names, size_t count);
 
 /* Sorts NAMES and writes the section with the table as assembly for GNU as or clang: the same bytes
- * for the same names in any order. */
-int
-kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream);
+ * for the same names in any order. *ORDER, unless ORDER is NULL, is by slot the index of its name, in the
+ * context's arena. */
+int kiln_table_emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count, FILE *stream,
+                    const uint32_t **order);
 /* The same for another table, SYMBOL in SECTION, whose symbols need not be functions. */
-int kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count,
-                       const char *symbol, const char *section, FILE *stream);
+int
+kiln_table_emit_as(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count,
+                   const char *symbol, const char *section, FILE *stream, const uint32_t **order);
 
 #endif

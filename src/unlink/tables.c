@@ -354,46 +354,12 @@ put_slots(const struct kiln_set *set, struct kiln_writer *writer)
     section->size += set->images.count;
 }
 
-/* The modules, whose functions have been written in the order of the images. */
-static void
-put_modules(const struct kiln_set *set, struct kiln_writer *writer)
-{
-    struct kiln_buffer modules = {0};
-    for (size_t i = 0; i < set->images.count; i++) {
-        if (set->images.items[i]->module != NULL) {
-            const struct kiln_image_module module = {.image = (uint32_t)i};
-            kiln_buffer_append(&modules, &module, sizeof module);
-        }
-    }
-    size_t at = put_array(writer, "kiln_image_modules", &modules), count = 0;
-    for (size_t i = 0; i < set->images.count; i++) {
-        if (set->images.items[i]->module != NULL) {
-            kiln_writer_relocate(writer, KILN_OUT_TABLES,
-                                 at + count++ * sizeof(struct kiln_image_module), R_X86_64_PC32,
-                                 kiln_writer_get_section(KILN_OUT_TEXT),
-                                 (int64_t)set->images.items[i]->function);
-        }
-    }
-    kiln_buffer_release(&modules);
-}
-
-static uint32_t
-count_modules(const struct kiln_set *set)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < set->images.count; i++) {
-        count += set->images.items[i]->module != NULL;
-    }
-    return count;
-}
-
 void
 kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_writer *writer)
 {
     const struct kiln_images counts = {.image_count = (uint32_t)set->images.count,
                                        .import_count = (uint32_t)set->imports.count,
-                                       .library_count = (uint32_t)set->libraries.count,
-                                       .module_count = count_modules(set)};
+                                       .library_count = (uint32_t)set->libraries.count};
     struct kiln_buffer head = {0}, imports = {0}, libraries = {0}, aliases = {0};
     kiln_buffer_append(&head, &counts, sizeof counts);
     make_imports(set, tables, &imports);
@@ -406,7 +372,6 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
     size_t records = put_array(writer, "kiln_image_records", &tables->records);
     size_t imports_at = put_array(writer, "kiln_image_imports", &imports);
     put_array(writer, "kiln_image_libraries", &libraries);
-    put_modules(set, writer);
     put_array(writer, "kiln_image_aliases", &aliases);
     put_array(writer, "kiln_image_words", &tables->words);
     put_array(writer, "kiln_image_strings", &tables->strings);

@@ -98,7 +98,7 @@ emit(struct kiln_ctx *ctx, struct kiln_table_name *names, size_t count)
     char *text = NULL;
     size_t len = 0;
     FILE *stream = open_memstream(&text, &len);
-    assert_int_equal(kiln_table_emit(ctx, names, count, stream), 0);
+    assert_int_equal(kiln_table_emit(ctx, names, count, stream, NULL), 0);
     fclose(stream);
     return text;
 }
@@ -380,7 +380,7 @@ static void
 names_from_no_file_are_reported_without_one(void **state)
 {
     struct kiln_table_name names[] = {{.name = "a", .symbol = "x"}, {.name = "a", .symbol = "y"}};
-    assert_int_equal(kiln_table_emit(*state, names, 2, NULL), KILN_ERR_INPUT);
+    assert_int_equal(kiln_table_emit(*state, names, 2, NULL, NULL), KILN_ERR_INPUT);
     assert_string_equal(said, "the module a is listed twice, with the symbols x and y\n");
 }
 
@@ -407,7 +407,7 @@ a_stream_that_takes_nothing_is_an_error(void **state)
     if (full == NULL) {
         skip(); /* no /dev/full */
     }
-    assert_int_equal(kiln_table_emit(*state, names, 1000, full), KILN_ERR_SYSTEM);
+    assert_int_equal(kiln_table_emit(*state, names, 1000, full, NULL), KILN_ERR_SYSTEM);
     assert_non_null(strstr(said, "cannot write the table"));
     fclose(full);
 }

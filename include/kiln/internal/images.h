@@ -132,13 +132,7 @@ kiln_image_hash(uint64_t hash, const void *piece, size_t len)
 #define KILN_TLS_IMAGE  UINT64_C(0x4000000000000000)
 
 struct kiln_images {
-    uint32_t image_count, import_count, library_count, module_count;
-};
-
-/* A module; they are in the order of the addresses of their functions. */
-struct kiln_image_module {
-    int32_t function; /* from this field to the module's function */
-    uint32_t image;
+    uint32_t image_count, import_count, library_count;
 };
 
 /* A module's function, in the table, is a few instructions that call kiln_image_start() with the index
@@ -152,15 +146,11 @@ int kiln_image_start(uint32_t index);
  * of any image, and the next call tries again. Any number of threads may call it. */
 const char *kiln_image_prepare(uint32_t index, char *text, size_t size);
 
-/* Returns the path of the file that the module with FUNCTION was unlinked from; NULL if it is none. */
-const char *kiln_image_find_file(void (*function)(void));
-
 /* All weak: a program without images has none of these. */
 #define KILN_WEAK __attribute__((weak, visibility("hidden")))
 extern const struct kiln_images kiln_images KILN_WEAK;
 extern const struct kiln_image kiln_image_records[] KILN_WEAK;
 extern const struct kiln_image_import kiln_image_imports[] KILN_WEAK;
-extern const struct kiln_image_module kiln_image_modules[] KILN_WEAK;
 extern const uint32_t kiln_image_libraries[] KILN_WEAK; /* names: offsets in kiln_image_strings */
 extern const uint32_t kiln_image_words[] KILN_WEAK;
 extern const char kiln_image_strings[] KILN_WEAK;

@@ -3,7 +3,29 @@
 #ifndef KILN_INTERNAL_SETTINGS_H
 #define KILN_INTERNAL_SETTINGS_H
 
+#include <assert.h>
+#include <stddef.h>
+
+#include "kiln/internal/distance.h"
+
 /* The absolute path of the python that the executable was linked for and starts as. */
 extern const char kiln_python[] __attribute__((weak));
+
+/* The file that a module was baked from, when it was: an absolute directory, and a name in it. */
+struct kiln_module_file {
+    int32_t directory, base; /* distances; texts that end in NUL */
+};
+/* Of every module of the table, by slot. */
+extern const struct kiln_module_file kiln_module_files[] __attribute__((weak));
+
+/* The same in assembly, a format for printf() with the numbers of the texts. A change of one must change the
+ * other. */
+#define KILN_MODULE_FILE_ASSEMBLY                                                                  \
+    "\t.long .Lfile_directory%zu - .\n"                                                            \
+    "\t.long .Lfile_base%zu - .\n"
+static_assert(offsetof(struct kiln_module_file, directory) == 0 &&
+                  offsetof(struct kiln_module_file, base) == 4 &&
+                  sizeof(struct kiln_module_file) == 8,
+              "KILN_MODULE_FILE_ASSEMBLY has another layout");
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
 #include "table/table.h"
 #include "link/emit/distributions.h"
@@ -31,6 +32,39 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
     emit_string(stream, bake->python.executable);
 }
 
+/* kiln_module_files. ORDER is by slot the index of the module. */
+static void
+emit_files(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake, const uint32_t *order)
+{
+    size_t *directories =
+        kiln_arena_alloc(&ctx->arena, (bake->modules.count + 1) * sizeof *directories);
+    const char *last = NULL, *directory = NULL;
+    fputs("\t.section .rodata.kiln_module_files,\"a\",%progbits\n", stream);
+    for (size_t i = 0; i < bake->modules.count; i++) {
+        const char *place = kiln_found_get_place(ctx, bake->modules.items[i].found);
+        const char *file = kiln_file_absolute(ctx, place);
+        directory = kiln_file_dirname(ctx, file);
+        directories[i] = i;
+        if (last != NULL && strcmp(last, directory) == 0) {
+            directories[i] = directories[i - 1];
+        }
+        else {
+            fprintf(stream, ".Lfile_directory%zu:\n", i);
+            emit_string(stream, directory);
+        }
+        fprintf(stream, ".Lfile_base%zu:\n", i);
+        emit_string(stream, kiln_file_basename(file));
+        last = directory;
+    }
+    fputs("\t.balign 4\n\t.globl kiln_module_files\n\t.hidden kiln_module_files\n"
+          "kiln_module_files:\n",
+          stream);
+    for (size_t slot = 0; slot < bake->modules.count; slot++) {
+        size_t module = order[slot];
+        fprintf(stream, KILN_MODULE_FILE_ASSEMBLY, directories[module], module);
+    }
+}
+
 static int
 emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
 {
@@ -46,10 +80,14 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
             names[i].flags |= KILN_MODULE_EXPORT;
         }
     }
-    int result = kiln_table_emit(ctx, names, bake->modules.count, stream);
+    const uint32_t *order = NULL;
+    int result = kiln_table_emit(ctx, names, bake->modules.count, stream, &order);
     int emitted = kiln_distributions_emit(ctx, bake, stream);
     result = result < 0 ? result : emitted;
     emit_python(stream, bake);
+    if (result == 0) {
+        emit_files(ctx, stream, bake, order);
+    }
     kiln_manifest_emit(ctx, stream, bake);
     fputs("\t.section .note.GNU-stack,\"\",%progbits\n", stream);
     return result;

@@ -141,5 +141,5 @@ kiln_distributions_emit(struct kiln_ctx *ctx, const struct kiln_bake *bake, FILE
     }
     emit_records(stream, distributions, bake->distribution_count);
     return kiln_table_emit_as(ctx, names, prefixes.count, "kiln_distributions",
-                              KILN_DISTRIBUTIONS_SECTION, stream);
+                              KILN_DISTRIBUTIONS_SECTION, stream, NULL);
 }

@@ -71,6 +71,38 @@ CONSTRUCTS = [
               'answer = load("_a").f()', [7, -1, 1, 2, 3]),
     construct("dlsym_of_a_library_behind_others", ASKING + "ext _a a.c -Wl,--no-as-needed ${L}two ${L}one",
               'answer = load("_a").f()', [7, -1, 2, -1, -1]),
+    # A library is in the scopes of all extensions that bring it, once they are there; what comes next, in the first one's.
+    construct("dlsym_of_a_library_in_the_scopes_of_all", ASKING + r"""
+cat >>b.c <<X
+int ask_later(const char *name, int next) { return ask(name, next); }
+X
+cat >b_ext.c <<X
+#include "module.h"
+int ask_later(const char *name, int next), later(void);
+int hook(void) { return 8; }
+F(f) { return N(later()); }
+MODULE(M(f))
+X
+sed 's/int hook/int hook_of_a/; s/, ask("later", 1) + 0 [*] later()/, ask("later", 0)/; s/, later(void)//' a.c >a_ext.c
+lib one b.c
+ext _a a_ext.c -Wl,--no-as-needed ${L}one
+ext _b b_ext.c -Wl,--no-as-needed ${L}one ${L}two
+""", 'a = load("_a"); first = a.f(); load("_b"); answer = [first, a.f()]', [[-1, -1, 1, -1, -1], [8, -1, 1, -1, 3]]),
+    construct("dlsym_of_a_symbolic_library", ASKING + r"""
+sed -i 's/int hook(void)/int who(void) { return 9; }\n&/' a.c
+lib one b.c -Wl,-Bsymbolic
+ext _a a.c -Wl,--no-as-needed ${L}one ${L}two
+""", 'answer = load("_a").f()', [7, -1, 1, 2, 3]),
+    # Libraries of the system have their places among those of the package.
+    construct("dlsym_next_of_both_kinds", ASKING + r"""
+mkdir -p $EXTERN
+for n in 4 5; do echo "int later(void) { return $n; }" | gcc -shared -fPIC -x c - -Wl,-soname,lib${CON}_$n.so -o $EXTERN/lib${CON}_$n.so; done
+echo 'int getpagesize(void) { return 6; } int who(void) { return 6; } int six(void) { return 6; }' >six.c
+lib six six.c
+lib five d.c -Wl,--no-as-needed ${L}six -Wl,-rpath,$EXTERN -L$EXTERN -l${CON}_5
+sed -i 's/Py_BuildValue("iiiii",/Py_BuildValue("iiiiii", ask("getpagesize", 1),/' a.c
+ext _a a.c -Wl,--no-as-needed ${L}one -L$EXTERN -Wl,-rpath,$EXTERN -l${CON}_4 ${L}five
+""", 'answer = load("_a").f()', [4096, 7, -1, 1, 2, 4]),
     asked("dl_own_path", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.symbol(PATH), a.open(PATH), a.noload(PATH)]', [11, 7, 12, 1]),
     asked("dl_library_by_path", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.noload(LIB), a.open(LIB), a.f()]', [11, 1, 12, 13]),
     asked("dl_library_by_soname", OPEN, WHERE + 'a = load("_a"); answer = [a.f(), a.open(f"lib{PKG}_one.so"), a.f()]', [11, 12, 13]),

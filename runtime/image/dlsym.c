@@ -1,16 +1,26 @@
 /* dlsym() and dlvsym() for images, and for images that ask.
  *
- * The scope of an image's handle is what the image depends on, breadth first, with the libraries that these
- * images need. An image that asks has the scope of what it was loaded for, as from the dynamic loader. */
+ * A scope is an image and all that it needs, images and libraries alike, breadth first. That of a handle is the
+ * image's own. An image that asks from anywhere has those of all that have been opened and bring it, in the order
+ * of opening, after the process's (glibc's update_scopes()); what comes next is next in the first of them. */
 #include "image/image.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* See dlopen.c. */
 #define OUT_OF_LINE __attribute__((noinline))
 
 struct search {
-    const char *name, *version; /* VERSION: NULL for dlsym() */
-    uint32_t after;             /* an image behind which is looked, or KILN_IMAGE_NONE */
+    const char *name, *version;   /* VERSION: NULL for dlsym() */
+    const struct link_map *after; /* an object behind which is looked, or NULL */
     void *address;
+};
+
+/* The objects of a scope as far as it has been looked through. A library's handle is its link map, too. */
+struct scope {
+    struct link_map **items;
+    size_t count, capacity;
 };
 
 static void *
@@ -21,71 +31,197 @@ find_in_libc(void *handle, const struct search *search)
                                    : libc->dlvsym(handle, search->name, search->version);
 }
 
-static bool
-find_in_images(struct search *search, const struct kiln_image_tree *tree)
+static const ElfW(Dyn) * find_entry(const struct link_map *map, ElfW(Sxword) tag)
 {
-    size_t first = 0;
-    while (search->after != KILN_IMAGE_NONE && first < tree->ordered_count &&
-           tree->images[first++] != search->after)
-    {
+    const ElfW(Dyn) *entry = map->l_ld;
+    while (entry != NULL && entry->d_tag != tag) {
+        entry = entry->d_tag == DT_NULL ? NULL : entry + 1;
     }
-    for (size_t i = first; i < tree->ordered_count; i++) {
-        const ElfW(Sym) *symbol =
-            kiln_image_find_symbol(tree->images[i], search->name, search->version);
-        if (symbol != NULL) {
-            search->address = kiln_image_get_symbol_address(tree->images[i], symbol);
-            return search->address != NULL;
-        }
-    }
-    return false;
+    return entry;
 }
 
-/* In libraries that IMAGE needs and that are loaded. */
-static bool
-find_in_needed(struct search *search, uint32_t image)
+/* --- One object ----------------------------------------------------------------------------------
+ */
+
+static void *
+find_in_image(uint32_t image, const struct search *search)
 {
-    const struct kiln_libc *libc = kiln_libc_get();
-    const struct link_map *map = kiln_image_get_map(image);
-    const char *strings = kiln_image_get_start(image) + kiln_image_records[image].strings;
-    const ElfW(Dyn) *entry = map == NULL ? NULL : map->l_ld;
-    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        void *handle = entry->d_tag != DT_NEEDED
-                           ? NULL
-                           : libc->dlopen(strings + entry->d_un.d_val, RTLD_LAZY | RTLD_NOLOAD);
-        if (handle != NULL) {
-            search->address = find_in_libc(handle, search);
-            libc->dlclose(handle);
-        }
-        if (search->address != NULL) {
-            return true;
-        }
-    }
-    return false;
+    const ElfW(Sym) *symbol = kiln_image_find_symbol(image, search->name, search->version);
+    return symbol == NULL ? NULL : kiln_image_get_symbol_address(image, symbol);
+}
+
+/* Asked for a library's symbol, the C library also looks in what that needs. A thread-local variable is in no
+ * object. */
+static void *
+find_in_library(struct link_map *map, const struct search *search)
+{
+    Dl_info info;
+    void *owner, *address = find_in_libc(map, search);
+    return address == NULL ||
+                   kiln_libc_get()->dladdr1(address, &info, &owner, RTLD_DL_LINKMAP) == 0 ||
+                   owner == map
+               ? address
+               : NULL;
 }
 
 static bool
-find_in_tree(struct search *search, const struct kiln_image_tree *tree)
+find_in_object(struct search *search, struct link_map *map)
 {
-    if (find_in_images(search, tree)) {
-        return true;
+    uint32_t image = kiln_image_get_by_handle(map);
+    search->address =
+        image == KILN_IMAGE_NONE ? find_in_library(map, search) : find_in_image(image, search);
+    return search->address != NULL;
+}
+
+/* --- A scope -------------------------------------------------------------------------------------
+ */
+
+/* If memory is short, nothing is appended. */
+static void
+append(struct scope *scope, struct link_map *map)
+{
+    bool is_there = map == NULL;
+    for (size_t i = 0; !is_there && i < scope->count; i++) {
+        is_there = scope->items[i] == map;
     }
-    for (size_t i = 0; i < tree->ordered_count; i++) {
-        if (find_in_needed(search, tree->images[i])) {
-            return true;
+    if (is_there) {
+        return;
+    }
+    if (scope->count == scope->capacity) {
+        size_t capacity = scope->capacity == 0 ? 8 : 2 * scope->capacity;
+        struct link_map **items = realloc(scope->items, capacity * sizeof *items);
+        if (items == NULL) {
+            return;
+        }
+        scope->items = items;
+        scope->capacity = capacity;
+    }
+    scope->items[scope->count++] = map;
+}
+
+static bool
+is_named(uint32_t image, const char *name)
+{
+    const char *slash = strrchr(kiln_image_get_path(image), '/');
+    uint32_t soname = kiln_image_records[image].soname;
+    return (soname != KILN_IMAGE_NONE && strcmp(kiln_image_strings + soname, name) == 0) ||
+           (slash != NULL && strcmp(slash + 1, name) == 0);
+}
+
+/* The images that IMAGE needs: those called NAME, or all if that is NULL. Returns whether there are any. */
+static bool
+append_images(struct scope *scope, uint32_t image, const char *name)
+{
+    struct kiln_image_list list = kiln_image_records[image].dependencies;
+    bool found = false;
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t item = kiln_image_words[list.first + i];
+        if ((item & KILN_IMAGE_UNORDERED) == 0 && (name == NULL || is_named(item, name))) {
+            append(scope, kiln_image_get_map(item));
+            found = true;
         }
     }
-    return false;
+    return found;
 }
 
 static void
-find_in_scope(struct search *search, uint32_t image)
+append_library(struct scope *scope, const char *name)
 {
-    struct kiln_image_tree tree;
-    kiln_image_lock();
-    if (kiln_image_tree_collect(&tree, image) == 0) {
-        find_in_tree(search, &tree);
-        kiln_image_tree_release(&tree);
+    const struct kiln_libc *libc = kiln_libc_get();
+    void *handle = libc->dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle != NULL) {
+        append(scope, handle);
+        libc->dlclose(handle); /* who needs it keeps it */
     }
+}
+
+/* What MAP needs, in its own order. An image may be called by yet another name, that of a link to its file. */
+static void
+append_needs(struct scope *scope, const struct link_map *map)
+{
+    uint32_t image = kiln_image_get_by_handle(map);
+    const ElfW(Dyn) *table = find_entry(map, DT_STRTAB), *entry = map->l_ld;
+    const char *strings = image != KILN_IMAGE_NONE
+                              ? kiln_image_get_start(image) + kiln_image_records[image].strings
+                          : table == NULL ? NULL
+                                          : (const char *)table->d_un.d_ptr;
+    for (; strings != NULL && entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        const char *name = strings + entry->d_un.d_val;
+        if (entry->d_tag == DT_NEEDED &&
+            (image == KILN_IMAGE_NONE || !append_images(scope, image, name))) {
+            append_library(scope, name);
+        }
+    }
+    if (image != KILN_IMAGE_NONE) {
+        append_images(scope, image, NULL);
+    }
+}
+
+/* Look in the scope of ROOT. */
+static void
+find_in_scope(struct search *search, uint32_t root)
+{
+    struct scope scope = {0};
+    bool is_behind = search->after == NULL;
+    append(&scope, kiln_image_get_map(root));
+    for (size_t i = 0; i < scope.count; i++) {
+        if (is_behind && find_in_object(search, scope.items[i])) {
+            break;
+        }
+        is_behind = is_behind || scope.items[i] == search->after;
+        append_needs(&scope, scope.items[i]);
+    }
+    free(scope.items);
+}
+
+/* --- The functions -------------------------------------------------------------------------------
+ */
+
+/* Whether IMAGE comes first in what it looks for itself. */
+static bool
+is_symbolic(const struct link_map *map)
+{
+    const ElfW(Dyn) *flags = find_entry(map, DT_FLAGS);
+    return find_entry(map, DT_SYMBOLIC) != NULL ||
+           (flags != NULL && (flags->d_un.d_val & DF_SYMBOLIC) != 0);
+}
+
+static void
+find_in_scopes(struct search *search, uint32_t image)
+{
+    uint32_t root;
+    kiln_image_lock();
+    for (size_t i = 0;
+         search->address == NULL && (root = kiln_image_tree_get_root(image, i)) != KILN_IMAGE_NONE;
+         i++)
+    {
+        find_in_scope(search, root);
+    }
+    kiln_image_unlock();
+}
+
+static void
+find_from_anywhere(struct search *search, uint32_t image)
+{
+    struct link_map *map = kiln_image_get_map(image);
+    if (map != NULL && is_symbolic(map) && find_in_object(search, map)) {
+        return;
+    }
+    search->address = find_in_libc(RTLD_DEFAULT, search);
+    if (search->address == NULL) {
+        find_in_scopes(search, image);
+    }
+}
+
+static void
+find_in_one_scope(struct search *search, uint32_t image, bool is_next)
+{
+    kiln_image_lock();
+    if (is_next) {
+        search->after = kiln_image_get_map(image);
+        image = kiln_image_tree_get_root(image, 0);
+    }
+    find_in_scope(search, image);
     kiln_image_unlock();
 }
 
@@ -93,14 +229,12 @@ find_in_scope(struct search *search, uint32_t image)
 static OUT_OF_LINE void *
 find(uint32_t image, void *handle, const char *name, const char *version)
 {
-    bool is_special = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
-    struct search search = {name, version, KILN_IMAGE_NONE, NULL};
+    struct search search = {name, version, NULL, NULL};
     if (handle == RTLD_DEFAULT) {
-        search.address = find_in_libc(RTLD_DEFAULT, &search);
+        find_from_anywhere(&search, image);
     }
-    if (search.address == NULL) {
-        search.after = handle == RTLD_NEXT ? image : KILN_IMAGE_NONE;
-        find_in_scope(&search, is_special ? kiln_image_tree_get_root(image) : image);
+    else {
+        find_in_one_scope(&search, image, handle == RTLD_NEXT);
     }
     if (search.address == NULL) {
         kiln_image_set_message("%s: undefined symbol: %s%s%s", kiln_image_get_path(image), name,

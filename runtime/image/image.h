@@ -112,16 +112,18 @@ struct kiln_image_tree {
 };
 /* Collect IMAGE and all that it depends on. Returns 0, or -1 if memory is short. */
 int kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image);
-/* Set SORTED to the order of the dynamic loader, which calls constructors from the last to the first.
- * IS_NEW: the root was not loaded before. Requires kiln_image_tree_reserve(). */
+/* Set SORTED to the order of the dynamic loader, which calls constructors from the last to the first, and remember
+ * that the root was asked for: once for each. IS_NEW: it was not loaded before. Requires
+ * kiln_image_tree_reserve(). */
 void kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new);
 void kiln_image_tree_release(struct kiln_image_tree *tree);
 /* Make room to remember every image. Returns 0, or -1 if memory is short. */
 int kiln_image_tree_reserve(void);
 /* Remember that IMAGE is loaded for ROOT, after those that are loaded already. */
 void kiln_image_tree_add(uint32_t image, uint32_t root);
-/* What IMAGE has been loaded for; itself if it has not been. */
-uint32_t kiln_image_tree_get_root(uint32_t image);
+/* The images that were asked for and that bring IMAGE, one by one; KILN_IMAGE_NONE: there are no more. The first
+ * is what IMAGE has been loaded for; itself if it has not been. */
+uint32_t kiln_image_tree_get_root(uint32_t image, size_t index);
 /* The images that are loaded, in the order of loading. Any thread may call it without the lock, and
  * the list grows at the end only. */
 const uint32_t *kiln_image_tree_get_loaded(size_t *count);

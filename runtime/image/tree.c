@@ -24,6 +24,8 @@ static struct order *orders; /* one an image; empty unless it was a root with de
 static uint32_t *loaded;     /* in the order of loading */
 static uint32_t *roots;      /* by image: the one that it was loaded for */
 static size_t loaded_count;
+static uint32_t *opened; /* the roots, in the order in which they were asked for */
+static size_t opened_count;
 
 int
 kiln_image_tree_reserve(void)
@@ -34,11 +36,14 @@ kiln_image_tree_reserve(void)
     if (roots == NULL) {
         roots = calloc(kiln_images.image_count, sizeof *roots);
     }
+    if (opened == NULL) {
+        opened = calloc(kiln_images.image_count, sizeof *opened);
+    }
     if (loaded == NULL) {
         __atomic_store_n(&loaded, calloc(kiln_images.image_count, sizeof *loaded),
                          __ATOMIC_RELEASE);
     }
-    return orders == NULL || roots == NULL || loaded == NULL ? -1 : 0;
+    return orders == NULL || roots == NULL || opened == NULL || loaded == NULL ? -1 : 0;
 }
 
 void
@@ -49,10 +54,32 @@ kiln_image_tree_add(uint32_t image, uint32_t root)
     __atomic_store_n(&loaded_count, loaded_count + 1, __ATOMIC_RELEASE);
 }
 
-uint32_t
-kiln_image_tree_get_root(uint32_t image)
+/* Whether IMAGE is in the scope of ROOT. */
+static bool
+is_in_scope(uint32_t root, uint32_t image)
 {
-    return kiln_image_is(image, KILN_IMAGE_PREPARED) ? roots[image] : image;
+    const struct order *scope = &orders[root];
+    bool found = image == root;
+    for (size_t i = 0; !found && i < scope->count; i++) {
+        found = scope->images[i] == image;
+    }
+    return found;
+}
+
+uint32_t
+kiln_image_tree_get_root(uint32_t image, size_t index)
+{
+    bool is_loaded = kiln_image_is(image, KILN_IMAGE_PREPARED);
+    uint32_t first = is_loaded ? roots[image] : image;
+    if (index == 0) {
+        return first;
+    }
+    for (size_t i = 0; is_loaded && i < opened_count; i++) {
+        if (opened[i] != first && is_in_scope(opened[i], image) && --index == 0) {
+            return opened[i];
+        }
+    }
+    return KILN_IMAGE_NONE;
 }
 
 const uint32_t *
@@ -168,12 +195,7 @@ static void visit(struct sorting *sorting, uint32_t image);
 static bool
 is_for_same(uint32_t image, uint32_t other)
 {
-    const struct order *scope = &orders[roots[image]];
-    bool found = other == roots[image];
-    for (size_t i = 0; !found && i < scope->count; i++) {
-        found = scope->images[i] == other;
-    }
-    return found && kiln_image_is(other, KILN_IMAGE_PREPARED);
+    return is_in_scope(roots[image], other) && kiln_image_is(other, KILN_IMAGE_PREPARED);
 }
 
 static void
@@ -256,6 +278,7 @@ kiln_image_tree_sort(struct kiln_image_tree *tree, bool is_new)
         orders[root] = (struct order){tree->memory, tree->ordered_count};
         tree->is_kept = true;
     }
+    opened[opened_count++] = root;
 }
 
 uint32_t *

@@ -221,7 +221,7 @@ def main():
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--linker", action="append", choices=LINKERS)
-    parser.add_argument("--from", dest="way", default="wheels", choices=["auto", "wheels", "objects"])
+    parser.add_argument("--from", dest="way", default="auto", choices=["auto", "wheels", "objects"])
     parser.add_argument("--batch", type=int, default=40)
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--keep", metavar="DIR")

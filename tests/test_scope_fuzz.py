@@ -28,7 +28,7 @@ def systems():
 @pytest.fixture(scope="module")
 def tried(systems, python, tmp_path_factory):
     """All of them in one executable for each linker: (the bench, what differs, what cannot be built)."""
-    bench = scope_fuzz.Bench(tmp_path_factory.mktemp("scope"), python, scope_fuzz.list_linkers(), "wheels")
+    bench = scope_fuzz.Bench(tmp_path_factory.mktemp("scope"), python, scope_fuzz.list_linkers(), "auto")
     return (bench, *bench.try_systems(systems))
 
 

@@ -51,7 +51,7 @@ inline int count() { static int n = 20; return ++n; }
 template<class T> struct Held { static int value; };
 template<class T> int Held<T>::value = 30;
 template<class T> int *find() { static T n = 40; return &n; }
-struct Made { int n; Made() : n(50) { note("package: made", 0); } };
+struct Made { int n; Made() : n(50) { note(PLACE ": made", 0); } };
 inline Made made;
 #ifdef THREAD_LOCAL
 inline thread_local int per_thread = 60;
@@ -237,7 +237,8 @@ SHOWN void *PyInit_{name}(void) {{ note("package: init {name}", 0); return fuzz_
 
 def write_cplusplus(system, part):
     thread_local = "thread_local" in part.cplusplus
-    text = f"#define NAMESPACE {system.namespace}\n{'#define THREAD_LOCAL' if thread_local else ''}\n#include \"fuzz.hpp\"\nusing namespace NAMESPACE;\n"
+    place = "system" if part.place == "extern" else "package"
+    text = f"#define NAMESPACE {system.namespace}\n#define PLACE \"{place}\"\n{'#define THREAD_LOCAL' if thread_local else ''}\n#include \"fuzz.hpp\"\nusing namespace NAMESPACE;\n"
     text += f'extern "C" HIDDEN const char *{part.name}_more(int probe, void **address)\n{{\n    switch (probe) {{\n'
     answers = ["*address = &variable; return show_number(++variable);", "return show_number(count());",
                "*address = &Held<int>::value; return show_number(++Held<int>::value);",

@@ -209,6 +209,12 @@ def test_pie_or_not(option, kind, site, python, tmp_path):
     check_modules(app, python, site, [])
 
 
+def test_gold_makes_no_pie_and_says_so(site, python, tmp_path):
+    said = run(BUILD / "kiln", "link", "--python", python, "--pie", "--linker", "gold", "-o", tmp_path / "app", site, check=False)
+    assert said.returncode == 1 and "--pie: gold relocates absolute symbols" in said.stderr
+    assert not (tmp_path / "app").exists()
+
+
 # --- Bad input ---
 
 def write_cut(path, good):

@@ -513,12 +513,92 @@ import ctypes
 library = ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so")
 answer = [library.ask(), load("_3").f(), load("_1").f()]
 """, [0, [0, 0, 0, 0], [0, 0, 0, 0]]),
+    # Weak ones of C need not be the same, as those of C++ are.
+    construct("interposed_weak_of_c", BACK.replace("DEFINITION", """
+__attribute__((weak)) int which(void) { return WHO; } __attribute__((weak)) int number = WHO * 10;""") + """
+sed -i 's/int which(void) WEAK;/__attribute__((weak)) int which(void) { return 5; }/; s/extern int number WEAK/__attribute__((weak)) int number = 50/' b.c
+lib one b.c
+ext _a a.c -DWHO=1 ${L}one; ext _b a.c -DWHO=2 ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").ask()
+answer = [in_child(lambda: [load("_a").f(), load("_b").f()]), in_child(lambda: [load("_b").f(), load("_a").f()]),
+          in_child(lambda: [open_library(), load("_a").f()])]
+""", [[[1, 10, 1, 10], [1, 10, 1, 10]], [[2, 20, 2, 20], [2, 20, 2, 20]], [5, [5, 50, 5, 50]]]),
+    construct("interposed_weak_of_c_in_one_extension", BACK.replace("DEFINITION", """
+__attribute__((weak)) int which(void) { return WHO; } int number = WHO * 10;""") + """
+sed -i 's/int which(void) WEAK;/__attribute__((weak)) int which(void) { return 5; }/; s/extern int number WEAK/int number = 50/' b.c
+lib one b.c
+ext _a a.c -DWHO=1 ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").ask()
+answer = [in_child(lambda: load("_a").f()), in_child(lambda: [open_library(), load("_a").f()])]
+""", [[1, 10, 1, 10], [5, [5, 50, 5, 50]]]),
     construct("interposed_by_whichever_is_first_ifunc", BACK.replace("DEFINITION", """
 static int get(void) { return WHO; }
 static int (*resolve(void))(void) { return get; }
 int which(void) __attribute__((ifunc("resolve"))); int number = WHO * 10;""") + """
 ext _a a.c -DWHO=1 ${L}one; ext _b a.c -DWHO=2 ${L}one
-""", IN_ORDERS, [[[1, 10, 1, 10], [1, 10, 1, 10]], [[2, 20, 2, 20], [2, 20, 2, 20]]], stays="whichever extension is imported first"),
+""", IN_ORDERS, [[[1, 10, 1, 10], [1, 10, 1, 10]], [[2, 20, 2, 20], [2, 20, 2, 20]]]),
+    # Opened by itself, it is bound in its own scope.
+    construct("ifunc_of_another_library_and_opened_first", BACK.replace("DEFINITION", "") + r"""
+cat >c.c <<X
+#include <unistd.h>
+static int get(void) { return 3; }
+static int (*resolve(void))(void) { return get; }
+int which(void) __attribute__((ifunc("resolve")));
+int number = 30;
+__attribute__((constructor)) static void start(void) { if (write(1, "starts\n", 7) < 0) _exit(1); }
+X
+lib one b.c '-DWEAK=__attribute__((weak))'
+lib two c.c
+ext _a a.c -Wl,--no-as-needed ${L}two ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").ask()
+answer = [in_child(lambda: [load("_a").f(), open_library()]), in_child(open_library), open_library(), load("_a").f()]
+""", [[[3, 30, 3, 30], 3], 0, 0, [0, 0, 0, 0]], prints="starts\nstarts\n"),
+    construct("thread_variable_of_another_library_and_opened_first", r"""
+--- b.c
+__thread int variable = NUMBER;
+int ASK(void) { return variable++; }
+--- a.c
+#include "module.h"
+int one(void), two(void);
+F(f) { int first = one(); return Py_BuildValue("ii", first, two()); }
+MODULE(M(f))
+--- build
+lib one b.c -DNUMBER=10 -DASK=one; lib two b.c -DNUMBER=20 -DASK=two
+ext _a a.c -Wl,--no-as-needed ${L}two ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").one()
+answer = [in_child(lambda: [load("_a").f(), open_library()]), open_library(), load("_a").f()]
+""", [[[20, 21], 22], 10, [11, 20]], stays="its reference to variable leads to .*, whichever is loaded first"),
+    # One variable by the one definition rule, which ld.so keeps only if it is UNIQUE.
+    construct("inline_thread_variable_of_another_library_and_opened_first", r"""
+--- b.cc
+namespace own { inline thread_local int variable = 10; }
+extern "C" int ASK() { return own::variable++; }
+--- a.c
+#include "module.h"
+int one(void), two(void);
+F(f) { int first = one(); return Py_BuildValue("ii", first, two()); }
+MODULE(M(f))
+--- build
+libcc one b.cc -std=c++17 -fno-gnu-unique -DASK=one; libcc two b.cc -std=c++17 -fno-gnu-unique -DASK=two
+ext _a a.c -Wl,--no-as-needed ${L}two ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").one()
+answer = [in_child(lambda: [load("_a").f(), open_library()]), open_library(), load("_a").f()]
+""", [[[10, 11], 12], 10, [11, 10]], unlinked=lambda: ([[[10, 11], 12], 10, [11, 12]], ""), why="C++ has one variable"),
     construct("interposed_names_of_two_extensions", r"""
 --- a.c
 #include "module.h"

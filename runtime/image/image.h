@@ -145,6 +145,8 @@ void kiln_image_imports_abandon(void);
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);
 /* The value of an import that is resolved, or that needs no resolving. */
 uintptr_t kiln_image_get_value(uint32_t import);
+/* Returns whether an import is an ifunc, or a choice with one. */
+bool kiln_image_may_be_ifunc(uint32_t import);
 
 /* --- pages.c, words.c: requires the lock ---------------------------------------------------------
  */
@@ -153,7 +155,7 @@ uintptr_t kiln_image_get_value(uint32_t import);
 int kiln_image_open_pages(uint32_t image, const struct kiln_image_error *error);
 /* Make those read-only that are not to be written from now on. Safe to repeat. */
 int kiln_image_close_pages(uint32_t image, const struct kiln_image_error *error);
-/* Fill in all words but those of ifuncs, and those. Each only once. */
+/* Fill in all words but those that may be of ifuncs, and those. Each only once. */
 void kiln_image_fill(uint32_t image);
 void kiln_image_fill_ifuncs(uint32_t image);
 

@@ -242,6 +242,25 @@ choose(const struct kiln_image_import *choice)
     return pair[1];
 }
 
+static bool
+is_ifunc(uint32_t index)
+{
+    return index != KILN_IMAGE_NONE && kiln_image_imports[index].kind == KILN_IMPORT_IFUNC;
+}
+
+bool
+kiln_image_may_be_ifunc(uint32_t index)
+{
+    const struct kiln_image_import *import = &kiln_image_imports[index];
+    bool is_choice = (import->kind & ~KILN_IMPORT_WEAK) == KILN_IMPORT_CHOICE;
+    const uint32_t *pairs = kiln_image_words + (is_choice ? import->where : 0);
+    bool result = is_ifunc(index);
+    for (uint32_t i = 0; is_choice && !result && i < pairs[0]; i++) {
+        result = is_ifunc(pairs[2 + 2 * i]);
+    }
+    return result;
+}
+
 static int resolve_import(uint32_t image, uint32_t index, const struct kiln_image_error *error);
 
 static int

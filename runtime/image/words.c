@@ -53,14 +53,12 @@ apply(char *start, struct patch patch)
     add(start + patch.offset, kiln_image_get_value(patch.import));
 }
 
-/* How many of the patches are none of an ifunc. Those come last. */
+/* How many of the patches are none that may be of an ifunc. Those come last. */
 static uint32_t
 count_plain(uint32_t image)
 {
     uint32_t count = kiln_image_records[image].patches.count;
-    while (count > 0 && (kiln_image_imports[get_patch(image, count - 1).import].kind &
-                         ~KILN_IMPORT_WEAK) == KILN_IMPORT_IFUNC)
-    {
+    while (count > 0 && kiln_image_may_be_ifunc(get_patch(image, count - 1).import)) {
         count--;
     }
     return count;

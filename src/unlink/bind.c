@@ -177,6 +177,16 @@ is_same_library(const struct kiln_object *a, const struct kiln_object *b)
            x.suffix_len == y.suffix_len && memcmp(x.suffix, y.suffix, x.suffix_len) == 0;
 }
 
+/* Whether the definitions X and Y of WANTED are equal by the one definition rule, or by the implementation of
+ * C++. */
+static bool
+is_one_definition(const struct kiln_dynobj_wanted *wanted, const struct kiln_dynobj_symbol *x,
+                  const struct kiln_dynobj_symbol *y)
+{
+    return (kiln_dynobj_is_vague(x) && kiln_dynobj_is_vague(y)) ||
+           kiln_cplusplus_is_own(wanted->name) || kiln_cplusplus_is_vague(wanted->name);
+}
+
 /* Whether it does not matter which of two definitions WANTED leads to. */
 static bool
 is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
@@ -189,9 +199,8 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
     if (a == NULL || b == NULL) {
         return false;
     }
-    bool is_one = (kiln_dynobj_is_vague(x) && kiln_dynobj_is_vague(y)) ||
-                  kiln_cplusplus_is_own(wanted->name) || kiln_cplusplus_is_vague(wanted->name);
-    return (is_one && kiln_dynobj_is_copyable(&a->dso, x) && kiln_dynobj_is_copyable(&b->dso, y)) ||
+    return (is_one_definition(wanted, x, y) && kiln_dynobj_is_copyable(&a->dso, x) &&
+            kiln_dynobj_is_copyable(&b->dso, y)) ||
            (wanted->version != NULL && x->version != NULL && y->version != NULL &&
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
 }
@@ -282,8 +291,8 @@ note_chosen(struct kiln_set *set, struct kiln_object *image, struct kiln_object 
 
 /* What WANTED leads to in SCOPE. */
 static bool
-choose(struct kiln_set *set, struct kiln_object *image, const struct kiln_object_list *scope,
-       const struct kiln_dynobj_wanted *wanted, struct kiln_target *out)
+find_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_object_list *scope,
+            const struct kiln_dynobj_wanted *wanted, struct kiln_target *out)
 {
     struct kiln_dynobj_symbol symbol;
     struct kiln_object *object = kiln_objects_find(scope, NULL, wanted, &symbol);
@@ -297,30 +306,58 @@ choose(struct kiln_set *set, struct kiln_object *image, const struct kiln_object
         image->reason = image->reason == NULL ? object->reason : image->reason;
         return false;
     }
-    if (out->is_thread_local ||
-        (out->kind != KILN_TARGET_IMAGE && out->kind != KILN_TARGET_LIBRARY &&
-         out->kind != KILN_TARGET_UNIQUE))
-    {
-        image->reason = kiln_arena_printf(
-            &set->ctx->arena,
-            "its reference to %s leads to %s or elsewhere, whichever extension is imported first",
-            wanted->name, object->path);
-        return false;
-    }
-    note_chosen(set, image, out->object);
     return true;
 }
 
+static bool
+can_be_chosen(const struct kiln_target *target)
+{
+    switch (target->kind) {
+    case KILN_TARGET_NONE:
+        return true;
+    case KILN_TARGET_IMAGE:
+    case KILN_TARGET_IFUNC:
+    case KILN_TARGET_LIBRARY:
+    case KILN_TARGET_UNIQUE:
+        return !target->is_thread_local;
+    default:
+        return false;
+    }
+}
+
+static bool
+is_thread_local(const struct kiln_dynobj_symbol *symbol)
+{
+    return kiln_dynobj_get_type(symbol) == STT_TLS;
+}
+
 /* Whether IMAGE, a library, has another answer to WANTED than SYMBOL of OBJECT when it is opened by its path
- * before any extension that needs it. */
+ * before any extension that needs it. A thread-local variable of an inline function is the extensions' then,
+ * too: C++ wants it to be one. */
 static bool
 differs_alone(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
               const struct kiln_object *object, const struct kiln_dynobj_symbol *symbol)
 {
-    struct kiln_dynobj_symbol own;
-    return image->module == NULL && image->roots.count > 0 &&
-           !is_equal(wanted, object, symbol, kiln_objects_find(&image->scope, NULL, wanted, &own),
-                     &own);
+    if (image->module != NULL || image->roots.count == 0) {
+        return false;
+    }
+    struct kiln_dynobj_symbol other;
+    const struct kiln_object *own = kiln_objects_find(&image->scope, NULL, wanted, &other);
+    bool is_one_variable = object != NULL && own != NULL && is_thread_local(symbol) &&
+                           is_thread_local(&other) && is_one_definition(wanted, symbol, &other);
+    return !is_one_variable && !is_equal(wanted, object, symbol, own, &other);
+}
+
+/* Thread-local variables that the process has one of have become one. */
+static bool
+are_one(const struct kiln_target *choices, size_t count)
+{
+    bool result = choices[0].is_thread_local;
+    for (size_t i = 1; result && i < count; i++) {
+        result = choices[i].is_thread_local && choices[i].object == choices[0].object &&
+                 choices[i].value == choices[0].value;
+    }
+    return result;
 }
 
 /* Let the runtime choose among what WANTED leads to in the scopes of the extensions that reach IMAGE, and
@@ -330,24 +367,42 @@ set_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_dy
            struct kiln_target *out)
 {
     const struct kiln_object_list *roots = &image->roots;
-    out->kind = KILN_TARGET_CHOICE;
-    out->name = wanted->name;
-    out->version = wanted->version;
-    out->choice_count = roots->count + 1;
-    if (image->choice_count + out->choice_count > CHOICES_MAX) {
+    size_t count = roots->count + 1;
+    if (image->choice_count + count > CHOICES_MAX) {
         image->reason = "too many of its references depend on which extension is imported first";
         return false;
     }
-    out->choices = kiln_arena_alloc(&set->bindings, out->choice_count * sizeof *out->choices);
-    for (size_t i = 0; i < out->choice_count; i++) {
-        out->choices[i].object = image;
-        out->choices[i].is_weak = out->is_weak;
+    struct kiln_target *choices = kiln_arena_alloc(&set->bindings, count * sizeof *choices);
+    for (size_t i = 0; i < count; i++) {
         const struct kiln_object *root = i < roots->count ? roots->items[i] : image;
-        if (!choose(set, image, &root->scope, wanted, &out->choices[i])) {
+        choices[i] = *out;
+        if (!find_choice(set, image, &root->scope, wanted, &choices[i])) {
             return false;
         }
     }
-    image->choice_count += out->choice_count;
+    if (are_one(choices, count)) {
+        *out = choices[0];
+        out->is_shared = true;
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!can_be_chosen(&choices[i])) {
+            image->reason = kiln_arena_printf(
+                &set->ctx->arena,
+                "its reference to %s leads to %s or elsewhere, whichever is loaded first",
+                wanted->name, choices[i].object->path);
+            return false;
+        }
+        if (choices[i].kind != KILN_TARGET_NONE) {
+            note_chosen(set, image, choices[i].object);
+        }
+    }
+    out->kind = KILN_TARGET_CHOICE;
+    out->name = wanted->name;
+    out->version = wanted->version;
+    out->choices = choices;
+    out->choice_count = count;
+    image->choice_count += count;
     return true;
 }
 
@@ -366,14 +421,8 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         bool is_split = false;
         object = find_in_scopes(image, wanted, &symbol, &is_split);
-        bool differs = !is_split && differs_alone(image, wanted, object, &symbol);
-        if (is_split || differs) {
-            const struct kiln_target before = *out;
-            if (set_choice(set, image, wanted, out) || is_split) {
-                return image->reason == NULL;
-            }
-            *out = before;
-            image->reason = NULL;
+        if (is_split || differs_alone(image, wanted, object, &symbol)) {
+            return set_choice(set, image, wanted, out);
         }
     }
     if (object == NULL || !check_definition(set, image, object, &symbol)) {
@@ -382,6 +431,11 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (!set_target(set, image, wanted, object, &symbol, out)) {
         image->reason = object->reason;
         return false;
+    }
+    if (out->kind == KILN_TARGET_IMAGE && out->is_thread_local && image->module == NULL &&
+        !kiln_objects_contain(&image->scope, out->object))
+    {
+        out->is_shared = true;
     }
     if ((out->kind == KILN_TARGET_IMAGE && !out->is_shared) || out->kind == KILN_TARGET_IFUNC ||
         out->kind == KILN_TARGET_UNIQUE)

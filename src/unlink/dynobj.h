@@ -8,6 +8,7 @@
 #define KILN_UNLINK_DYNOBJ_H
 
 #include <elf.h>
+#include <string.h>
 
 #include "base/ctx.h"
 #include "elf/machine.h"
@@ -138,12 +139,12 @@ kiln_dynobj_is_in_tls_data(const struct kiln_dynobj *dso, uint64_t address)
 }
 
 /* Whether any number of objects may define SYMBOL, all the same: the inline functions and variables of
- * C++ (its one definition rule). */
+ * C++ (its one definition rule), which have mangled names. Weak functions of C are each an object's own. */
 static inline bool
 kiln_dynobj_is_vague(const struct kiln_dynobj_symbol *symbol)
 {
     unsigned bind = kiln_dynobj_get_bind(symbol);
-    return bind == STB_WEAK || bind == STB_GNU_UNIQUE;
+    return bind == STB_GNU_UNIQUE || (bind == STB_WEAK && strncmp(symbol->name, "_Z", 2) == 0);
 }
 
 #endif

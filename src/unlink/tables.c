@@ -132,6 +132,19 @@ add_imports(const struct kiln_set *set, struct kiln_tables *tables, const struct
     return end_list(tables, first, 1);
 }
 
+/* Whether the value of IMPORT comes from a resolver, or may. */
+static bool
+is_late(const struct kiln_set *set, const struct kiln_import *import)
+{
+    bool result = import->kind == KILN_IMPORT_IFUNC;
+    bool is_choice = (import->kind & ~KILN_IMPORT_WEAK) == KILN_IMPORT_CHOICE;
+    for (size_t i = 0; is_choice && !result && i <= import->object->roots.count; i++) {
+        result = import->choices[i] != SIZE_MAX &&
+                 set->imports.items[import->choices[i]].kind == KILN_IMPORT_IFUNC;
+    }
+    return result;
+}
+
 static struct kiln_image_list
 add_patches(const struct kiln_set *set, struct kiln_tables *tables, const struct kiln_words *words)
 {
@@ -140,8 +153,7 @@ add_patches(const struct kiln_set *set, struct kiln_tables *tables, const struct
         for (size_t i = 0; i < words->count; i++) {
             const struct kiln_word *word = &words->items[i];
             if (word->kind == KILN_WORD_PATCH &&
-                (set->imports.items[word->value].kind == KILN_IMPORT_IFUNC) == late)
-            {
+                is_late(set, &set->imports.items[word->value]) == late) {
                 push(tables, (uint32_t)word->offset);
                 push(tables, (uint32_t)word->value);
             }

@@ -119,6 +119,13 @@ add_symbol(struct making *making, uint64_t offset, int64_t addend, const char *n
 }
 
 static struct kiln_import
+make_ifunc_import(const struct kiln_target *target)
+{
+    return (struct kiln_import){
+        .kind = KILN_IMPORT_IFUNC, .object = target->object, .value = target->value};
+}
+
+static struct kiln_import
 make_unique_import(const struct kiln_target *target)
 {
     return (struct kiln_import){.kind = KILN_IMPORT_UNIQUE,
@@ -194,6 +201,7 @@ intern_choice(struct kiln_set *set, const struct kiln_target *target, bool is_ca
     const struct kiln_import like =
         target->kind == KILN_TARGET_LIBRARY  ? make_library_import(target, is_call)
         : target->kind == KILN_TARGET_UNIQUE ? make_unique_import(target)
+        : target->kind == KILN_TARGET_IFUNC  ? make_ifunc_import(target)
                                              : make_image_import(target);
     return kiln_import_intern(set, &like);
 }
@@ -237,8 +245,7 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
     case KILN_TARGET_IMAGE:
         return add_image(making, offset, addend, target);
     case KILN_TARGET_IFUNC: {
-        const struct kiln_import like = {
-            .kind = KILN_IMPORT_IFUNC, .object = target->object, .value = target->value};
+        const struct kiln_import like = make_ifunc_import(target);
         return add_patch(making, offset, addend, &like);
     }
     case KILN_TARGET_PROGRAM:

@@ -95,7 +95,7 @@ struct kiln_image {
     struct kiln_image_list dependencies; /* images, in the order of DT_NEEDED */
     struct kiln_image_list libraries;    /* shared libraries to be opened, as DT_NEEDED has them */
     struct kiln_image_list imports;      /* those that have to be known before anything is done */
-    struct kiln_image_list patches;      /* those of an ifunc come last */
+    struct kiln_image_list patches;      /* those that are of an ifunc, or may be, come last */
     struct kiln_image_list protections;
     /* Offsets of words to which the image's address is added, in the coding of SHT_RELR with entries
      * of 32 bits: an even entry is the offset of a word; an odd one a bitmap of the 31 words that

@@ -202,6 +202,12 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return KILN_ERR_SYSTEM;
     }
     bool fixed = has_fixed_place(bake), works = false;
+    if (fixed && bake->options->pie == KILN_PIE_YES) {
+        return kiln_fail(ctx, KILN_ERR_INPUT,
+                         "--pie: %s relocates absolute symbols, which a position-independent "
+                         "executable needs as they are; take another linker",
+                         bake->linker);
+    }
     const char *memory = get_memory(ctx, bake, fixed), *why = NULL;
     bake->program = kiln_arena_printf(&ctx->arena, "%s/program", kiln_ctx_get_tmpdir(ctx));
     if (recall(memory, bake)) {

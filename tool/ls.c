@@ -173,9 +173,6 @@ print_fat_json(const struct kiln_fat *fat)
     print_json_pair(", ", "driver", 6, fat->driver);
     print_json_pair(", ", "output", 6, fat->output);
     print_json_list("inits", &fat->inits);
-    print_json_list("args", &fat->args);
-    print_json_list("rpaths", &fat->rpaths);
-    print_json_list("libraries", &fat->dsos);
     print_json_list("archives", &fat->archives);
     if (fat->failure != NULL) {
         print_json_pair(", ", "failure", 7, fat->failure);
@@ -203,9 +200,6 @@ print_fat(const char *path, const struct kiln_fat *fat)
         printf("%-12s %llu bytes\n", "object", (unsigned long long)fat->object_size);
     }
     printf("%-12s %s\n%-12s %s\n", "linked by", fat->driver, "linked to", fat->output);
-    print_list("argument", &fat->args);
-    print_list("rpath", &fat->rpaths);
-    print_list("library", &fat->dsos);
     print_list("archive", &fat->archives);
 }
 

@@ -147,17 +147,6 @@ kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char
     }
 }
 
-void
-kiln_strings_add_dirs(struct kiln_arena *arena, struct kiln_strings *list, const char *dirs)
-{
-    for (size_t len; *dirs != '\0'; dirs += len + (dirs[len] == ':')) {
-        len = strcspn(dirs, ":");
-        if (len > 0) {
-            kiln_strings_add(arena, list, kiln_arena_strndup(arena, dirs, len));
-        }
-    }
-}
-
 bool
 kiln_strings_contain(const struct kiln_strings *list, const char *text)
 {

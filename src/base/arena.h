@@ -53,8 +53,6 @@ void kiln_strings_push_all(struct kiln_arena *arena, struct kiln_strings *list,
                            const struct kiln_strings *more);
 /* Push TEXT unless the list contains an equal string. */
 void kiln_strings_add(struct kiln_arena *arena, struct kiln_strings *list, const char *text);
-/* The same for copies of the directories in DIRS, which colons separate. Empty ones are skipped. */
-void kiln_strings_add_dirs(struct kiln_arena *arena, struct kiln_strings *list, const char *dirs);
 /* Whether LIST, which may be NULL, has a string equal to TEXT. */
 bool kiln_strings_contain(const struct kiln_strings *list, const char *text);
 /* LIST as an argv: its items, then NULL. */

@@ -31,20 +31,14 @@ enum kiln_option_meaning {
     KILN_MEANS_SHARED,       /* -shared */
     KILN_MEANS_NO_LINK,      /* -c, -E, --version: no link happens */
     KILN_MEANS_LANGUAGE,     /* -x */
-    KILN_MEANS_REPEAT,       /* the final link repeats it */
-    KILN_MEANS_COVERAGE,     /* the same, but the traced link must write no notes */
+    KILN_MEANS_COVERAGE,     /* --coverage: the traced link must write no notes */
     KILN_MEANS_PREPROCESSOR, /* -Wp,: may hold dependency options */
-    KILN_MEANS_LIBRARY,      /* -l */
-    KILN_MEANS_LIBRARY_DIR,  /* -L */
+    KILN_MEANS_LIBRARY,      /* -l: an input */
     KILN_MEANS_COMBINE,      /* changes symbols, so that ld -r needs it; value after "=" */
     KILN_MEANS_COMBINE_FLAG, /* the same, without a value */
     KILN_MEANS_KEYWORD,      /* -z: muldefs and execstack matter */
     KILN_MEANS_STRIP,        /* drops debug information */
-    KILN_MEANS_STATIC,       /* -Bstatic: libraries from here on are archives */
-    KILN_MEANS_DYNAMIC,
-    KILN_MEANS_PUSH_STATE,
-    KILN_MEANS_POP_STATE,
-    KILN_MEANS_START_LIB, /* objects from here on are linked only if needed */
+    KILN_MEANS_START_LIB,    /* objects from here on are linked only if needed */
     KILN_MEANS_END_LIB,
     KILN_MEANS_SCRIPT,      /* a linker script: an obstacle, as other extensions are in the link */
     KILN_MEANS_ENTRY_POINT, /* -init, -fini: an obstacle */
@@ -63,15 +57,6 @@ struct kiln_option {
 const struct kiln_option *kiln_option_find_driver(const char *arg, const char **value);
 const struct kiln_option *kiln_option_find_linker(const char *arg, const char **value);
 
-/* What the final link may have to repeat. */
-enum kiln_repeat_kind { KILN_REPEAT_FLAG, KILN_REPEAT_DIR, KILN_REPEAT_LIBRARY, KILN_REPEAT_INPUT };
-struct kiln_repeat {
-    enum kiln_repeat_kind kind;
-    const char *text; /* the flag, the directory, what follows -l, or the path of an input */
-    bool is_static;   /* a library after -Bstatic */
-    bool is_lazy;     /* an object after --start-lib */
-};
-
 struct kiln_command_line {
     bool makes_shared; /* the command links a shared object; if not, ignore all below */
     bool has_sources;  /* it also compiles */
@@ -80,10 +65,7 @@ struct kiln_command_line {
     const char *obstacle;        /* why no relocatable can replace this link; NULL: nothing */
     struct kiln_strings trace;   /* arguments of the traced link, without the program */
     struct kiln_strings combine; /* arguments for `ld -r`: --wrap=, --defsym=, ... */
-    struct kiln_repeat_list {
-        struct kiln_repeat *items;
-        size_t count, capacity;
-    } repeats;
+    struct kiln_strings objects; /* object files among the inputs, not those after --start-lib */
 };
 
 /* Parses ARGS, the arguments after the program. */
@@ -119,22 +101,12 @@ int kiln_trace_parse(struct kiln_ctx *ctx, struct kiln_span text, struct kiln_tr
 int kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
                          const struct kiln_command_line *line, struct kiln_trace *out);
 
-/* Sorts TRACE into INPUTS, which are to be combined, and DSOS, the absolute paths of shared objects,
- * each once. */
-int kiln_link_inputs_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace,
-                          struct kiln_link_inputs *inputs, struct kiln_strings *dsos);
+/* Pushes what of TRACE is to be combined to INPUTS: objects and members of archives. Fails if a linker
+ * script does more than to name files. */
+int kiln_link_inputs_select(struct kiln_ctx *ctx, const struct kiln_trace *trace,
+                            struct kiln_link_inputs *inputs);
 
 /* -- The extension -- */
-
-/* Fills FAT's inits and rpaths from the shared object at PATH. Sets *FOUND to false and returns 0 if
- * PATH is not an ELF shared object with an init symbol. */
-int
-kiln_record_read_output(struct kiln_ctx *ctx, const char *path, struct kiln_fat *fat, bool *found);
-/* Fills FAT->args from LINE. Requires FAT->dsos. */
-void
-kiln_record_args(struct kiln_ctx *ctx, const struct kiln_command_line *line, struct kiln_fat *fat);
-
-/* -- All of it -- */
 
 struct kiln_cc {
     struct kiln_ctx ctx; /* the first member: its listener fills `problems` */

@@ -1,5 +1,5 @@
 /* Parses the command line of a compiler driver: whether it links a shared object, and if so, how to
- * repeat the link for its trace, and what later links must repeat.
+ * repeat the link for its trace, and what of it `ld -r` must be told.
  *
  * The arguments become two interleaved streams, the driver's own and those that -Wl, and -Xlinker pass
  * to the linker: an option takes its value from its own stream (`-Wl,-rpath -Wl,/x`). The traced link
@@ -26,9 +26,7 @@ struct parser {
     bool no_link;
     bool has_inputs;
     bool has_language; /* under -x */
-    bool is_static;    /* after -Bstatic */
     bool is_lazy;      /* between --start-lib and --end-lib */
-    unsigned pushed;   /* earlier states of is_static, one bit each */
     struct kiln_strings stems;
 };
 
@@ -89,13 +87,6 @@ keep(struct parser *parser, const char *text, bool is_linker)
         kiln_strings_push(&parser->ctx->arena, &parser->line->trace, "-Xlinker");
     }
     kiln_strings_push(&parser->ctx->arena, &parser->line->trace, text);
-}
-
-static void
-push_repeat(struct parser *parser, enum kiln_repeat_kind kind, const char *text)
-{
-    struct kiln_repeat *repeat = KILN_ARENA_PUSH(&parser->ctx->arena, &parser->line->repeats);
-    *repeat = (struct kiln_repeat){kind, text, parser->is_static, parser->is_lazy};
 }
 
 /* Returns whether the driver passes PATH to the linker as it is. If in doubt, it is a source. */
@@ -162,8 +153,8 @@ read_input(struct parser *parser, const char *text, bool is_linker)
     else if (!is_linker && (parser->has_language || !is_object_name(text))) {
         note_source(parser, text);
     }
-    else {
-        push_repeat(parser, KILN_REPEAT_INPUT, text);
+    else if (!parser->is_lazy && kiln_ends_with(text, ".o")) {
+        kiln_strings_push(&parser->ctx->arena, &parser->line->objects, text);
     }
     keep(parser, text, is_linker);
 }
@@ -176,27 +167,6 @@ read_preprocessor(struct parser *parser, const char *text)
     size_t len = dependencies == NULL ? strlen(text) : (size_t)(dependencies - text);
     if (len > strlen("-Wp,")) {
         keep(parser, kiln_arena_strndup(&parser->ctx->arena, text, len), false);
-    }
-}
-
-static void
-read_state(struct parser *parser, enum kiln_option_meaning meaning)
-{
-    switch (meaning) {
-    case KILN_MEANS_STATIC:
-    case KILN_MEANS_DYNAMIC:
-        parser->is_static = meaning == KILN_MEANS_STATIC;
-        break;
-    case KILN_MEANS_START_LIB:
-    case KILN_MEANS_END_LIB:
-        parser->is_lazy = meaning == KILN_MEANS_START_LIB;
-        break;
-    case KILN_MEANS_PUSH_STATE:
-        parser->pushed = parser->pushed << 1 | parser->is_static;
-        break;
-    default:
-        parser->is_static = parser->pushed & 1;
-        parser->pushed >>= 1;
     }
 }
 
@@ -226,11 +196,7 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
     case KILN_MEANS_LANGUAGE:
         parser->has_language = strcmp(argument, "none") != 0;
         return true;
-    case KILN_MEANS_REPEAT:
-        push_repeat(parser, KILN_REPEAT_FLAG, text);
-        return true;
     case KILN_MEANS_COVERAGE:
-        push_repeat(parser, KILN_REPEAT_FLAG, text);
         keep(parser, "-fprofile-arcs", false);
         return false;
     case KILN_MEANS_PREPROCESSOR:
@@ -238,10 +204,6 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
         return false;
     case KILN_MEANS_LIBRARY:
         parser->has_inputs = true;
-        push_repeat(parser, KILN_REPEAT_LIBRARY, argument);
-        return true;
-    case KILN_MEANS_LIBRARY_DIR:
-        push_repeat(parser, KILN_REPEAT_DIR, argument);
         return true;
     case KILN_MEANS_COMBINE:
         kiln_strings_push(arena, &line->combine,
@@ -263,13 +225,9 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
     case KILN_MEANS_STRIP:
         kiln_strings_add(arena, &line->combine, "--strip-debug");
         return true;
-    case KILN_MEANS_STATIC:
-    case KILN_MEANS_DYNAMIC:
-    case KILN_MEANS_PUSH_STATE:
-    case KILN_MEANS_POP_STATE:
     case KILN_MEANS_START_LIB:
     case KILN_MEANS_END_LIB:
-        read_state(parser, option->meaning);
+        parser->is_lazy = option->meaning == KILN_MEANS_START_LIB;
         return true;
     case KILN_MEANS_SCRIPT:
         set_obstacle(

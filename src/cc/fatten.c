@@ -5,8 +5,44 @@
 #include "cc/cc.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/text.h"
+#include "elf/elf.h"
+#include "names/init_symbol.h"
+
+static void
+push_inits(struct kiln_ctx *ctx, const struct kiln_elf *elf, struct kiln_strings *out)
+{
+    const char *name;
+    for (size_t i = 0; (name = kiln_init_symbol_next(elf, SHT_DYNSYM, &i)) != NULL;) {
+        kiln_strings_add(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
+    }
+    kiln_strings_sort(out);
+}
+
+/* Lists the init symbols of the shared object at PATH, sorted. There are none if it is anything else. */
+static int
+read_inits(struct kiln_ctx *ctx, const char *path, struct kiln_strings *out)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode)) { /* /dev/null */
+        return 0;
+    }
+    struct kiln_file file;
+    struct kiln_elf elf;
+    int result = kiln_file_map(ctx, path, &file);
+    if (result == 0 && kiln_elf_classify(file.bytes) == KILN_OBJECT_SHARED) {
+        result = kiln_elf_init(ctx, file.bytes, path, &elf);
+        if (result == 0) {
+            push_inits(ctx, &elf, out);
+        }
+        kiln_elf_release(&elf);
+    }
+    kiln_file_release(&file);
+    return result;
+}
 
 static int
 make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
@@ -20,12 +56,11 @@ make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
     if (result < 0) {
         return result;
     }
-    /* Objects are combined. The final link repeats shared objects and some flags. */
-    result = kiln_link_inputs_sort(ctx, &trace, &combine.inputs, &fat->dsos);
+    /* Of that, objects and members of archives. Which shared objects are needed, the output tells. */
+    result = kiln_link_inputs_select(ctx, &trace, &combine.inputs);
     if (result < 0) {
         return result;
     }
-    kiln_record_args(ctx, &cc->line, fat);
     combine.inits = fat->inits;
     /* The inputs are kept, so that a library among them can be taken out later. */
     combine.archives = &fat->archives;
@@ -66,9 +101,8 @@ kiln_fatten(struct kiln_cc *cc, const char *reason)
         .output = kiln_file_absolute(ctx, cc->line.output),
         .failure = reason,
     };
-    bool found;
-    int result = kiln_record_read_output(ctx, fat.output, &fat, &found);
-    if (result < 0 || !found) {
+    int result = read_inits(ctx, fat.output, &fat.inits);
+    if (result < 0 || fat.inits.count == 0) {
         return result;
     }
     struct kiln_file object = {0};

@@ -1,8 +1,8 @@
-/* Sorts the trace of a link: what is combined, and what the final link needs again.
+/* Selects from the trace of a link what is combined: objects and archive members.
  *
- * Objects and archive members are combined. Shared objects are recorded. Linker scripts such as
- * libm.so stand for what follows them in the trace, as archives stand for their members, except that
- * GNU ld lists a member of a thin archive as the file that it is. */
+ * Shared objects are not. Linker scripts such as libm.so stand for what follows them in the trace, as
+ * archives stand for their members, except that GNU ld lists a member of a thin archive as the file
+ * that it is. */
 #include "cc/cc.h"
 
 #include "base/file.h"
@@ -16,10 +16,9 @@ struct thin {
     struct kiln_strings names; /* of its members, relative to DIR unless absolute */
 };
 
-struct sorter {
+struct selection {
     struct kiln_ctx *ctx;
     struct kiln_link_inputs *inputs;
-    struct kiln_strings *dsos;
     struct {
         struct thin *items;
         size_t count, capacity;
@@ -73,17 +72,17 @@ defines_symbols(struct kiln_span script)
 
 /* A script may only name files to link, as libm.so does. */
 static int
-sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
+check_script(struct selection *selection, const char *path, struct kiln_span bytes)
 {
     static const char layout[] = "SECTIONS";
     if (memmem(bytes.ptr, bytes.len, layout, strlen(layout)) != NULL) {
-        return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
+        return kiln_fail(selection->ctx, KILN_ERR_INPUT,
                          "%s: a linker script with a layout of its own, which cannot be kept in a "
                          "link with other extensions: link without it",
                          path);
     }
     if (defines_symbols(bytes)) {
-        return kiln_fail(sorter->ctx, KILN_ERR_INPUT,
+        return kiln_fail(selection->ctx, KILN_ERR_INPUT,
                          "%s: a linker script that defines symbols, which would be lost: define "
                          "them in the sources, or by -Wl,--defsym",
                          path);
@@ -92,10 +91,10 @@ sort_other(struct sorter *sorter, const char *path, struct kiln_span bytes)
 }
 
 static int
-push_thin(struct sorter *sorter, const char *path, struct kiln_span bytes)
+push_thin(struct selection *selection, const char *path, struct kiln_span bytes)
 {
-    struct kiln_ctx *ctx = sorter->ctx;
-    struct thin *thin = KILN_ARENA_PUSH(&ctx->arena, &sorter->thins);
+    struct kiln_ctx *ctx = selection->ctx;
+    struct thin *thin = KILN_ARENA_PUSH(&ctx->arena, &selection->thins);
     *thin = (struct thin){.path = path, .dir = kiln_file_dirname(ctx, path)};
     return kiln_ar_list_thin(ctx, bytes, path, &thin->names);
 }
@@ -114,27 +113,27 @@ find_member(const struct thin *thin, const char *path)
 }
 
 static void
-push_object(struct sorter *sorter, const char *path)
+push_object(struct selection *selection, const char *path)
 {
     struct kiln_link_input input = {.path = path};
-    for (size_t i = sorter->thins.count; i > 0 && input.member == NULL; i--) {
-        const struct thin *thin = &sorter->thins.items[i - 1];
+    for (size_t i = selection->thins.count; i > 0 && input.member == NULL; i--) {
+        const struct thin *thin = &selection->thins.items[i - 1];
         input.member = find_member(thin, path);
         input.path = input.member == NULL ? path : thin->path;
     }
-    for (size_t i = 0; i < sorter->inputs->count; i++) {
-        const struct kiln_link_input *other = &sorter->inputs->items[i];
+    for (size_t i = 0; i < selection->inputs->count; i++) {
+        const struct kiln_link_input *other = &selection->inputs->items[i];
         if (other->member == NULL && strcmp(other->path, path) == 0) {
             return;
         }
     }
-    *KILN_ARENA_PUSH(&sorter->ctx->arena, sorter->inputs) = input;
+    *KILN_ARENA_PUSH(&selection->ctx->arena, selection->inputs) = input;
 }
 
 static int
-sort_file(struct sorter *sorter, const char *path)
+select_file(struct selection *selection, const char *path)
 {
-    struct kiln_ctx *ctx = sorter->ctx;
+    struct kiln_ctx *ctx = selection->ctx;
     struct kiln_file file;
     int result = kiln_file_map(ctx, path, &file);
     if (result < 0) {
@@ -144,16 +143,15 @@ sort_file(struct sorter *sorter, const char *path)
     case KILN_OBJECT_RELOCATABLE:
     case KILN_OBJECT_GCC_LTO:
     case KILN_OBJECT_LLVM_BITCODE:
-        push_object(sorter, path);
+        push_object(selection, path);
         break;
     case KILN_OBJECT_SHARED:
-        kiln_strings_add(&ctx->arena, sorter->dsos, kiln_file_absolute(ctx, path));
         break;
     case KILN_OBJECT_ARCHIVE:
-        result = kiln_ar_is_thin(file.bytes) ? push_thin(sorter, path, file.bytes) : 0;
+        result = kiln_ar_is_thin(file.bytes) ? push_thin(selection, path, file.bytes) : 0;
         break;
     case KILN_OBJECT_OTHER:
-        result = sort_other(sorter, path, file.bytes);
+        result = check_script(selection, path, file.bytes);
         break;
     }
     kiln_file_release(&file);
@@ -161,17 +159,17 @@ sort_file(struct sorter *sorter, const char *path)
 }
 
 int
-kiln_link_inputs_sort(struct kiln_ctx *ctx, const struct kiln_trace *trace,
-                      struct kiln_link_inputs *inputs, struct kiln_strings *dsos)
+kiln_link_inputs_select(struct kiln_ctx *ctx, const struct kiln_trace *trace,
+                        struct kiln_link_inputs *inputs)
 {
-    struct sorter sorter = {.ctx = ctx, .inputs = inputs, .dsos = dsos};
+    struct selection selection = {.ctx = ctx, .inputs = inputs};
     for (size_t i = 0; i < trace->count; i++) {
         const struct kiln_link_input *item = &trace->items[i];
         if (item->member != NULL) {
             *KILN_ARENA_PUSH(&ctx->arena, inputs) = *item;
             continue;
         }
-        int result = sort_file(&sorter, item->path);
+        int result = select_file(&selection, item->path);
         if (result < 0) {
             return result;
         }

@@ -1,8 +1,9 @@
 /* What the options of gcc, clang and the linkers mean to kiln-cc: two tables and a lookup.
  *
  * An option is listed if it changes what happens (no link, another output), if it writes a file that
- * the traced link must not write, if the final link must repeat it, or if its value is the next
- * argument, which would be mistaken for an input. All others are passed on. */
+ * the traced link must not write, if `ld -r` must be told, if its value is the next argument, which
+ * would be mistaken for an input, or if its name would be mistaken for another's. All others are passed
+ * on. */
 #include "cc/cc.h"
 
 #define EXACT  KILN_OPTION_EXACT
@@ -46,35 +47,12 @@ static const struct kiln_option driver_options[] = {
     {"--output", EQUALS, KILN_MEANS_OUTPUT, NULL},
     {"-x", JOINED, KILN_MEANS_LANGUAGE, NULL},
     {"--language", EQUALS, KILN_MEANS_LANGUAGE, NULL},
-
-    /* Libraries, and what else the final link may repeat. */
     {"-l", JOINED, KILN_MEANS_LIBRARY, NULL},
-    {"-L", JOINED, KILN_MEANS_LIBRARY_DIR, NULL},
-    {"--library-directory", EQUALS, KILN_MEANS_LIBRARY_DIR, NULL},
-    {"-pthread", EXACT, KILN_MEANS_REPEAT, NULL},
-    {"-pthreads", EXACT, KILN_MEANS_REPEAT, NULL},
-    {"-fopenmp", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fopenacc", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fgnu-tm", EXACT, KILN_MEANS_REPEAT, NULL},
-    {"-ftree-parallelize-loops=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-static-lib", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-shared-lib", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-stdlib=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-rtlib=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"--rtlib=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-unwindlib=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"--unwindlib=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fsanitize=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fno-sanitize=", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fprofile", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-fxray", PREFIX, KILN_MEANS_REPEAT, NULL},
-    {"-pg", EXACT, KILN_MEANS_REPEAT, NULL},
-    {"--coverage", EXACT, KILN_MEANS_COVERAGE, NULL},
-    {"-coverage", EXACT, KILN_MEANS_COVERAGE, NULL},
 
     /* Symbols and layout. */
     {"-u", JOINED, KILN_MEANS_COMBINE, "--undefined"},
     {"-undef", EXACT, KILN_MEANS_NOTHING, NULL},
+    {"-unwindlib=", PREFIX, KILN_MEANS_NOTHING, NULL},
     {"--force-link", EQUALS, KILN_MEANS_COMBINE, "--undefined"},
     {"-T", JOINED, KILN_MEANS_SCRIPT, NULL},
     {"-s", EXACT, KILN_MEANS_STRIP, NULL},
@@ -116,6 +94,8 @@ static const struct kiln_option driver_options[] = {
     {"-fdiagnostics-add-output=", PREFIX, KILN_MEANS_DROP, NULL},
     {"-fdiagnostics-set-output=", PREFIX, KILN_MEANS_DROP, NULL},
     {"-ftest-coverage", EXACT, KILN_MEANS_DROP, NULL},
+    {"--coverage", EXACT, KILN_MEANS_COVERAGE, NULL},
+    {"-coverage", EXACT, KILN_MEANS_COVERAGE, NULL},
     {"-fprofile-note=", PREFIX, KILN_MEANS_DROP, NULL},
     {"-fmodule-output", PREFIX, KILN_MEANS_DROP, NULL},
     {"-gsplit-dwarf", PREFIX, KILN_MEANS_DROP, NULL}, /* a .dwo file would be lost */
@@ -126,6 +106,8 @@ static const struct kiln_option driver_options[] = {
 
     /* Listed for their values only. */
     {"-I", JOINED, KILN_MEANS_NOTHING, NULL},
+    {"-L", JOINED, KILN_MEANS_NOTHING, NULL},
+    {"--library-directory", EQUALS, KILN_MEANS_NOTHING, NULL},
     {"-D", JOINED, KILN_MEANS_NOTHING, NULL},
     {"-U", JOINED, KILN_MEANS_NOTHING, NULL},
     {"-A", JOINED, KILN_MEANS_NOTHING, NULL},
@@ -182,18 +164,6 @@ static const struct kiln_option linker_options[] = {
 
     {"-l", JOINED, KILN_MEANS_LIBRARY, NULL},
     {"-library", EQUALS, KILN_MEANS_LIBRARY, NULL},
-    {"-L", JOINED, KILN_MEANS_LIBRARY_DIR, NULL},
-    {"-library-path", EQUALS, KILN_MEANS_LIBRARY_DIR, NULL},
-    {"-Bstatic", EXACT, KILN_MEANS_STATIC, NULL},
-    {"-dn", EXACT, KILN_MEANS_STATIC, NULL},
-    {"-non_shared", EXACT, KILN_MEANS_STATIC, NULL},
-    {"-static", EXACT, KILN_MEANS_STATIC, NULL},
-    {"-Bdynamic", EXACT, KILN_MEANS_DYNAMIC, NULL},
-    {"-dy", EXACT, KILN_MEANS_DYNAMIC, NULL},
-    {"-call_shared", EXACT, KILN_MEANS_DYNAMIC, NULL},
-    {"-push-state", EXACT, KILN_MEANS_PUSH_STATE, NULL},
-    {"-pop-state", EXACT, KILN_MEANS_POP_STATE, NULL},
-
     {"-start-lib", EXACT, KILN_MEANS_START_LIB, NULL},
     {"-end-lib", EXACT, KILN_MEANS_END_LIB, NULL},
 
@@ -259,6 +229,8 @@ static const struct kiln_option linker_options[] = {
     {"-fatal-warnings", EXACT, KILN_MEANS_DROP, NULL},
 
     {"-z", JOINED, KILN_MEANS_KEYWORD, NULL},
+    {"-L", JOINED, KILN_MEANS_NOTHING, NULL},
+    {"-library-path", EQUALS, KILN_MEANS_NOTHING, NULL},
     {"-m", JOINED, KILN_MEANS_NOTHING, NULL},
     {"-mllvm", EQUALS, KILN_MEANS_NOTHING, NULL},
     {"-h", JOINED, KILN_MEANS_NOTHING, NULL},

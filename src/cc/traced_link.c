@@ -152,12 +152,9 @@ static const char *
 find_missing(const struct kiln_command_line *line, const struct kiln_trace *trace)
 {
     size_t cursor = 0;
-    for (size_t i = 0; i < line->repeats.count; i++) {
-        const struct kiln_repeat *repeat = &line->repeats.items[i];
-        if (repeat->kind == KILN_REPEAT_INPUT && !repeat->is_lazy &&
-            kiln_ends_with(repeat->text, ".o") && !find_file(trace, repeat->text, &cursor))
-        {
-            return repeat->text;
+    for (size_t i = 0; i < line->objects.count; i++) {
+        if (!find_file(trace, line->objects.items[i], &cursor)) {
+            return line->objects.items[i];
         }
     }
     return NULL;

@@ -68,19 +68,6 @@ size_t kiln_elf_count_relocations(const struct kiln_elf *elf, size_t table);
 void
 kiln_elf_get_relocation(const struct kiln_elf *elf, size_t table, size_t index, Elf64_Rela *out);
 
-/* What a shared object tells the dynamic loader. In the context's arena. */
-struct kiln_elf_dynamic {
-    const char *soname;         /* NULL: it has none */
-    struct kiln_strings needed; /* the libraries it needs, by name */
-    struct kiln_strings rpaths; /* DT_RUNPATH, or else DT_RPATH; unexpanded ($ORIGIN) */
-    bool is_rpath;              /* they are DT_RPATH, which its libraries inherit */
-};
-void kiln_elf_read_dynamic(struct kiln_ctx *ctx, const struct kiln_elf *elf,
-                           struct kiln_elf_dynamic *out);
-/* Sets NAMED[i] for each symbol i < COUNT of the dynamic symbol table in section TABLE that a
- * relocation refers to: the loader looks it up by name, even if the object defines it. */
-void kiln_elf_mark_named(const struct kiln_elf *elf, size_t table, bool *named, size_t count);
-
 /* What an input of a link is, by its first bytes and its sections. */
 enum kiln_object_kind {
     KILN_OBJECT_RELOCATABLE, /* ET_REL with machine code; gcc's fat LTO objects too */

@@ -79,7 +79,7 @@ kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char 
     return 0;
 }
 
-/* Finds the field that TAG fills: a text, a list, or neither for a tag of a later version. */
+/* Finds the field that TAG fills: a text, a list, or neither for a tag of a later or an older Kiln. */
 static void
 find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_strings **list)
 {
@@ -97,15 +97,6 @@ find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_s
         break;
     case KILN_FAT_INIT:
         *list = &fat->inits;
-        break;
-    case KILN_FAT_ARG:
-        *list = &fat->args;
-        break;
-    case KILN_FAT_RPATH:
-        *list = &fat->rpaths;
-        break;
-    case KILN_FAT_DSO:
-        *list = &fat->dsos;
         break;
     case KILN_FAT_ARCHIVE:
         *list = &fat->archives;

@@ -57,9 +57,6 @@ put_record(uint8_t *at, const struct kiln_fat *fat)
     size += put_text(at, KILN_FAT_DRIVER, fat->driver);
     size += put_text(at == NULL ? NULL : at + size, KILN_FAT_OUTPUT, fat->output);
     size += put_list(at == NULL ? NULL : at + size, KILN_FAT_INIT, &fat->inits);
-    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARG, &fat->args);
-    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_RPATH, &fat->rpaths);
-    size += put_list(at == NULL ? NULL : at + size, KILN_FAT_DSO, &fat->dsos);
     size += put_text(at == NULL ? NULL : at + size, KILN_FAT_FAILURE, fat->failure);
     if (fat->parts.len > 0) {
         size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARCHIVE, &fat->archives);

@@ -15,17 +15,12 @@
 /* The record of the link of one extension. All strings are in the context's arena. */
 struct kiln_fat {
     const struct kiln_machine *machine; /* of the file that was read */
-    const char *driver;         /* the compiler driver that linked it, as found: "/usr/bin/g++" */
-    const char *output;         /* the path it was linked to, absolute */
-    struct kiln_strings inits;  /* its init symbols, sorted: "PyInit__core" */
-    struct kiln_strings args;   /* what the final link must repeat, in order: -L, -l, -pthread,
-                                 * -fopenmp, -static-libstdc++, -fsanitize=, paths of shared
-                                 * objects; directories absolute; no libpython */
-    struct kiln_strings rpaths; /* directories, unexpanded ($ORIGIN) */
-    struct kiln_strings dsos;   /* shared objects among the inputs: absolute paths */
-    const char *failure;        /* why there is no object, for people; NULL if there is one */
-    uint64_t object_size;       /* bytes of the relocatable, uncompressed; 0 with a failure */
-    struct kiln_span frame;     /* the relocatable, compressed: bytes of the file that was read */
+    const char *driver;        /* the compiler driver that linked it, as found: "/usr/bin/g++" */
+    const char *output;        /* the path it was linked to, absolute */
+    struct kiln_strings inits; /* its init symbols, sorted: "PyInit__core" */
+    const char *failure;       /* why there is no object, for people; NULL if there is one */
+    uint64_t object_size;      /* bytes of the relocatable, uncompressed; 0 with a failure */
+    struct kiln_span frame;    /* the relocatable, compressed: bytes of the file that was read */
 
     /* If members of archives were linked: what combining again without some of them takes. */
     struct kiln_strings archives; /* paths, in the order of the parts' numbers */

@@ -37,8 +37,8 @@ enum kiln_fat_tag {
     KILN_FAT_DRIVER = 1,
     KILN_FAT_OUTPUT = 2,
     KILN_FAT_INIT = 3,
-    KILN_FAT_ARG = 4,
-    KILN_FAT_RPATH = 5,
+    KILN_FAT_ARG = 4,   /* only in older records, as the next two: what the final link was to */
+    KILN_FAT_RPATH = 5, /* repeat. They are passed over, and their numbers not used again. */
     KILN_FAT_DSO = 6,
     KILN_FAT_FAILURE = 7,
     KILN_FAT_ARCHIVE = 8,

@@ -23,8 +23,7 @@ struct kiln_isolated {
         *read_only_address; /* section and symbol of an absolute 64-bit relocation in a section
                                     * that is not written; NULL if there is none */
     struct kiln_strings undefined; /* global, not weak; sorted, without duplicates */
-    struct kiln_strings unique; /* STB_GNU_UNIQUE symbols shared in its distribution: "SIZE NAME" */
-    struct kiln_strings exported; /* those of kiln_isolation.exports that it defines */
+    struct kiln_strings exported;  /* those of kiln_isolation.exports that it defines */
 };
 
 /* A symbol of a shared library, and its name after isolating. The module refers to it, or defines it
@@ -48,8 +47,6 @@ struct kiln_isolation {
     /* STB_GNU_UNIQUE symbols are shared with the modules that have the same name here (in shared
      * objects, by the whole process); NULL: the module has its own. */
     const char *distribution;
-    const struct kiln_strings *own; /* UNIQUE symbols that the module has to itself all the same;
-                                         * NULL: none */
     /* Sorted: weak references that lead nowhere, whatever the program has; versions that others ask for are the
      * default ones. NULL: not known. */
     const struct kiln_strings *absent;

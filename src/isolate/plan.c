@@ -35,11 +35,11 @@ name_undefined(struct kiln_plan *plan, const char *name)
                               : NULL;
 }
 
-bool
-kiln_plan_is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
+/* Returns whether SYMBOL, which is defined, is shared in the distribution (STB_GNU_UNIQUE). */
+static bool
+is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
 {
-    return plan->unique_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE &&
-           !kiln_strings_contain(plan->as->own, symbol->name);
+    return plan->unique_suffix != NULL && ELF64_ST_BIND(symbol->sym.st_info) == STB_GNU_UNIQUE;
 }
 
 bool
@@ -81,8 +81,7 @@ name_defined(struct kiln_plan *plan, const struct kiln_elf_symbol *symbol)
         return symbol->name;
     }
     return kiln_arena_printf(&plan->arena, "%s%s", symbol->name,
-                             kiln_plan_is_unique(plan, symbol) ? plan->unique_suffix
-                                                               : plan->suffix);
+                             is_unique(plan, symbol) ? plan->unique_suffix : plan->suffix);
 }
 
 void

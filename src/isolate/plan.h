@@ -28,8 +28,6 @@ int kiln_plan_init(struct kiln_ctx *ctx, struct kiln_plan *plan, const struct ki
 void kiln_plan_name_symbols(struct kiln_plan *plan);
 void kiln_plan_release(struct kiln_plan *plan);
 
-/* Returns whether SYMBOL, which is defined, is shared in the distribution (STB_GNU_UNIQUE). */
-bool kiln_plan_is_unique(const struct kiln_plan *plan, const struct kiln_elf_symbol *symbol);
 /* Returns the new name of NAME if a shared library has it, or NULL. */
 const char *kiln_plan_find_bound(const struct kiln_plan *plan, const char *name);
 /* Returns whether SYMBOL, which is defined, is one for the program, whoever has it: `_.stapsdt.base`, from which

@@ -68,11 +68,6 @@ note_defined(struct kiln_ctx *ctx, const struct kiln_plan *plan, size_t index,
         return;
     }
     out->hidden++;
-    if (kiln_plan_is_unique(plan, symbol)) {
-        kiln_strings_push(&ctx->arena, &out->unique,
-                          kiln_arena_printf(&ctx->arena, "%llu %s",
-                                            (unsigned long long)symbol->sym.st_size, symbol->name));
-    }
 }
 
 static void

@@ -65,9 +65,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
         sum += kiln_elf_find_section(&elf, ".text");
-        struct kiln_elf_dynamic dynamic;
-        kiln_elf_read_dynamic(&ctx, &elf, &dynamic);
-        sum += dynamic.needed.count + dynamic.rpaths.count;
     }
     seen = sum;
     kiln_elf_release(&elf);

@@ -9,9 +9,8 @@ import types
 
 from conftest import run
 
-FIELDS = {1: "driver", 2: "output", 3: "inits", 4: "args", 5: "rpaths", 6: "shared", 7: "failure",
-          8: "archives", 9: "combine"}
-LISTS = ("inits", "args", "rpaths", "shared", "archives", "combine")
+FIELDS = {1: "driver", 2: "output", 3: "inits", 7: "failure", 8: "archives", 9: "combine"}
+LISTS = ("inits", "archives", "combine")
 
 
 def has_section(path):

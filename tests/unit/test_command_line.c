@@ -1,5 +1,5 @@
 /* Reading a compiler's command line: whether it links a shared object, what the traced link is
- * given, and what is remembered; and response files. */
+ * given, and which objects it must show; and response files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,6 +168,23 @@ test_linker_arguments_keep_their_order_and_values(void **state)
     assert_string_equal(get_trace("-Wl,--lto-O2,-O1"), "-Xlinker|--lto-O2|-Xlinker|-O1");
 }
 
+/* -unwindlib= is not -u, -static not -s. */
+static void
+test_options_are_not_mistaken_for_others(void **state)
+{
+    (void)state;
+    static const char line[] = "-undef -unwindlib=none -pthread -pg -static-libgcc -shared-libgcc "
+                               "-stdlib=libc++ -rtlib=x -fopenmp -fprofile-generate "
+                               "-Wl,-static,-dn,-Bstatic,-pop-state,-unique,--undefined-version";
+    assert_string_equal(get_trace(line),
+                        "-undef|-unwindlib=none|-pthread|-pg|-static-libgcc|-shared-libgcc|"
+                        "-stdlib=libc++|-rtlib=x|-fopenmp|-fprofile-generate|"
+                        "-Xlinker|-static|-Xlinker|-dn|-Xlinker|-Bstatic|-Xlinker|-pop-state|"
+                        "-Xlinker|-unique|-Xlinker|--undefined-version");
+    assert_string_equal(get_combine(line), "");
+    assert_null(parse(line).obstacle);
+}
+
 static void
 test_what_changes_symbols_goes_to_the_combining_link(void **state)
 {
@@ -218,36 +235,14 @@ test_sources_are_told_from_objects(void **state)
 }
 
 static void
-test_repeats_are_remembered_in_order(void **state)
+test_objects_are_remembered_unless_the_link_may_pass_them_over(void **state)
 {
     (void)state;
     struct kiln_command_line line =
-        parse("-pthread -L a -Lb x.o -lm -Wl,-Bstatic -l foo -Wl,-Bdynamic -Wl,-lz -fopenmp "
-              "-Wl,--push-state,-Bstatic -lx -Wl,--pop-state -ly -Wl,--start-lib z.o -Wl,--end-lib "
-              "-static-libstdc++ --coverage -Wl,-L,c");
-    static const struct kiln_repeat expected[] = {
-        {KILN_REPEAT_FLAG, "-pthread", false, false},
-        {KILN_REPEAT_DIR, "a", false, false},
-        {KILN_REPEAT_DIR, "b", false, false},
-        {KILN_REPEAT_INPUT, "x.o", false, false},
-        {KILN_REPEAT_LIBRARY, "m", false, false},
-        {KILN_REPEAT_LIBRARY, "foo", true, false},
-        {KILN_REPEAT_LIBRARY, "z", false, false},
-        {KILN_REPEAT_FLAG, "-fopenmp", false, false},
-        {KILN_REPEAT_LIBRARY, "x", true, false},
-        {KILN_REPEAT_LIBRARY, "y", false, false},
-        {KILN_REPEAT_INPUT, "z.o", false, true},
-        {KILN_REPEAT_FLAG, "-static-libstdc++", false, false},
-        {KILN_REPEAT_FLAG, "--coverage", false, false},
-        {KILN_REPEAT_DIR, "c", false, false},
-    };
-    assert_int_equal(line.repeats.count, sizeof expected / sizeof expected[0]);
-    for (size_t i = 0; i < line.repeats.count; i++) {
-        assert_int_equal(line.repeats.items[i].kind, expected[i].kind);
-        assert_string_equal(line.repeats.items[i].text, expected[i].text);
-        assert_int_equal(line.repeats.items[i].is_static, expected[i].is_static);
-        assert_int_equal(line.repeats.items[i].is_lazy, expected[i].is_lazy);
-    }
+        parse("-pthread -L a.o -Lb.o --library-directory c.o -Wl,-L,d.o -Wl,--library-path -Wl,e.o "
+              "x.o -lm.o -l n.o y.a z.so f.c -Wl,--start-lib lazy.o -Wl,--end-lib -Wl,x/y.o -o "
+              "out.o x.o");
+    assert_string_equal(join(&line.objects), "x.o|x/y.o|x.o");
 }
 
 /* -- Response files -- */
@@ -338,10 +333,11 @@ main(void)
         TEST(test_the_output_is_found_in_every_spelling),
         TEST(test_the_traced_link_writes_and_prints_nothing_of_its_own),
         TEST(test_linker_arguments_keep_their_order_and_values),
+        TEST(test_options_are_not_mistaken_for_others),
         TEST(test_what_changes_symbols_goes_to_the_combining_link),
         TEST(test_a_layout_of_its_own_is_an_obstacle),
         TEST(test_sources_are_told_from_objects),
-        TEST(test_repeats_are_remembered_in_order),
+        TEST(test_objects_are_remembered_unless_the_link_may_pass_them_over),
         TEST(test_response_files_follow_gccs_quoting),
         TEST(test_what_is_formatted_is_read_back),
         TEST(test_response_files_nest_and_may_be_missing),

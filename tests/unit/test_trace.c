@@ -1,4 +1,4 @@
-/* Reading a linker's trace, and sorting what is in it. */
+/* Reading a linker's trace, and selecting from it what is combined. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,19 +96,17 @@ test_a_line_that_names_no_file_is_an_error(void **state)
     assert_non_null(strstr(said, "\"gone.o\""));
 }
 
-/* -- Sorting -- */
+/* -- Selecting -- */
 
 static struct kiln_link_inputs inputs;
-static struct kiln_strings dsos;
 
 static int
-sort(const char *text)
+select_inputs(const char *text)
 {
     struct kiln_trace trace;
     inputs = (struct kiln_link_inputs){0};
-    dsos = (struct kiln_strings){0};
     assert_int_equal(kiln_trace_parse(&ctx, kiln_span_of_string(text), &trace), 0);
-    return kiln_link_inputs_sort(&ctx, &trace, &inputs, &dsos);
+    return kiln_link_inputs_select(&ctx, &trace, &inputs);
 }
 
 /* The input INDEX is MEMBER of the file at PATH (NULL: the file as a whole). */
@@ -126,20 +124,17 @@ expect_input(size_t index, const char *path, const char *member)
 }
 
 static void
-test_objects_members_and_shared_objects_are_told_apart(void **state)
+test_objects_and_members_are_selected_once_and_shared_objects_are_not(void **state)
 {
     (void)state;
     make_object("a.o");
     make_archive("lib.a", "m.o n.o");
     test_make_file("libm.so", kiln_span_of_string("GROUP ( libm.so.6 )"));
     assert_int_equal(kiln_file_copy(&ctx, kiln_file_get_program(&ctx), "libm.so.6"), 0);
-    assert_int_equal(sort("a.o\nlib.a\n(lib.a)n.o\nlibm.so\nlibm.so.6\na.o\n"), 0);
+    assert_int_equal(select_inputs("a.o\nlib.a\n(lib.a)n.o\nlibm.so\nlibm.so.6\na.o\n"), 0);
     assert_int_equal(inputs.count, 2);
     expect_input(0, "a.o", NULL);
     expect_input(1, "lib.a", "n.o");
-    assert_int_equal(dsos.count, 1);
-    assert_int_equal(dsos.items[0][0], '/');
-    assert_string_equal(kiln_file_basename(dsos.items[0]), "libm.so.6");
 }
 
 static void
@@ -159,9 +154,9 @@ test_members_of_a_thin_archive_are_known_as_files(void **state)
     make_object("d/o/m.o");
     make_object("o/m.o");
     make_thin_archive("d/thin.a", "o/m.o");
-    assert_int_equal(sort("d/thin.a(o/m.o)\n"), 0);
+    assert_int_equal(select_inputs("d/thin.a(o/m.o)\n"), 0);
     expect_input(0, "d/thin.a", "o/m.o");
-    assert_int_equal(sort("d/thin.a\nd/o/m.o\no/m.o\n"), 0);
+    assert_int_equal(select_inputs("d/thin.a\nd/o/m.o\no/m.o\n"), 0);
     assert_int_equal(inputs.count, 2);
     expect_input(0, "d/thin.a", "o/m.o");
     expect_input(1, "o/m.o", NULL);
@@ -169,7 +164,7 @@ test_members_of_a_thin_archive_are_known_as_files(void **state)
     const char *path = kiln_file_absolute(&ctx, "d/o/m.o"),
                *thin = kiln_file_absolute(&ctx, "d/t.a");
     make_thin_archive(thin, path);
-    assert_int_equal(sort(kiln_arena_printf(&ctx.arena, "%s\n%s\n", thin, path)), 0);
+    assert_int_equal(select_inputs(kiln_arena_printf(&ctx.arena, "%s\n%s\n", thin, path)), 0);
     expect_input(0, thin, path);
 }
 
@@ -179,7 +174,7 @@ test_a_script_with_a_layout_is_refused(void **state)
     (void)state;
     make_object("a.o");
     test_make_file("x.ld", kiln_span_of_string("SECTIONS { .x : { *(.x) } }"));
-    assert_int_equal(sort("a.o\nx.ld\n"), KILN_ERR_INPUT);
+    assert_int_equal(select_inputs("a.o\nx.ld\n"), KILN_ERR_INPUT);
     assert_non_null(strstr(said, "x.ld: a linker script"));
 }
 
@@ -187,7 +182,7 @@ static void
 test_a_trace_without_objects_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(sort(""), KILN_ERR_INPUT);
+    assert_int_equal(select_inputs(""), KILN_ERR_INPUT);
 }
 
 int
@@ -199,7 +194,7 @@ main(void)
         TEST(test_names_may_have_parentheses_and_spaces),
         TEST(test_what_lto_made_is_left_out),
         TEST(test_a_line_that_names_no_file_is_an_error),
-        TEST(test_objects_members_and_shared_objects_are_told_apart),
+        TEST(test_objects_and_members_are_selected_once_and_shared_objects_are_not),
         TEST(test_members_of_a_thin_archive_are_known_as_files),
         TEST(test_a_script_with_a_layout_is_refused),
         TEST(test_a_trace_without_objects_is_refused),

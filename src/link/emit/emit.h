@@ -35,9 +35,6 @@ void kiln_link_args_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *b
                                  struct kiln_strings *argv);
 void kiln_link_args_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                                    struct kiln_strings *argv);
-/* Push the arguments that add DIR to the search path of the dynamic loader, whatever characters are in
- * it. */
-void kiln_link_args_push_rpath(struct kiln_ctx *ctx, const char *dir, struct kiln_strings *argv);
 /* Whether a linker reports in TEXT that the disk is full. */
 bool kiln_link_args_is_disk_full(const char *text);
 

@@ -21,6 +21,18 @@ is_default_library_dir(const char *dir)
     return false;
 }
 
+/* Push the arguments that add DIR to the search path of the dynamic loader, whatever characters are in
+ * it. */
+static void
+push_rpath(struct kiln_ctx *ctx, const char *dir, struct kiln_strings *argv)
+{
+    /* -Wl, would split a path at its commas. */
+    const char *const args[] = {"-Xlinker", "-rpath", "-Xlinker", dir};
+    for (size_t i = 0; i < sizeof args / sizeof args[0]; i++) {
+        kiln_strings_push(&ctx->arena, argv, args[i]);
+    }
+}
+
 void
 kiln_link_args_push_archive(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                             struct kiln_strings *argv)
@@ -45,17 +57,7 @@ kiln_link_args_push_libraries(struct kiln_ctx *ctx, const struct kiln_bake *bake
     const char *dir = kiln_file_dirname(ctx, bake->python.shared_library);
     kiln_strings_push(&ctx->arena, argv, bake->python.shared_library);
     if (!is_default_library_dir(dir)) {
-        kiln_link_args_push_rpath(ctx, dir, argv);
-    }
-}
-
-void
-kiln_link_args_push_rpath(struct kiln_ctx *ctx, const char *dir, struct kiln_strings *argv)
-{
-    /* -Wl, would split a path at its commas. */
-    const char *const args[] = {"-Xlinker", "-rpath", "-Xlinker", dir};
-    for (size_t i = 0; i < sizeof args / sizeof args[0]; i++) {
-        kiln_strings_push(&ctx->arena, argv, args[i]);
+        push_rpath(ctx, dir, argv);
     }
 }
 

@@ -24,7 +24,7 @@ RECORD = 148  # bytes of struct kiln_image (include/kiln/internal/images.h)
 TABLES = ["kiln_images", "kiln_image_records", "kiln_image_strings", "kiln_image_states"]
 PREPARED = 2  # KILN_IMAGE_PREPARED
 RUNTIME = "kiln_image_"  # its functions that images call in place of the C library's; and:
-OTHERS = ["kiln_tls_get_addr", "kiln_PyModule_Create2"]
+OTHERS = ["kiln_tls_get_addr", "kiln_PyModule_Create2", "kiln_PyErr_WarnEx", "kiln_PyErr_WarnFormat", "kiln_PyErr_ResourceWarning"]
 THREAD_LOCAL = {"DTPMOD64", "DTPOFF64", "TPOFF64", "TLSDESC"}
 
 # What a word points to: `where` is a path, "program", "memory" (of no file) or "number" (nothing is mapped there);

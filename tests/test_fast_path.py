@@ -48,8 +48,9 @@ def scripted(name, *defines, single=0, **more):
     return Module(SCRIPTED, f"-DINIT=PyInit_{last}", f'-DLAST="{last}"', f"-DSINGLE={single}", *defines, **more)
 
 
+LEVELS = range(1, 9)
 MODULES = {name: scripted(name) for name in ("flat", "pkg.one", "pkg.two", "pkg.sub.deep", "notpkg.child", "missing.child")}
-MODULES.update({f"pkg.warns{level}": scripted(f"pkg.warns{level}", f"-DWARNS={level}") for level in (1, 2, 3)})
+MODULES.update({f"pkg.warns{level}": scripted(f"pkg.warns{level}", f"-DWARNS={level}") for level in LEVELS})
 MODULES["pkg.single"] = scripted("pkg.single", single=1)
 MODULES["extpkg"] = scripted("extpkg", package=True)
 MODULES["extpkg.inner"] = scripted("extpkg.inner")
@@ -912,22 +913,54 @@ answer = [sorted(set(wrong)), list(_bootstrap._module_locks), pkg.__spec__._init
 
 # --- Frames, warnings, and what Python tells of imports -----------------------------------------
 
-@pytest.mark.parametrize("level", [1, 2, 3])
-def test_warnings_of_a_module_come_from_importlib(level, both):
-    answer = both(f"""
-import pkg, warnings
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    import pkg.warns{level}
-import json
-answer = [[str(w.message), w.filename] for w in caught]
-""", prelude="")
-    assert answer == [["when created", "<frozen importlib._bootstrap>"], ["when executed", "<frozen importlib._bootstrap>"]]
+CALLERS = {
+    "the program": ["import pkg.warns{level}"],
+    "a function": ["def f():", "    import pkg.warns{level}", "def g():", "    f()", "g()"],
+    "a library": ["import library", "library.get('pkg.warns{level}')"],
+    "import_module": ["import importlib", "importlib.import_module('pkg.warns{level}')"],
+    "__import__": ["__import__('pkg.warns{level}')"],
+    "from": ["from pkg import warns{level}"],
+    "a reload": ["import importlib, pkg.warns{level}", "importlib.reload(pkg.warns{level})"],
+    "the loader": ["import importlib.util", "spec = importlib.util.find_spec('pkg.warns{level}')",
+                   "spec.loader.exec_module(importlib.util.module_from_spec(spec))"],
+}
 
 
-def test_warnings_of_a_module_are_hidden_as_those_of_a_shared_library(both):
-    """A DeprecationWarning is shown if __main__ is at fault, and that is not the importing line."""
-    assert both("import pkg.warns1, pkg.warns2; answer = 0") == 0
+@pytest.fixture(scope="module")
+def stock_site(site, bakery, tmp_path_factory):
+    """The packages, with the modules that warn in files."""
+    directory = shutil.copytree(site, tmp_path_factory.mktemp("stock") / "site")
+    for level in LEVELS:
+        bakery.share(directory, f"pkg.warns{level}", MODULES[f"pkg.warns{level}"])
+    return directory
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_warnings_of_a_module_blame_who_is_blamed_for_a_file(caller, ask, site, stock_site, python):
+    """All stack levels, of warnings when the module is created and when it is executed."""
+    for directory in (site, stock_site):
+        (directory / "library.py").write_text("def get(name):\n    return inner(name)\ndef inner(name):\n    __import__(name)\n")
+    code = "import json, pkg, warnings\nanswer = []\n"
+    for level in LEVELS:
+        lines = [line.format(level=level) for line in CALLERS[caller]]
+        code += "with warnings.catch_warnings(record=True) as caught:\n    warnings.simplefilter('always')\n    "
+        code += "\n    ".join(lines) + "\n"
+        code += "answer += [[w.message.args[0], w.filename, '<frozen' in w.filename or w.lineno] for w in caught]\n"
+    code += "answer = [[a, b.rpartition('/')[2], c] for a, b, c in answer]\n"
+    stock = run(python, "-c", code + "print(json.dumps(answer))", env={"PYTHONPATH": str(stock_site), "PYTHONDONTWRITEBYTECODE": "1"})
+    expected = json.loads(stock.stdout)
+    assert len(expected) >= 2 * len(LEVELS) and len({blamed for _, blamed, _ in expected}) > 2
+    for fast in (True, False):
+        assert ask(code, fast=fast, prelude="") == expected
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_warnings_of_a_module_are_shown_as_those_of_a_shared_library(fast, ask):
+    """A DeprecationWarning is shown if __main__ is at fault: the line that imports the module."""
+    for level in LEVELS:
+        _, result = ask(f"import pkg.warns{level}; answer = 0", fast=fast, prelude="import json\n", whole=True)
+        shown = re.findall(r"^<string>:\d+: DeprecationWarning: (.*)", result.stderr, re.MULTILINE)
+        assert shown == {6: ["when executed"], 7: ["when created"]}.get(level, [])
 
 
 @pytest.mark.parametrize("hook", ["on_init", "on_exec"])

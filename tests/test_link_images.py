@@ -527,3 +527,35 @@ def test_files_of_a_wheel_are_called_by_the_wheel(python, tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert list_modules(tmp_path / "one")["top"]["file"] == f"{wheel}/{file.name}"
     assert run(tmp_path / "one", "-c", "import top; print(top.__file__)").stdout == f"{wheel}/{file.name}\n"
+
+
+# --- Warnings ---
+
+WARNING = r"""
+#include <Python.h>
+static int blame(int level) { return PyErr_WarnFormat(PyExc_DeprecationWarning, level, "%s at %d", VALUE, level); }
+static int exec(PyObject *m) { return blame(6); }
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, NAME, NULL, 0, NULL, slots, 0, 0, 0};
+PyMODINIT_FUNC INIT(void) {
+    if (blame(7) < 0 || PyErr_WarnEx(PyExc_DeprecationWarning, "WarnEx", 7) < 0 ||
+        PyErr_ResourceWarning(Py_None, 7, "%s", "resource") < 0) return NULL;
+    return PyModuleDef_Init(&def);
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", [None, "cc"])
+def test_a_module_that_warns_blames_the_line_that_imports_it(compiler, fast_path, python, tmp_path):
+    """From objects and unlinked."""
+    extension(tmp_path / "site", "pkg.warns", python, source=WARNING, compiler=compiler)
+    app = tmp_path / "app"
+    link(python, app, tmp_path / "site")
+    assert list_ways(app) == {"pkg.warns": "image" if compiler else "objects"}
+    script = tmp_path / "script.py"
+    script.write_text("import importlib\ndef load():\n    import pkg.warns\nload()\n"
+                      "import sys\ndel sys.modules['pkg.warns']\nimport pkg.warns\n")
+    env = {**os.environ, "PYTHONPATH": os.fspath(tmp_path / "site")}
+    stock, baked = (run(program, "-W", "always", script, env=env).stderr for program in (python, app))
+    assert f"{script}:3: DeprecationWarning: pkg.warns at 6" in stock and f"{script}:7: ResourceWarning: resource" in stock
+    assert baked == stock

@@ -248,6 +248,14 @@ KILN_API void Kiln_SetFastPath(int on);
  * NULL with an exception. */
 KILN_API PyObject *kiln_PyModule_Create2(struct PyModuleDef *def, int module_api_version);
 
+/* CPython's functions of these names, except that STACK_LEVEL counts the frames of importlib that
+ * an import of a shared library would have. Each returns 0, or -1 with an exception. */
+KILN_API int kiln_PyErr_WarnEx(PyObject *category, const char *message, Py_ssize_t stack_level);
+KILN_API int
+kiln_PyErr_WarnFormat(PyObject *category, Py_ssize_t stack_level, const char *format, ...);
+KILN_API int
+kiln_PyErr_ResourceWarning(PyObject *source, Py_ssize_t stack_level, const char *format, ...);
+
 #ifdef __cplusplus
 }
 #endif

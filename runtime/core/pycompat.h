@@ -99,11 +99,19 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 #define KILN_IMPORTLIB_AUDITS            (PY_VERSION_HEX >= 0x030f0000)
 #define KILN_IMPORTLIB_WAITS_FOR_PARENTS (PY_VERSION_HEX >= 0x030f0000)
 
-/* Public under these names since 3.9. */
+/* Public under these names since 3.9. KILN_GET_FRAME_CODE() returns a new reference. */
 #if PY_VERSION_HEX >= 0x03090000
+#define KILN_GET_FRAME_CODE  PyFrame_GetCode
 #define KILN_VECTORCALL      PyObject_Vectorcall
 #define KILN_GET_INTERPRETER PyInterpreterState_Get
 #else
+#include <frameobject.h>
+static inline PyCodeObject *
+KILN_GET_FRAME_CODE(PyFrameObject *frame)
+{
+    Py_INCREF(frame->f_code);
+    return frame->f_code;
+}
 #define KILN_VECTORCALL      _PyObject_Vectorcall
 #define KILN_GET_INTERPRETER _PyInterpreterState_Get
 #endif

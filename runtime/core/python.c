@@ -13,6 +13,34 @@ kiln_get_bootstrap(void)
     return bootstrap;
 }
 
+PyObject *
+kiln_get_bootstrap_external(PyObject *bootstrap)
+{
+    PyObject *name = PyUnicode_FromString("_frozen_importlib_external");
+    PyObject *external = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    if (external == NULL && !PyErr_Occurred()) {
+        Py_INCREF(bootstrap);
+        external = bootstrap;
+    }
+    return external;
+}
+
+PyObject *
+kiln_compile_make(PyObject *module, const char *file, const char *source)
+{
+    PyObject *code = Py_CompileString(source, file, Py_file_input);
+    PyObject *locals = code == NULL ? NULL : PyDict_New();
+    PyObject *result =
+        locals == NULL ? NULL : PyEval_EvalCode(code, PyModule_GetDict(module), locals);
+    PyObject *make = result == NULL ? NULL : PyDict_GetItemString(locals, "make");
+    Py_XINCREF(make);
+    Py_XDECREF(result);
+    Py_XDECREF(locals);
+    Py_XDECREF(code);
+    return make;
+}
+
 /* The `self` of CPython's function is the module _imp; that of a replacement is the function that
  * it replaces. */
 PyObject *

@@ -18,6 +18,14 @@
 /* Returns sys.modules["_frozen_importlib"], which is importlib._bootstrap once importlib has been
  * imported. New reference, or NULL with an exception. */
 PyObject *kiln_get_bootstrap(void);
+/* Returns importlib._bootstrap_external; or BOOTSTRAP, which is importlib._bootstrap, if that is not
+ * there yet. New reference, or NULL with an exception. */
+PyObject *kiln_get_bootstrap_external(PyObject *bootstrap);
+#define KILN_FILE_OF_BOOTSTRAP "<frozen importlib._bootstrap>"
+#define KILN_FILE_OF_EXTERNAL  "<frozen importlib._bootstrap_external>"
+/* Returns the function make() that SOURCE defines. To warnings and tracebacks it is one of MODULE,
+ * whose code is in FILE. New reference, or NULL with an exception. */
+PyObject *kiln_compile_make(PyObject *module, const char *file, const char *source);
 
 /* Returns CPython's own function _imp.NAME, even if builtins.c has replaced it. BOOTSTRAP is
  * importlib._bootstrap. New reference, or NULL with an exception. */

@@ -32,6 +32,7 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->spec_type);
     Py_VISIT(self->load_made);
     Py_VISIT(self->load_new);
+    Py_VISIT(self->innermost);
     Py_VISIT(self->set_lazy_attributes);
     Py_VISIT(self->lock_type);
     return 0;
@@ -56,6 +57,7 @@ fast_clear(PyObject *object)
     Py_CLEAR(self->spec_type);
     Py_CLEAR(self->load_made);
     Py_CLEAR(self->load_new);
+    Py_CLEAR(self->innermost);
     Py_CLEAR(self->set_lazy_attributes);
     Py_CLEAR(self->lock_type);
     Py_CLEAR(self->spare);

@@ -4,6 +4,14 @@
 
 #include "load/loader.h"
 
+/* importlib's frames are _find_and_load(), _find_and_load_unlocked(), _load_unlocked(),
+ * module_from_spec() if the module is created, a method of the loader, and
+ * _call_with_frames_removed(). The fast path has three. */
+enum {
+    MISSING_TO_CREATE = 3,
+    MISSING_TO_EXECUTE = 2,
+};
+
 /* Sets the item KEY of DICT if it is None or missing. */
 static int
 set_missing(PyObject *dict, PyObject *key, PyObject *value)
@@ -142,12 +150,13 @@ register_and_execute(struct kiln_fast *fast, struct kiln_import *import, PyObjec
 PyObject *
 kiln_fast_load(struct kiln_fast *fast, struct kiln_import *import)
 {
+    struct kiln_frames outer = kiln_fast_frames;
+    kiln_fast_frames = (struct kiln_frames){fast->innermost, MISSING_TO_CREATE};
     PyObject *module = create(fast, import);
-    if (module == NULL) {
-        return NULL;
-    }
-    PyObject *result = register_and_execute(fast, import, module);
-    Py_DECREF(module);
+    kiln_fast_frames.missing = MISSING_TO_EXECUTE;
+    PyObject *result = module == NULL ? NULL : register_and_execute(fast, import, module);
+    kiln_fast_frames = outer;
+    Py_XDECREF(module);
     return result;
 }
 

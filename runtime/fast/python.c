@@ -3,7 +3,9 @@
  * Frames. The frames above a module's code during its import are importlib's: warnings count them
  * for their stacklevel and are issued in their name, and tracebacks leave them out, by the names of
  * file and function. So the functions here have those names; the innermost calls
- * kiln_fast_continue().
+ * kiln_fast_continue(). Each frame costs as much as a twentieth of the import, so there are no more
+ * than have different names of files, of the five or six that importlib has; warnings.c counts the
+ * others.
  *
  * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as
  * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model:
@@ -11,7 +13,9 @@
  * place. */
 #include "fast/state.h"
 
+#include "core/python.h"
 #include "find/finder.h"
+#include "load/loader.h"
 
 /* Appends the formatted text to *TEXT, a str or NULL with an exception. */
 static void
@@ -101,7 +105,7 @@ get_model(struct kiln_fast *fast)
 
 #define LOAD                                                                                       \
     "  spec._initializing = True\n"                                                                \
-    "  try: return _load_unlocked(lock)\n"                                                         \
+    "  try: return exec_module(lock)\n"                                                            \
     "  finally: spec._initializing = False\n"
 
 /* Returns the source; NULL without an exception if this importlib has unknown specs. */
@@ -113,33 +117,34 @@ make_source(struct kiln_fast *fast)
         return NULL;
     }
     PyObject *source = PyUnicode_FromString(
-        "def make(continue_):\n"
+        "def make(continue_, make_exec_module):\n"
         " def _call_with_frames_removed(lock): return continue_(lock)\n"
-        " def _load_unlocked(lock): return _call_with_frames_removed(lock)\n"
+        " exec_module = make_exec_module(_call_with_frames_removed)\n"
         " def _find_and_load(spec, lock):\n" LOAD " load_made = _find_and_load\n"
         " def _find_and_load(spec, lock, name, loader, origin, has_location):\n");
     int known = append_assignments(fast, &source, values);
     Py_DECREF(values);
-    append(&source, LOAD " return load_made, _find_and_load\n", NULL, NULL);
+    append(&source, LOAD " return load_made, _find_and_load, _call_with_frames_removed.__code__\n",
+           NULL, NULL);
     if (known <= 0) {
         Py_CLEAR(source);
     }
     return source;
 }
 
-/* Calls the function make() of CODE. */
+/* Calls the function make() of SOURCE. */
 static PyObject *
-run(struct kiln_fast *fast, PyObject *code)
+run(struct kiln_fast *fast, const char *source)
 {
-    PyObject *locals = PyDict_New();
-    PyObject *result =
-        locals == NULL ? NULL : PyEval_EvalCode(code, PyModule_GetDict(fast->bootstrap), locals);
-    PyObject *make = result == NULL ? NULL : PyDict_GetItemString(locals, "make");
+    PyObject *make = kiln_compile_make(fast->bootstrap, KILN_FILE_OF_BOOTSTRAP, source);
     PyObject *inner = make == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, "_continue");
-    PyObject *functions = inner == NULL ? NULL : PyObject_CallFunctionObjArgs(make, inner, NULL);
+    PyObject *functions =
+        inner == NULL
+            ? NULL
+            : PyObject_CallFunctionObjArgs(
+                  make, inner, kiln_loader_get_function(fast->loader, KILN_LOADER_MAKE), NULL);
     Py_XDECREF(inner);
-    Py_XDECREF(result);
-    Py_XDECREF(locals);
+    Py_XDECREF(make);
     return functions;
 }
 
@@ -151,18 +156,16 @@ kiln_fast_make_functions(struct kiln_fast *fast)
         return PyErr_Occurred() ? -1 : 0;
     }
     const char *text = PyUnicode_AsUTF8(source);
-    PyObject *code = text == NULL
-                         ? NULL
-                         : Py_CompileString(text, "<frozen importlib._bootstrap>", Py_file_input);
+    PyObject *functions = text == NULL ? NULL : run(fast, text);
     Py_DECREF(source);
-    PyObject *functions = code == NULL ? NULL : run(fast, code);
-    Py_XDECREF(code);
-    int result = functions == NULL
-                     ? -1
-                     : PyArg_ParseTuple(functions, "OO", &fast->load_made, &fast->load_new) - 1;
+    int result = functions == NULL ? -1
+                                   : PyArg_ParseTuple(functions, "OOO", &fast->load_made,
+                                                      &fast->load_new, &fast->innermost) -
+                                         1;
     if (result == 0) {
         Py_INCREF(fast->load_made);
         Py_INCREF(fast->load_new);
+        Py_INCREF(fast->innermost);
     }
     Py_XDECREF(functions);
     return result;

@@ -48,6 +48,7 @@ struct kiln_fast {
     PyObject *thread, *get_ident; /* _thread, and its get_ident() */
     PyObject *spec_type;
     PyObject *load_made, *load_new; /* see python.c; NULL: this importlib is not known */
+    PyObject *innermost;            /* the code below which modules are created and executed */
     PyObject *set_lazy_attributes;  /* of _imp; NULL before 3.15 */
     PyObject *empty, *no_args;      /* "" and () */
     PyObject *names[KILN_NAME_COUNT];
@@ -164,5 +165,16 @@ PyObject *kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import 
 PyObject *kiln_fast_load(struct kiln_fast *fast, struct kiln_import *import);
 /* Makes MODULE an attribute of its parent. Returns 0, or -1 with an exception. */
 int kiln_fast_bind(struct kiln_fast *fast, struct kiln_import *import, PyObject *module);
+
+/* --- warnings.c ----------------------------------------------------------------------------------
+ */
+
+/* What importlib's frames are to a module of this thread that is being created or executed on the
+ * fast path. */
+struct kiln_frames {
+    PyObject *innermost; /* code of the innermost frame; NULL: no module is */
+    int missing;         /* number of frames that importlib has, and the fast path has not */
+};
+extern _Thread_local struct kiln_frames kiln_fast_frames;
 
 #endif

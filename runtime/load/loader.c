@@ -12,6 +12,7 @@
 struct loader {
     PyObject_HEAD
     PyObject *create_builtin; /* CPython's own _imp.create_builtin */
+    PyObject *functions;      /* of frames.c: a tuple */
     PyModuleDef *importer_module, *public_module;
 };
 
@@ -38,7 +39,7 @@ create_by_name(struct loader *self, PyObject *spec, PyObject *name)
 }
 
 static PyObject *
-loader_create_module(PyObject *self, PyObject *spec)
+create(PyObject *self, PyObject *spec)
 {
     PyObject *name = PyObject_GetAttrString(spec, "name");
     if (name == NULL) {
@@ -46,7 +47,7 @@ loader_create_module(PyObject *self, PyObject *spec)
     }
     PyObject *module = create_by_name((struct loader *)self, spec, name);
     Py_DECREF(name);
-    return module == NULL ? kiln_fail_without_frames() : module;
+    return module;
 }
 
 /* As _imp.exec_dynamic(): does nothing for an object that is not a module, or a module that has
@@ -71,12 +72,43 @@ kiln_loader_exec(PyObject *module)
 }
 
 static PyObject *
-loader_exec_module(PyObject *Py_UNUSED(self), PyObject *module)
+execute(PyObject *Py_UNUSED(self), PyObject *module)
 {
     if (kiln_loader_exec(module) < 0) {
-        return kiln_fail_without_frames();
+        return NULL;
     }
     Py_RETURN_NONE;
+}
+
+static PyMethodDef create_method = {"create", create, METH_O, NULL};
+static PyMethodDef execute_method = {"execute", execute, METH_O, NULL};
+
+/* Calls a function of frames.c. */
+static PyObject *
+call(PyObject *self, enum kiln_loader_function index, PyObject *arg)
+{
+    PyObject *functions = ((struct loader *)self)->functions;
+    if (functions == NULL) {
+        PyErr_SetString(PyExc_ImportError, "Python is shutting down");
+        return NULL;
+    }
+    PyObject *function = PyTuple_GET_ITEM(functions, index);
+    Py_INCREF(function);
+    PyObject *result = KILN_VECTORCALL(function, &arg, 1, NULL);
+    Py_DECREF(function);
+    return result;
+}
+
+static PyObject *
+loader_create_module(PyObject *self, PyObject *spec)
+{
+    return call(self, KILN_LOADER_CREATE, spec);
+}
+
+static PyObject *
+loader_exec_module(PyObject *self, PyObject *module)
+{
+    return call(self, KILN_LOADER_EXECUTE, module);
 }
 
 static PyObject *
@@ -115,6 +147,7 @@ loader_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
 #endif
     Py_VISIT(((struct loader *)self)->create_builtin);
+    Py_VISIT(((struct loader *)self)->functions);
     return 0;
 }
 
@@ -122,6 +155,7 @@ static int
 loader_clear(PyObject *self)
 {
     Py_CLEAR(((struct loader *)self)->create_builtin);
+    Py_CLEAR(((struct loader *)self)->functions);
     return 0;
 }
 
@@ -174,6 +208,12 @@ static PyType_Spec loader_spec = {
     .slots = loader_slots,
 };
 
+PyObject *
+kiln_loader_get_function(PyObject *loader, enum kiln_loader_function index)
+{
+    return PyTuple_GET_ITEM(((struct loader *)loader)->functions, index);
+}
+
 static PyObject *
 make_loader(PyObject *type, PyObject *bootstrap, PyModuleDef *importer_module,
             PyModuleDef *public_module)
@@ -182,11 +222,16 @@ make_loader(PyObject *type, PyObject *bootstrap, PyModuleDef *importer_module,
     if (self == NULL) {
         return NULL;
     }
+    self->functions = NULL;
     self->importer_module = importer_module;
     self->public_module = public_module;
     self->create_builtin = kiln_get_imp_function(bootstrap, "create_builtin");
+    self->functions = self->create_builtin == NULL
+                          ? NULL
+                          : kiln_loader_make_functions((PyObject *)self, bootstrap, &create_method,
+                                                       &execute_method);
     PyObject_GC_Track(self);
-    if (self->create_builtin == NULL) {
+    if (self->functions == NULL) {
         Py_DECREF(self);
         return NULL;
     }

@@ -11,12 +11,22 @@ kiln_loader_new(PyObject *bootstrap, PyModuleDef *importer_module, PyModuleDef *
 /* exec_module() of the loader. Returns 0, or -1 with an exception. */
 int kiln_loader_exec(PyObject *module);
 
+/* Functions that have the frames of importlib's loader of shared libraries. */
+enum kiln_loader_function {
+    KILN_LOADER_CREATE,  /* create_module(spec) */
+    KILN_LOADER_EXECUTE, /* exec_module(module) */
+    KILN_LOADER_MAKE,    /* make(f) returns a function that calls f(arg), as exec_module() does */
+};
+/* Returns a borrowed reference. */
+PyObject *kiln_loader_get_function(PyObject *loader, enum kiln_loader_function index);
+
 /* --- More of the loader, for loader.c only -------------------------------------------------------
  */
 
-/* traceback.c: returns NULL with the exception that is set, from whose traceback `import` will
- * remove the frames of importlib, as it does for CPython's own loaders. */
-PyObject *kiln_fail_without_frames(void);
+/* frames.c: returns the functions, in a tuple. CREATE and EXECUTE are methods of LOADER. New
+ * reference, or NULL with an exception. */
+PyObject *kiln_loader_make_functions(PyObject *loader, PyObject *bootstrap, PyMethodDef *create,
+                                     PyMethodDef *execute);
 /* files.c: methods. */
 PyObject *kiln_loader_get_filename(PyObject *self, PyObject *name);
 PyObject *kiln_loader_get_data(PyObject *self, PyObject *path);

@@ -5,8 +5,8 @@
  * the same inside the module, and the debug information stays true. STB_GNU_UNIQUE symbols are shared
  * per distribution, not per process: they get the distribution's suffix and become weak, so that its
  * modules, which were built together, share them. One symbol is exported: the init function, or the
- * function that runs the constructors before it. References to PyModule_Create2 are redirected to the
- * runtime, which knows the module's whole name. */
+ * function that runs the constructors before it. References to a few functions of CPython are
+ * redirected to the runtime, which knows the module's whole name, and who imports it. */
 #include "isolate/plan.h"
 
 #include <stdlib.h>
@@ -16,6 +16,26 @@
 #include "names/init_symbol.h"
 #include "names/module_symbol.h"
 
+/* Functions of CPython that the runtime has as well, with this before their names. */
+#define RUNTIME "kiln_"
+static const char *const ANSWERED[] = {
+    "PyModule_Create2",
+    "PyErr_WarnEx",
+    "PyErr_WarnFormat",
+    "PyErr_ResourceWarning",
+};
+
+static bool
+is_answered(const char *name)
+{
+    for (size_t i = 0; i < sizeof ANSWERED / sizeof ANSWERED[0]; i++) {
+        if (strcmp(name, ANSWERED[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Returns the new name of the undefined symbol NAME, or NULL if it keeps its own. */
 static const char *
 name_undefined(struct kiln_plan *plan, const char *name)
@@ -23,8 +43,8 @@ name_undefined(struct kiln_plan *plan, const char *name)
     const struct kiln_isolation *as = plan->as;
     size_t len = strcspn(name, "@"); /* a reference may ask for a version */
     const char *plain = kiln_arena_strndup(&plan->arena, name, len);
-    if (strcmp(plain, "PyModule_Create2") == 0) {
-        return "kiln_PyModule_Create2";
+    if (is_answered(plain)) {
+        return kiln_arena_printf(&plan->arena, RUNTIME "%s", plain);
     }
     if (as->absent == NULL) {
         return NULL;

@@ -29,6 +29,10 @@ static const struct {
     {"__tls_get_addr", "kiln_tls_get_addr"},
     /* Single-phase modules get their whole names (runtime/create/context.c). */
     {"PyModule_Create2", "kiln_PyModule_Create2"},
+    /* Warnings blame who imports the module (runtime/fast/warnings.c). */
+    {"PyErr_WarnEx", "kiln_PyErr_WarnEx"},
+    {"PyErr_WarnFormat", "kiln_PyErr_WarnFormat"},
+    {"PyErr_ResourceWarning", "kiln_PyErr_ResourceWarning"},
 };
 
 const char *

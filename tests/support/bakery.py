@@ -13,6 +13,9 @@ CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-fvisibility=hidde
 MORE_CFLAGS = os.environ.get("KILN_TEST_CFLAGS", "").split()
 LINKER = os.environ.get("KILN_TEST_LINKER", "bfd")
 
+# Functions of CPython whose calls go to libkiln.a (src/isolate/plan.c).
+REDIRECTED = ["PyModule_Create2", "PyErr_WarnEx", "PyErr_WarnFormat", "PyErr_ResourceWarning"]
+
 VARIABLES = ["LDLIBRARY", "LIBRARY", "LIBPL", "LIBDIR", "LIBS", "SYSLIBS", "MODLIBS", "EXT_SUFFIX",
              "Py_DEBUG", "Py_GIL_DISABLED"]
 ASK = f"""
@@ -89,7 +92,7 @@ class Bakery:
         init symbol."""
         kind = "kiln_export_" if (module.init or "").startswith("PyModExport") else "kiln_init_"
         symbol = kind + name.encode().hex()
-        renames = [f"-D{module.init_symbol(name)}={symbol}", "-DPyModule_Create2=kiln_PyModule_Create2"]
+        renames = [f"-D{module.init_symbol(name)}={symbol}", *(f"-D{function}=kiln_{function}" for function in REDIRECTED)]
         return self.compile(module.source, *module.defines, *renames), symbol
 
     def runtime(self):

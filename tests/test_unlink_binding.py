@@ -562,6 +562,46 @@ def open_library():
     return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").ask()
 answer = [in_child(lambda: [load("_a").f(), open_library()]), in_child(open_library), open_library(), load("_a").f()]
 """, [[[3, 30, 3, 30], 3], 0, 0, [0, 0, 0, 0]], prints="starts\nstarts\n"),
+    # What is opened is another library, which brings it.
+    construct("interposed_by_a_library_that_is_opened_first", BACK.replace("DEFINITION", "int which(void) { return 1; } int number = 10;") + r"""
+echo 'int which(void) { return 4; } int number = 40;' >m.c
+lib one b.c '-DWEAK=__attribute__((weak))'
+lib middle m.c -Wl,--no-as-needed ${L}one
+ext _a a.c -Wl,--no-as-needed ${L}middle ${L}one
+""", """
+import ctypes
+def open_library():
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_middle.so").ask()
+answer = [in_child(lambda: [load("_a").f(), open_library()]), open_library(), load("_a").f()]
+""", [[[1, 10, 1, 10], 1], 4, [4, 40, 4, 40]]),
+    # Functions of C++ that are equal have the addresses that they have from files; and nothing of the extension runs when its
+    # library is opened.
+    construct("inline_functions_of_a_library_that_is_opened_first", r"""
+--- h.h
+#include <stdio.h>
+namespace own { template<class T> T add(T n) { static int calls; return n + ++calls * 0; } }
+typedef int function(int);
+--- b.cc
+#include "h.h"
+extern "C" function *get() { return own::add<int>; }
+extern "C" int call(int n) { return own::add(n); }
+--- a.cc
+#include "module.h"
+#include "h.h"
+extern "C" function *get();
+extern "C" int call(int);
+__attribute__((constructor)) static void start() { puts("starts"); fflush(stdout); }
+F(f) { return Py_BuildValue("iii", get() == own::add<int>, get()(1), call(2) + own::add(3)); }
+MODULE(M(f))
+--- build
+libcc one b.cc -O0; extcc _a a.cc -O0 ${L}one
+""", """
+import ctypes
+def open_library():
+    print("opens", flush=True)
+    return ctypes.CDLL(f"{HERE}/lib/lib{PKG}_one.so").call(5)
+answer = [in_child(lambda: [load("_a").f(), open_library()]), in_child(lambda: [open_library(), load("_a").f()])]
+""", [[[1, 1, 5], 5], [5, [0, 1, 5]]], prints="starts\nopens\nopens\nstarts\n"),
     construct("thread_variable_of_another_library_and_opened_first", r"""
 --- b.c
 __thread int variable = NUMBER;

@@ -127,6 +127,49 @@ ext _a a.c '-DWHO="a"' -Wl,--no-as-needed ${L}middle ${L}left -DNEEDS=left '-DDE
 ext _b a.c '-DWHO="b"' -Wl,--no-as-needed ${L}right ${L}middle -DNEEDS=right
 """, 'answer = [load("_a").f(), load("_b").f()]', [1, 1], prints=said("""
 left starts, middle starts, a starts, a called, right starts, b starts, b called, b ends, right ends, a ends, middle ends, left ends""")),
+    # What does not need another library ends before it if it is bound to that, unless that stays for good in any case.
+    *(construct(f"order_end_bound_{name}", SAYING.split("--- a.c")[0] + r"""
+--- h.h
+inline int variable = 1;
+--- right.cc
+#include "say.h"
+__attribute__((destructor)) static void end(void) { say("ends"); }
+#ifdef UNIQUE
+#include "h.h"
+int *get(void) { return &variable; }
+#endif
+extern "C" int right(void) { return 1; }
+--- left.cc
+#include "say.h"
+#include <dlfcn.h>
+__attribute__((destructor)) static void end(void) { say("ends"); }
+#ifdef UNIQUE
+#include "h.h"
+int *get_too(void) { return &variable; }
+extern "C" int right(void); /* called only, and so bound after the variable */
+extern "C" int left(void) { return right(); }
+#else
+extern "C" int right(void) __attribute__((weak));
+#ifdef FIND
+extern "C" int left(void) { return dlsym(RTLD_DEFAULT, "right") != NULL; }
+#else
+extern "C" int left(void) { return right ? right() : 0; }
+#endif
+#endif
+--- a.c
+#include "module.h"
+#include "say.h"
+int left(void);
+__attribute__((destructor)) static void end(void) { say("ends"); }
+F(f) { return N(left()); }
+MODULE(M(f))
+--- build
+""" + f"libcc left left.cc '-DWHO=\"left\"' {options}; libcc right right.cc '-DWHO=\"right\"' {options} {more}" + """
+ext _a a.c '-DWHO="a"' -Wl,--no-as-needed ${L}right ${L}left
+""", 'answer = load("_a").f()', 1, prints=said(f"a ends, {first} ends, {second} ends"))
+      for name, options, more, first, second in (
+          ("to_another", "", "", "left", "right"), ("to_nodelete", "", "-Wl,-z,nodelete", "right", "left"),
+          ("to_what_is_unique", "-DUNIQUE -std=c++17", "", "right", "left"), ("by_dlsym", "-DFIND", "", "left", "right"))),
     construct("order_atexit", r"""
 --- say.h
 #include <stdlib.h>

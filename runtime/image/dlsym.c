@@ -31,15 +31,6 @@ find_in_libc(void *handle, const struct search *search)
                                    : libc->dlvsym(handle, search->name, search->version);
 }
 
-static const ElfW(Dyn) * find_entry(const struct link_map *map, ElfW(Sxword) tag)
-{
-    const ElfW(Dyn) *entry = map->l_ld;
-    while (entry != NULL && entry->d_tag != tag) {
-        entry = entry->d_tag == DT_NULL ? NULL : entry + 1;
-    }
-    return entry;
-}
-
 /* --- One object ----------------------------------------------------------------------------------
  */
 
@@ -116,7 +107,7 @@ append_images(struct scope *scope, uint32_t image, const char *name)
     bool found = false;
     for (uint32_t i = 0; i < list.count; i++) {
         uint32_t item = kiln_image_words[list.first + i];
-        if ((item & KILN_IMAGE_UNORDERED) == 0 && (name == NULL || is_named(item, name))) {
+        if ((item & KILN_IMAGE_BOUND) == 0 && (name == NULL || is_named(item, name))) {
             append(scope, kiln_image_get_map(item));
             found = true;
         }
@@ -140,7 +131,7 @@ static void
 append_needs(struct scope *scope, const struct link_map *map)
 {
     uint32_t image = kiln_image_get_by_handle(map);
-    const ElfW(Dyn) *table = find_entry(map, DT_STRTAB), *entry = map->l_ld;
+    const ElfW(Dyn) *table = kiln_find_dynamic(map->l_ld, DT_STRTAB), *entry = map->l_ld;
     const char *strings = image != KILN_IMAGE_NONE
                               ? kiln_image_get_start(image) + kiln_image_records[image].strings
                           : table == NULL ? NULL
@@ -157,21 +148,24 @@ append_needs(struct scope *scope, const struct link_map *map)
     }
 }
 
-/* Look in the scope of ROOT. */
-static void
+/* Look in the scope of ROOT. Returns the image that has the symbol; KILN_IMAGE_NONE: none has. */
+static uint32_t
 find_in_scope(struct search *search, uint32_t root)
 {
     struct scope scope = {0};
+    uint32_t image = KILN_IMAGE_NONE;
     bool is_behind = search->after == NULL;
     append(&scope, kiln_image_get_map(root));
     for (size_t i = 0; i < scope.count; i++) {
         if (is_behind && find_in_object(search, scope.items[i])) {
+            image = kiln_image_get_by_handle(scope.items[i]);
             break;
         }
         is_behind = is_behind || scope.items[i] == search->after;
         append_needs(&scope, scope.items[i]);
     }
     free(scope.items);
+    return image;
 }
 
 /* --- The functions -------------------------------------------------------------------------------
@@ -181,8 +175,8 @@ find_in_scope(struct search *search, uint32_t root)
 static bool
 is_symbolic(const struct link_map *map)
 {
-    const ElfW(Dyn) *flags = find_entry(map, DT_FLAGS);
-    return find_entry(map, DT_SYMBOLIC) != NULL ||
+    const ElfW(Dyn) *flags = kiln_find_dynamic(map->l_ld, DT_FLAGS);
+    return kiln_find_dynamic(map->l_ld, DT_SYMBOLIC) != NULL ||
            (flags != NULL && (flags->d_un.d_val & DF_SYMBOLIC) != 0);
 }
 
@@ -195,7 +189,10 @@ find_in_scopes(struct search *search, uint32_t image)
          search->address == NULL && (root = kiln_image_tree_get_root(image, i)) != KILN_IMAGE_NONE;
          i++)
     {
-        find_in_scope(search, root);
+        uint32_t other = find_in_scope(search, root);
+        if (other != KILN_IMAGE_NONE) {
+            kiln_image_tree_note_found(image, other);
+        }
     }
     kiln_image_unlock();
 }

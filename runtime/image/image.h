@@ -18,6 +18,9 @@ enum kiln_image_state {
     KILN_IMAGE_ASKED = 8,    /* it was asked for, and those of all it depends on are seen to */
     KILN_IMAGE_READY = 16,   /* and have run */
     KILN_IMAGE_SEEN = 32,    /* in the tree that is being collected or sorted */
+    KILN_IMAGE_STAYS =
+        64, /* the dynamic loader would not unload it before others: it has a variable
+                              * that the process has one of */
 };
 
 static inline bool
@@ -49,6 +52,15 @@ static inline const char *
 kiln_image_get_path(uint32_t image)
 {
     return kiln_image_strings + kiln_image_records[image].path;
+}
+
+/* The entry with TAG of a dynamic section, which may be NULL; NULL if there is none. */
+static inline const ElfW(Dyn) * kiln_find_dynamic(const ElfW(Dyn) * entry, ElfW(Sxword) tag)
+{
+    while (entry != NULL && entry->d_tag != tag) {
+        entry = entry->d_tag == DT_NULL ? NULL : entry + 1;
+    }
+    return entry;
 }
 
 /* The address that the thread's variables in static TLS count from. */
@@ -104,11 +116,10 @@ void kiln_image_lock_start(void);
  */
 
 struct kiln_image_tree {
-    uint32_t *images; /* breadth first; behind the ordered ones those that are unordered only */
-    size_t count, ordered_count, capacity;
-    uint32_t *sorted; /* the same, dependents first */
-    uint32_t *memory; /* for sorting */
-    bool is_kept;     /* the memory stays for good */
+    uint32_t *images; /* breadth first */
+    size_t count, capacity;
+    uint32_t *sorted; /* the same, dependents first; memory for that before */
+    bool is_kept;     /* that stays for good */
 };
 /* Collect IMAGE and all that it depends on. Returns 0, or -1 if memory is short. */
 int kiln_image_tree_collect(struct kiln_image_tree *tree, uint32_t image);
@@ -124,6 +135,8 @@ void kiln_image_tree_add(uint32_t image, uint32_t root);
 /* The images that were asked for and that bring IMAGE, one by one; KILN_IMAGE_NONE: there are no more. The first
  * is what IMAGE has been loaded for; itself if it has not been. */
 uint32_t kiln_image_tree_get_root(uint32_t image, size_t index);
+/* Remember that IMAGE has found a symbol of OTHER from anywhere, for the order of destructors. */
+void kiln_image_tree_note_found(uint32_t image, uint32_t other);
 /* The images that are loaded, in the order of loading. Any thread may call it without the lock, and
  * the list grows at the end only. */
 const uint32_t *kiln_image_tree_get_loaded(size_t *count);
@@ -145,6 +158,9 @@ void kiln_image_imports_abandon(void);
 int kiln_image_resolve(uint32_t image, const struct kiln_image_error *error);
 /* The value of an import that is resolved, or that needs no resolving. */
 uintptr_t kiln_image_get_value(uint32_t import);
+/* The image that the value of IMPORT is in, for what is prepared with ROOT; KILN_IMAGE_NONE: in none. *IS_UNIQUE is
+ * set if it is of a variable that the process has one of. */
+uint32_t kiln_image_get_definer(uint32_t import, uint32_t root, bool *is_unique);
 /* Returns whether an import is an ifunc, or a choice with one. */
 bool kiln_image_may_be_ifunc(uint32_t import);
 

@@ -231,12 +231,12 @@ fail_undefined(uint32_t image, const struct kiln_image_import *import,
                            version == NULL ? "" : version);
 }
 
-/* The import that CHOICE is for the root; KILN_IMAGE_NONE: it is undefined. */
+/* The import that CHOICE is for what is prepared with FOR_ROOT; KILN_IMAGE_NONE: it is undefined. */
 static uint32_t
-choose(const struct kiln_image_import *choice)
+choose(const struct kiln_image_import *choice, uint32_t for_root)
 {
     const uint32_t *pair = kiln_image_words + choice->where;
-    for (uint32_t left = *pair++; left > 1 && *pair != root; left--) {
+    for (uint32_t left = *pair++; left > 1 && *pair != for_root; left--) {
         pair += 2;
     }
     return pair[1];
@@ -267,7 +267,7 @@ static int
 resolve_choice(uint32_t image, const struct kiln_image_import *choice,
                const struct kiln_image_error *error)
 {
-    uint32_t index = choose(choice);
+    uint32_t index = choose(choice, root);
     if (index == KILN_IMAGE_NONE) {
         return (choice->kind & KILN_IMPORT_WEAK) != 0 ? 0 : fail_undefined(image, choice, error);
     }
@@ -364,9 +364,32 @@ kiln_image_get_value(uint32_t index)
     case KILN_IMPORT_UNIQUE:
         return choose_unique(import);
     case KILN_IMPORT_CHOICE:
-        index = choose(import);
+        index = choose(import, root);
         return index == KILN_IMAGE_NONE ? 0 : kiln_image_get_value(index);
     default:
         return kiln_image_slots[index];
+    }
+}
+
+uint32_t
+kiln_image_get_definer(uint32_t index, uint32_t for_root, bool *is_unique)
+{
+    const struct kiln_image_import *import = &kiln_image_imports[index];
+    if ((import->kind & ~KILN_IMPORT_WEAK) == KILN_IMPORT_CHOICE) {
+        index = choose(import, for_root);
+        if (index == KILN_IMAGE_NONE) {
+            return KILN_IMAGE_NONE;
+        }
+        import = &kiln_image_imports[index];
+    }
+    switch (import->kind & ~KILN_IMPORT_WEAK) {
+    case KILN_IMPORT_UNIQUE:
+        *is_unique = true;
+        return kiln_image_find_at(kiln_image_slots[import->name]);
+    case KILN_IMPORT_IMAGE:
+    case KILN_IMPORT_IFUNC:
+        return import->index;
+    default:
+        return KILN_IMAGE_NONE;
     }
 }

@@ -209,88 +209,62 @@ is_equal(const struct kiln_dynobj_wanted *wanted, const struct kiln_object *a,
             strcmp(x->version->name, y->version->name) == 0 && is_same_library(a, b));
 }
 
-/* What WANTED, of an image that several extensions reach, is in each one's scope. If it is not the same,
- * the answer depends on which of them is imported first: *IS_SPLIT is set, unless it does not matter. That
- * is so for definitions that are equal by the one definition rule of C++, for what only its implementation
- * may define, and for symbols of one version in two builds of one library. Then the answer is that of the
- * libraries without the extensions, or of the image's own scope. */
-static struct kiln_object *
-find_in_scopes_of_all(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
-                      struct kiln_dynobj_symbol *symbol, bool *is_split)
+static bool
+is_thread_local(const struct kiln_dynobj_symbol *symbol)
 {
-    const struct kiln_object_list *roots = &image->roots;
-    struct kiln_object *first = NULL, *agreed = NULL;
-    bool is_same = true;
-    for (size_t i = 0; i < roots->count; i++) {
-        struct kiln_object *root = roots->items[i];
-        struct kiln_dynobj_symbol one;
-        struct kiln_object *found = kiln_objects_find(&root->scope, NULL, wanted, &one);
-        if (i == 0) {
-            first = found;
-            *symbol = one;
-        }
-        else if (!is_equal(wanted, first, symbol, found, &one)) {
-            *is_split = true;
-            return NULL;
-        }
-        is_same = is_same && found == first;
-    }
-    if (is_same) {
-        return first;
-    }
-    for (size_t i = 0; i < roots->count; i++) {
-        struct kiln_object *root = roots->items[i];
-        struct kiln_object *found =
-            kiln_objects_find(&root->scope, root == image ? NULL : root, wanted, symbol);
-        if (i > 0 && found != agreed) {
-            agreed = kiln_objects_find(&image->scope, NULL, wanted, symbol);
-            break;
-        }
-        agreed = found;
-    }
-    *is_split = agreed == NULL;
-    return agreed;
+    return kiln_dynobj_get_type(symbol) == STT_TLS;
 }
 
-/* In the scopes of the extensions that reach IMAGE. */
+/* What a reference leads to in several scopes. */
+struct answers {
+    struct kiln_object *first; /* NULL: nothing */
+    struct kiln_dynobj_symbol symbol;
+    bool is_same;     /* in all */
+    bool are_equal;   /* it does not matter which one it is */
+    bool is_variable; /* they are a thread-local variable that is one by the one definition rule */
+};
+
+static struct answers
+compare_scopes(const struct kiln_object_list *openers, const struct kiln_dynobj_wanted *wanted)
+{
+    struct answers answers = {.is_same = true, .are_equal = true, .is_variable = true};
+    for (size_t i = 0; i < openers->count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        struct kiln_object *found =
+            kiln_objects_find(&openers->items[i]->scope, NULL, wanted, &symbol);
+        if (i == 0) {
+            answers.first = found;
+            answers.symbol = symbol;
+        }
+        const struct kiln_object *first = answers.first;
+        answers.is_same = answers.is_same && found == first;
+        answers.are_equal =
+            answers.are_equal && is_equal(wanted, first, &answers.symbol, found, &symbol);
+        answers.is_variable = answers.is_variable && first != NULL && found != NULL &&
+                              is_thread_local(&answers.symbol) && is_thread_local(&symbol) &&
+                              is_one_definition(wanted, &answers.symbol, &symbol);
+    }
+    return answers;
+}
+
+/* What WANTED, of IMAGE, is in the scope of all that bring it when they are opened. If it is not the same, the
+ * answer depends on which of them is first: *IS_SPLIT is set, unless that does not matter. Functions that are equal
+ * are called as the image's own. A thread-local variable of an inline function is the one that the extensions agree
+ * on, also for a library that is opened by its path before them: C++ wants it to be one. */
 static struct kiln_object *
 find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
                struct kiln_dynobj_symbol *symbol, bool *is_split)
 {
-    const struct kiln_object_list *roots = &image->roots;
-    if (roots->count == 0) { /* libraries that need each other, and that nothing else needs */
+    struct answers answers = compare_scopes(&image->openers, wanted);
+    if (!answers.is_same && answers.are_equal && wanted->is_call) {
         return kiln_objects_find(&image->scope, NULL, wanted, symbol);
     }
-    return roots->count == 1 ? kiln_objects_find(&roots->items[0]->scope, NULL, wanted, symbol)
-                             : find_in_scopes_of_all(image, wanted, symbol, is_split);
-}
-
-/* Whether the dynamic loader knows, without bindings, that OBJECT has to outlive IMAGE: of what a library
- * needs by way of others it does not. */
-static bool
-is_known(const struct kiln_object *image, const struct kiln_object *object)
-{
-    return object == image || object->origin != KILN_ORIGIN_IMAGE ||
-           kiln_objects_contain(image->module == NULL ? &image->needs : &image->scope, object) ||
-           kiln_objects_contain(&image->extra, object);
-}
-
-/* An image that is bound to another one is prepared with it, and destroyed before. */
-static void
-note_dependency(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
-{
-    if (!is_known(image, object)) {
-        *KILN_ARENA_PUSH(&set->ctx->arena, &image->extra) = object;
+    if (!answers.is_same && answers.is_variable && image->roots.count > 0) {
+        answers = compare_scopes(&image->roots, wanted);
     }
-}
-
-/* The same if that depends on what it is prepared for. */
-static void
-note_chosen(struct kiln_set *set, struct kiln_object *image, struct kiln_object *object)
-{
-    if (!is_known(image, object) && !kiln_objects_contain(&image->chosen, object)) {
-        *KILN_ARENA_PUSH(&set->ctx->arena, &image->chosen) = object;
-    }
+    *symbol = answers.symbol;
+    *is_split = !answers.is_same;
+    return answers.first;
 }
 
 /* What WANTED leads to in SCOPE. */
@@ -330,83 +304,56 @@ can_be_chosen(const struct kiln_target *target)
 }
 
 static bool
-is_thread_local(const struct kiln_dynobj_symbol *symbol)
+is_same_target(const struct kiln_target *a, const struct kiln_target *b)
 {
-    return kiln_dynobj_get_type(symbol) == STT_TLS;
+    return a->kind == b->kind && a->object == b->object && a->value == b->value &&
+           a->is_thread_local == b->is_thread_local;
 }
 
-/* Whether IMAGE, a library, has another answer to WANTED than SYMBOL of OBJECT when it is opened by its path
- * before any extension that needs it. A thread-local variable of an inline function is the extensions' then,
- * too: C++ wants it to be one. */
-static bool
-differs_alone(const struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
-              const struct kiln_object *object, const struct kiln_dynobj_symbol *symbol)
-{
-    if (image->module != NULL || image->roots.count == 0) {
-        return false;
-    }
-    struct kiln_dynobj_symbol other;
-    const struct kiln_object *own = kiln_objects_find(&image->scope, NULL, wanted, &other);
-    bool is_one_variable = object != NULL && own != NULL && is_thread_local(symbol) &&
-                           is_thread_local(&other) && is_one_definition(wanted, symbol, &other);
-    return !is_one_variable && !is_equal(wanted, object, symbol, own, &other);
-}
-
-/* Thread-local variables that the process has one of have become one. */
-static bool
-are_one(const struct kiln_target *choices, size_t count)
-{
-    bool result = choices[0].is_thread_local;
-    for (size_t i = 1; result && i < count; i++) {
-        result = choices[i].is_thread_local && choices[i].object == choices[0].object &&
-                 choices[i].value == choices[0].value;
-    }
-    return result;
-}
-
-/* Let the runtime choose among what WANTED leads to in the scopes of the extensions that reach IMAGE, and
- * in its own. */
+/* Let the runtime choose among what WANTED leads to in the scopes of all that bring IMAGE. */
 static bool
 set_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_dynobj_wanted *wanted,
            struct kiln_target *out)
 {
-    const struct kiln_object_list *roots = &image->roots;
-    size_t count = roots->count + 1;
-    if (image->choice_count + count > CHOICES_MAX) {
+    const struct kiln_object_list *openers = &image->openers;
+    struct kiln_choices *choices = kiln_arena_alloc(&set->bindings, sizeof *choices);
+    for (size_t i = 0; i < openers->count; i++) {
+        struct kiln_choice choice = {openers->items[i], *out};
+        if (!find_choice(set, image, &openers->items[i]->scope, wanted, &choice.target)) {
+            return false;
+        }
+        if (i == 0) {
+            choices->usual = choice.target;
+        }
+        else if (!is_same_target(&choice.target, &choices->usual)) {
+            *KILN_ARENA_PUSH(&set->bindings, choices) = choice;
+        }
+    }
+    if (choices->count == 0) { /* a thread-local variable that the process has one of */
+        *out = choices->usual;
+        out->is_shared = out->is_thread_local;
+        return true;
+    }
+    image->choice_count += choices->count;
+    if (image->choice_count > CHOICES_MAX) {
         image->reason = "too many of its references depend on which extension is imported first";
         return false;
     }
-    struct kiln_target *choices = kiln_arena_alloc(&set->bindings, count * sizeof *choices);
-    for (size_t i = 0; i < count; i++) {
-        const struct kiln_object *root = i < roots->count ? roots->items[i] : image;
-        choices[i] = *out;
-        if (!find_choice(set, image, &root->scope, wanted, &choices[i])) {
-            return false;
-        }
-    }
-    if (are_one(choices, count)) {
-        *out = choices[0];
-        out->is_shared = true;
-        return true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!can_be_chosen(&choices[i])) {
+    for (size_t i = 0; i <= choices->count; i++) {
+        const struct kiln_target *target =
+            i < choices->count ? &choices->items[i].target : &choices->usual;
+        if (!can_be_chosen(target)) {
             image->reason = kiln_arena_printf(
                 &set->ctx->arena,
                 "its reference to %s leads to %s or elsewhere, whichever is loaded first",
-                wanted->name, choices[i].object->path);
+                wanted->name, target->object->path);
             return false;
-        }
-        if (choices[i].kind != KILN_TARGET_NONE) {
-            note_chosen(set, image, choices[i].object);
         }
     }
     out->kind = KILN_TARGET_CHOICE;
     out->name = wanted->name;
     out->version = wanted->version;
     out->choices = choices;
-    out->choice_count = count;
-    image->choice_count += count;
     return true;
 }
 
@@ -425,7 +372,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
     if (object == NULL) {
         bool is_split = false;
         object = find_in_scopes(image, wanted, &symbol, &is_split);
-        if (is_split || differs_alone(image, wanted, object, &symbol)) {
+        if (is_split) {
             return set_choice(set, image, wanted, out);
         }
     }
@@ -440,11 +387,6 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
         !kiln_objects_contain(&image->scope, out->object))
     {
         out->is_shared = true;
-    }
-    if ((out->kind == KILN_TARGET_IMAGE && !out->is_shared) || out->kind == KILN_TARGET_IFUNC ||
-        out->kind == KILN_TARGET_UNIQUE)
-    {
-        note_dependency(set, image, out->object);
     }
     return true;
 }

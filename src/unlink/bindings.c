@@ -40,12 +40,20 @@ write_line(FILE *stream, const struct kiln_object *image, const struct kiln_dyno
             kind, get_target(target));
 }
 
-static bool
-is_first_of_choices(const struct kiln_target *choices, size_t index)
+/* The choice at INDEX; the last is the usual one. */
+static const struct kiln_target *
+get_choice(const struct kiln_choices *choices, size_t index)
 {
+    return index < choices->count ? &choices->items[index].target : &choices->usual;
+}
+
+static bool
+is_first_of_choices(const struct kiln_choices *choices, size_t index)
+{
+    const char *target = get_target(get_choice(choices, index));
     bool is_first = true;
     for (size_t i = 0; is_first && i < index; i++) {
-        is_first = strcmp(get_target(&choices[i]), get_target(&choices[index])) != 0;
+        is_first = strcmp(get_target(get_choice(choices, i)), target) != 0;
     }
     return is_first;
 }
@@ -55,12 +63,14 @@ write_target(FILE *stream, const struct kiln_object *image, const struct kiln_dy
              bool is_call, const struct kiln_target *target)
 {
     const char *kind = KINDS[target->is_shared ? KILN_TARGET_UNIQUE : target->kind];
+    const struct kiln_choices *choices = target->choices;
     if (target->kind != KILN_TARGET_CHOICE) {
         write_line(stream, image, symbol, is_call, kind, target);
+        return;
     }
-    for (size_t i = 0; i < target->choice_count; i++) {
-        if (is_first_of_choices(target->choices, i)) {
-            write_line(stream, image, symbol, is_call, kind, &target->choices[i]);
+    for (size_t i = 0; i <= choices->count; i++) {
+        if (is_first_of_choices(choices, i)) {
+            write_line(stream, image, symbol, is_call, kind, get_choice(choices, i));
         }
     }
 }

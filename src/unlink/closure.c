@@ -390,8 +390,7 @@ kiln_closure_walk(struct kiln_set *set)
 {
     for (size_t i = 0; i < set->objects.count; i++) {
         set->objects.items[i]->roots.count = 0;
-        set->objects.items[i]->extra.count = 0;
-        set->objects.items[i]->chosen.count = 0;
+        set->objects.items[i]->openers.count = 0;
     }
     for (size_t i = 0; i < set->objects.count; i++) {
         struct kiln_object *object = set->objects.items[i];
@@ -404,6 +403,9 @@ kiln_closure_walk(struct kiln_set *set)
         bool is_root = object->module != NULL || object->is_opened;
         for (size_t k = 0; is_root && k < object->scope.count; k++) {
             push(set, &object->scope.items[k]->roots, object);
+        }
+        for (size_t k = 0; object->origin == KILN_ORIGIN_IMAGE && k < object->scope.count; k++) {
+            push(set, &object->scope.items[k]->openers, object);
         }
     }
 }

@@ -30,12 +30,12 @@ struct kiln_object {
     struct kiln_object_list {
         struct kiln_object **items;
         size_t count, capacity;
-    } needs;                           /* in the order of DT_NEEDED, each once */
-    struct kiln_strings need_names;    /* the first name of each there */
-    struct kiln_object_list scope;     /* itself and what it needs, breadth first */
-    struct kiln_object_list roots;     /* the extensions that reach it, itself if it is one */
-    struct kiln_object_list extra;     /* IMAGE: images that it is bound to outside of its scope */
-    struct kiln_object_list chosen;    /* IMAGE: those that it may be bound to by a choice */
+    } needs;                        /* in the order of DT_NEEDED, each once */
+    struct kiln_strings need_names; /* the first name of each there */
+    struct kiln_object_list scope;  /* itself and what it needs, breadth first */
+    struct kiln_object_list roots;  /* the extensions that reach it, itself if it is one */
+    struct kiln_object_list
+        openers; /* IMAGE: those that may be opened and bring it, itself included */
     struct kiln_unlink_module *module; /* NULL: it is a library */
     bool
         is_opened; /* IMAGE: a library that nothing needs, and that is opened by its path at most */
@@ -70,7 +70,7 @@ enum kiln_target_kind {
     KILN_TARGET_PROGRAM, /* a symbol of the executable */
     KILN_TARGET_RUNTIME, /* the same, of the runtime: `name` */
     KILN_TARGET_LIBRARY, /* `name` with `version` of `object` */
-    KILN_TARGET_CHOICE, /* one of `choices`: it depends on the extension that the image is prepared for */
+    KILN_TARGET_CHOICE,  /* one of `choices`: it depends on what the image is prepared for */
     KILN_TARGET_UNIQUE, /* the variable of that name at address `value` of the first image that has been
                           * prepared; `object` if that is the first */
 };
@@ -84,9 +84,17 @@ struct kiln_target {
     bool is_thread_local;
     bool
         is_shared; /* thread-local, and one for the process: `object` need not be prepared for it */
-    struct kiln_target
-        *choices; /* one for each of the image's roots, and one for the image itself */
-    size_t choice_count;
+    struct kiln_choices *choices;
+};
+
+/* What a reference may lead to. */
+struct kiln_choices {
+    struct kiln_choice {
+        const struct kiln_object *opener; /* if the image is prepared for that, ... */
+        struct kiln_target target;        /* this, and */
+    } * items;
+    size_t count, capacity;
+    struct kiln_target usual; /* ... for any other, that */
 };
 
 /* A variable that the process has one of (STB_GNU_UNIQUE), see unique.c. */
@@ -236,6 +244,18 @@ struct kiln_word {
 struct kiln_words {
     struct kiln_word *items;
     size_t count, capacity;
+    /* What the image is bound to that it does not need itself, in the order of its relocations, each once: of
+     * an object's variables that the process has one of, these may be its own. */
+    struct kiln_bound_list {
+        struct kiln_bound {
+            const struct kiln_object *object; /* or, if that is NULL, ... */
+            const struct kiln_choices
+                *choices;   /* ... what these are when the program runs, or a ... */
+            size_t import;  /* ... variable: the import that tells */
+            bool is_unique; /* by a variable that the process has one of */
+        } * items;
+        size_t count, capacity;
+    } bound;
 };
 
 /* Fill OUT, in ARENA, in ascending order of offsets. False if IMAGE has to stay a file: its reason is
@@ -251,8 +271,10 @@ struct kiln_import {
     const char *name, *version;       /* version NULL: none */
     bool has_stub;
     size_t stub; /* its number among the stubs */
-    /* KILN_IMPORT_CHOICE: an import, or SIZE_MAX, for each root of `object`, and then for any other. */
-    const size_t *choices;
+    /* KILN_IMPORT_CHOICE: what to choose among, and an import, or SIZE_MAX, for each of these and then the usual
+     * one. */
+    const struct kiln_choices *choices;
+    const size_t *imports;
 };
 size_t kiln_import_intern(struct kiln_set *set, const struct kiln_import *like);
 /* Forget all imports, and their stubs. */

@@ -33,7 +33,8 @@ end_list(const struct kiln_tables *tables, size_t first, size_t size)
 }
 
 static struct kiln_image_list
-add_dependencies(struct kiln_tables *tables, const struct kiln_object *image)
+add_dependencies(struct kiln_tables *tables, const struct kiln_object *image,
+                 const struct kiln_bound_list *bound)
 {
     size_t first = count_words(tables);
     for (size_t i = 0; i < image->needs.count; i++) {
@@ -41,12 +42,11 @@ add_dependencies(struct kiln_tables *tables, const struct kiln_object *image)
             push(tables, (uint32_t)image->needs.items[i]->number);
         }
     }
-    for (size_t i = 0; i < image->extra.count; i++) {
-        push(tables, (uint32_t)image->extra.items[i]->number | KILN_IMAGE_UNORDERED);
-    }
-    for (size_t i = 0; i < image->chosen.count; i++) {
-        push(tables,
-             (uint32_t)image->chosen.items[i]->number | KILN_IMAGE_UNORDERED | KILN_IMAGE_CHOSEN);
+    for (size_t i = 0; i < bound->count; i++) {
+        const struct kiln_bound *item = &bound->items[i];
+        uint32_t word = item->object != NULL ? (uint32_t)item->object->number
+                                             : (uint32_t)item->import | KILN_IMAGE_IMPORT;
+        push(tables, word | KILN_IMAGE_BOUND | (item->is_unique ? KILN_IMAGE_UNIQUE : 0));
     }
     return end_list(tables, first, 1);
 }
@@ -138,9 +138,9 @@ is_late(const struct kiln_set *set, const struct kiln_import *import)
 {
     bool result = import->kind == KILN_IMPORT_IFUNC;
     bool is_choice = (import->kind & ~KILN_IMPORT_WEAK) == KILN_IMPORT_CHOICE;
-    for (size_t i = 0; is_choice && !result && i <= import->object->roots.count; i++) {
-        result = import->choices[i] != SIZE_MAX &&
-                 set->imports.items[import->choices[i]].kind == KILN_IMPORT_IFUNC;
+    for (size_t i = 0; is_choice && !result && i <= import->choices->count; i++) {
+        result = import->imports[i] != SIZE_MAX &&
+                 set->imports.items[import->imports[i]].kind == KILN_IMPORT_IFUNC;
     }
     return result;
 }
@@ -255,7 +255,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
         .version_definitions = (uint32_t)dso->verdef,
         .contents = {(uint32_t)contents, (uint32_t)(contents >> 32)},
     };
-    record.dependencies = add_dependencies(tables, image);
+    record.dependencies = add_dependencies(tables, image, &words->bound);
     record.libraries = add_libraries(set, tables, image, words);
     record.imports = add_imports(set, tables, words);
     record.patches = add_patches(set, tables, words);
@@ -282,12 +282,13 @@ put_array(struct kiln_writer *writer, const char *name, const struct kiln_buffer
 static uint32_t
 add_choices(struct kiln_tables *tables, const struct kiln_import *import)
 {
-    const struct kiln_object_list *roots = &import->object->roots;
+    const struct kiln_choices *choices = import->choices;
     size_t first = count_words(tables);
-    push(tables, (uint32_t)roots->count + 1);
-    for (size_t i = 0; i <= roots->count; i++) {
-        push(tables, i == roots->count ? KILN_IMAGE_NONE : (uint32_t)roots->items[i]->number);
-        push(tables, (uint32_t)import->choices[i]);
+    push(tables, (uint32_t)choices->count + 1);
+    for (size_t i = 0; i <= choices->count; i++) {
+        push(tables,
+             i == choices->count ? KILN_IMAGE_NONE : (uint32_t)choices->items[i].opener->number);
+        push(tables, (uint32_t)import->imports[i]);
     }
     return (uint32_t)first;
 }

@@ -103,24 +103,6 @@ bind_all(struct kiln_set *set, bool is_second)
     }
 }
 
-/* What depends on the extension that an image is prepared for has an answer for those that reach it. If it is
- * prepared for another one, which IMAGE is bound to it for, there is none. */
-static void
-check_choices(struct kiln_set *set, const struct kiln_object *image)
-{
-    for (size_t i = 0; i < image->extra.count; i++) {
-        struct kiln_object *object = image->extra.items[i];
-        for (size_t k = 0; object->choice_count > 0 && k < image->roots.count; k++) {
-            if (object->reason == NULL &&
-                !kiln_objects_contain(&image->roots.items[k]->scope, object)) {
-                object->reason = kiln_arena_printf(&set->ctx->arena,
-                                                   "%s is bound to it, but comes without it in %s",
-                                                   image->path, image->roots.items[k]->path);
-            }
-        }
-    }
-}
-
 /* What IMAGE takes in the executable, with what may be before it. */
 static uint64_t
 get_span(const struct kiln_object *image)
@@ -191,9 +173,6 @@ settle(struct kiln_set *set)
         bind_all(set, false);
         kiln_unique_check(set);
         bind_all(set, true);
-        for (size_t i = 0; i < set->objects.count; i++) {
-            check_choices(set, set->objects.items[i]);
-        }
         kiln_closure_spread_reasons(set);
     } while (count_images(set) < count); /* what is left may have been bound to what is not */
 }

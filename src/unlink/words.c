@@ -61,6 +61,55 @@ add_patch(struct making *making, uint64_t offset, int64_t addend, const struct k
     return true;
 }
 
+/* -- What the image is bound to -- */
+
+static bool
+have_same_objects(const struct kiln_choices *a, const struct kiln_choices *b)
+{
+    bool result = a->count == b->count && a->usual.kind == b->usual.kind &&
+                  a->usual.object == b->usual.object;
+    for (size_t i = 0; result && i < a->count; i++) {
+        result = a->items[i].opener == b->items[i].opener &&
+                 a->items[i].target.kind == b->items[i].target.kind &&
+                 a->items[i].target.object == b->items[i].target.object;
+    }
+    return result;
+}
+
+static bool
+is_same_bound(const struct kiln_bound *a, const struct kiln_bound *b)
+{
+    return a->object == b->object && a->is_unique == b->is_unique &&
+           (a->choices == NULL || b->choices == NULL
+                ? a->choices == b->choices && a->import == b->import
+                : have_same_objects(a->choices, b->choices));
+}
+
+static void
+add_bound(struct making *making, struct kiln_bound bound)
+{
+    const struct kiln_bound_list *list = &making->words->bound;
+    for (size_t i = list->count; i-- > 0;) {
+        if (is_same_bound(&list->items[i], &bound)) {
+            return;
+        }
+    }
+    *KILN_ARENA_PUSH(making->arena, &making->words->bound) = bound;
+}
+
+/* What the image needs, the dynamic loader knows already. */
+static void
+add_bound_to(struct making *making, const struct kiln_object *object)
+{
+    if (object != making->image && object->origin == KILN_ORIGIN_IMAGE &&
+        !kiln_objects_contain(&making->image->needs, object))
+    {
+        add_bound(making, (struct kiln_bound){.object = object});
+    }
+}
+
+/* -- Words -- */
+
 static bool
 is_pie(const struct making *making)
 {
@@ -138,9 +187,12 @@ static bool
 add_unique(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target)
 {
     if (kiln_unique_get(making->set, target->name)->definers.count == 1) {
+        add_bound(making, (struct kiln_bound){.object = target->object, .is_unique = true});
         return add_image(making, offset, addend, target);
     }
     const struct kiln_import like = make_unique_import(target);
+    size_t import = kiln_import_intern(making->set, &like);
+    add_bound(making, (struct kiln_bound){.import = import, .is_unique = true});
     return add_patch(making, offset, addend, &like);
 }
 
@@ -210,11 +262,13 @@ static bool
 add_choice(struct making *making, uint64_t offset, int64_t addend, const struct kiln_target *target,
            bool is_call)
 {
-    size_t *choices =
-        kiln_arena_alloc(&making->set->bindings, target->choice_count * sizeof *choices);
-    for (size_t i = 0; i < target->choice_count; i++) {
-        choices[i] = intern_choice(making->set, &target->choices[i], is_call);
+    const struct kiln_choices *choices = target->choices;
+    size_t *imports =
+        kiln_arena_alloc(&making->set->bindings, (choices->count + 1) * sizeof *imports);
+    for (size_t i = 0; i < choices->count; i++) {
+        imports[i] = intern_choice(making->set, &choices->items[i].target, is_call);
     }
+    imports[choices->count] = intern_choice(making->set, &choices->usual, is_call);
     const struct kiln_import like = {
         .kind = KILN_IMPORT_CHOICE | (target->is_weak ? KILN_IMPORT_WEAK : 0),
         .object = making->image,
@@ -222,7 +276,10 @@ add_choice(struct making *making, uint64_t offset, int64_t addend, const struct 
         .name = target->name,
         .version = target->version,
         .choices = choices,
+        .imports = imports,
     };
+    size_t import = kiln_import_intern(making->set, &like);
+    add_bound(making, (struct kiln_bound){.choices = choices, .import = import});
     return add_patch(making, offset, addend, &like);
 }
 
@@ -243,8 +300,10 @@ add_target(struct making *making, const struct kiln_relocation *relocation,
         add(making, offset, KILN_WORD_BYTES, sum(target->value, addend));
         return true;
     case KILN_TARGET_IMAGE:
+        add_bound_to(making, target->object);
         return add_image(making, offset, addend, target);
     case KILN_TARGET_IFUNC: {
+        add_bound_to(making, target->object);
         const struct kiln_import like = make_ifunc_import(target);
         return add_patch(making, offset, addend, &like);
     }
@@ -314,7 +373,11 @@ check_tls_target(struct making *making, const struct kiln_target *target, int64_
     {
         return fail(making, "a thread-local reference leads out of its block");
     }
-    return !target->is_shared || make_static(making, target->object);
+    if (target->is_shared) {
+        return make_static(making, target->object);
+    }
+    add_bound_to(making, target->object);
+    return true;
 }
 
 static void
@@ -545,7 +608,7 @@ kiln_words_make(struct kiln_set *set, struct kiln_object *image, struct kiln_are
 {
     struct making making = {.set = set, .image = image, .arena = arena, .words = out};
     const struct kiln_dynobj *dso = &image->dso;
-    out->count = 0;
+    out->count = out->bound.count = 0;
     if (dso->tls.p_type == PT_TLS && dso->tls.p_memsz <= STATIC_TLS_MAX &&
         set->static_tls + dso->tls.p_memsz <= STATIC_TLS_SUM)
     {

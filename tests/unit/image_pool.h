@@ -257,7 +257,7 @@ pool_create(void)
     }
 }
 
-/* "a:bc" makes a depend on b and c; "a:b/c" has c unordered. */
+/* "a:bc" makes a depend on b and c; "a:b/c" has a bound to c. */
 static inline void
 pool_create_graph(const char *graph)
 {
@@ -266,7 +266,7 @@ pool_create_graph(const char *graph)
         uint32_t image = (uint32_t)(*at - 'a');
         for (at += 2; *at != '\0' && *at != ' '; at++) {
             if (*at == '/') {
-                flag = KILN_IMAGE_UNORDERED;
+                flag = KILN_IMAGE_BOUND;
             }
             else {
                 items[count++] = (uint32_t)(*at - 'a') | flag;

@@ -27,12 +27,13 @@ struct kiln_image_list {
     uint32_t first, count;
 };
 
-/* In kiln_image_words: an item of `dependencies`. */
-#define KILN_IMAGE_UNORDERED                                                                       \
-    UINT32_C(0x80000000) /* prepared with the image, in any order of init */
-
-/* With that: not prepared for this image, but destroyed after it if both were loaded for the same one. */
-#define KILN_IMAGE_CHOSEN UINT32_C(0x40000000)
+/* In kiln_image_words: an item of `dependencies` is an image that is needed, or, with the first of these, what the
+ * image is bound to and does not need itself. These come behind, in the order of its relocations. */
+#define KILN_IMAGE_BOUND UINT32_C(0x80000000)
+#define KILN_IMAGE_IMPORT                                                                          \
+    UINT32_C(0x40000000) /* it is an import, whose value is in the image that is meant */
+#define KILN_IMAGE_UNIQUE UINT32_C(0x20000000) /* bound to a variable that the process has one of */
+#define KILN_IMAGE_INDEX  UINT32_C(0x1fffffff)
 
 /* In kiln_image_words: an item of `protections` is three words: the offset of the first page, the
  * bytes, and one of these. The pages are R-X until the image is prepared. */
@@ -92,7 +93,7 @@ struct kiln_image {
     uint32_t size;   /* bytes */
     uint32_t path;   /* offset in kiln_image_strings: of the file that it was made of */
     uint32_t soname; /* the same, or KILN_IMAGE_NONE */
-    struct kiln_image_list dependencies; /* images, in the order of DT_NEEDED */
+    struct kiln_image_list dependencies; /* images, in the order of DT_NEEDED; see above */
     struct kiln_image_list libraries;    /* shared libraries to be opened, as DT_NEEDED has them */
     struct kiln_image_list imports;      /* those that have to be known before anything is done */
     struct kiln_image_list patches;      /* those that are of an ifunc, or may be, come last */

@@ -77,9 +77,17 @@ class Bench:
     def link(self, linker):
         app, report = self.directory / f"app-{linker}", self.directory / f"report-{linker}.json"
         output_of(KILN, "link", "--quiet", "--from", self.way, "--python", self.python, "--linker", linker, "--pie" if linker in PIE else "--no-pie",
-                  "--report", report, "-o", app, self.directory / "site")
+                  "--report", report, "--bindings", self.directory / f"bindings-{linker}", "-o", app, self.directory / "site")
         self.reports[linker] = json.loads(report.read_text())
         return app
+
+    def list_files(self, system, linker):
+        """The parts of SYSTEM that are files beside the executable: what is neither an image nor baked from objects."""
+        bindings = self.directory / f"bindings-{linker}"
+        images = {line.partition("\t")[0] for line in bindings.read_text().splitlines()} if bindings.exists() else set()
+        baked = {module["name"] for module in self.reports[linker]["modules"]}
+        return [part.name for part in system.list_kind("shared", "extension") if f"{system.name}.{part.name}" not in baked and
+                not any(path.endswith(f"/{system.name}/{part.place}/{part.file}") for path in images)]
 
     def run(self, program, system):
         """(what it tells of each run, the end)"""
@@ -113,18 +121,11 @@ class Bench:
         stock = list(self.pool.map(lambda system: self.run(self.python, system), good))
         for linker, program in programs.items():
             for system, expected, found in zip(good, stock, self.pool.map(lambda system: self.run(program, system), good)):
-                files = list_files(system, self.reports[linker])
+                files = self.list_files(system, linker)
                 lines = [make_transcript(*told, files) for told in (expected, found)]
                 if lines[0] != lines[1]:
                     differences[system.seed][linker] = list(difflib.unified_diff(*lines, "from files", "executable", n=2, lineterm=""))
         return differences, broken
-
-
-def list_files(system, report):
-    """The parts of SYSTEM that are files beside the executable."""
-    images = {path for module in report["modules"] for path in (module["name"].replace(".", "/"), *module["images"])}
-    return [part.name for part in system.list_kind("shared", "extension")
-            if not any(path.endswith((f"{system.name}/{part.name}", f"{system.name}/{part.place}/{part.file}")) for path in images)]
 
 
 def sort_notes(notes, files):

@@ -130,6 +130,24 @@ def test_references_are_bound_as_by_the_dynamic_loader(linked, python, monkeypat
     assert sum(same.values()) > 60
 
 
+def test_what_leads_to_nothing_has_no_target(linked):
+    targets = {line.split("\t")[5] for line in (linked / "bindings").read_text().splitlines() if "\tnone\t" in line}
+    assert targets == {"-"}
+
+
+def test_choices_among_nothing_and_something_are_written(tmp_path, python, build):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    library = "int which(void) __attribute__((weak)); int ask(void) { return which ? which() : 0; }"
+    run("gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", tree / "libone.so", "-Wl,-soname,libone.so", input=library)
+    for name, more in (("a", "int which(void) { return 1; }"), ("b", "")):
+        run("gcc", "-shared", "-fPIC", f"-I{include(python)}", "-x", "c", "-", "-o", tree / f"{name}{suffix(python)}", f"-L{tree}", "-lone",
+            "-Wl,-rpath,$ORIGIN", input=f"void *PyInit_{name}(void) {{ int ask(void); ask(); return 0; }} {more}")
+    run(build / "kiln", "link", "--python", python, "-o", tmp_path / "app", "--bindings", tmp_path / "bindings", tree)
+    choices = {line.split("\t")[5] for line in (tmp_path / "bindings").read_text().splitlines() if "\twhich\t-\taddress\tchoice\t" in line}
+    assert choices == {"-", str(tree / f"a{suffix(python)}")}
+
+
 def test_words_in_memory_point_to_what_they_do_in_the_files(linked, python, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.fspath(linked / "tree"))
     comparison = words.check(python, linked / "app", NAMES)

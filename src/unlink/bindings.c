@@ -24,6 +24,7 @@ get_target(const struct kiln_target *target)
 {
     switch (target->kind) {
     case KILN_TARGET_NONE:
+        return "-";
     case KILN_TARGET_RUNTIME:
         return target->name;
     default:

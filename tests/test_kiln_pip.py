@@ -1,10 +1,13 @@
 """kiln pip: pip, with extension modules that come out fat."""
 
+import functools
+import http.server
 import io
 import os
 import shutil
 import subprocess
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -20,7 +23,7 @@ PyMODINIT_FUNC PyInit__ext(void) { return PyModuleDef_Init(&def); }
 """
 
 
-def project(name, source=EXTENSION, requires=(), prologue=""):
+def project(name, source=EXTENSION, requires=(), prologue="", optional=False):
     """The files of a setuptools project NAME 1.0 with one extension, NAME._ext."""
     build_requires = ", ".join(f'"{r}"' for r in ("setuptools", *requires))
     return {
@@ -29,7 +32,7 @@ def project(name, source=EXTENSION, requires=(), prologue=""):
                           f'[project]\nname = "{name}"\nversion = "1.0"\n'
                           f'[tool.setuptools]\npackages = ["{name}"]\n',
         "setup.py": f"{prologue}\nfrom setuptools import Extension, setup\n"
-                    f"setup(ext_modules=[Extension('{name}._ext', ['{name}/_ext.c'])])\n",
+                    f"setup(ext_modules=[Extension('{name}._ext', ['{name}/_ext.c'], optional={optional})])\n",
         f"{name}/__init__.py": "",
         f"{name}/_ext.c": source,
     }
@@ -62,12 +65,15 @@ def write_wheel(directory, name, tag="py3-none-any", files=()):
         wheel.writestr(f"{info}/RECORD", "".join(f"{member},,\n" for member in members))
 
 
+def native_tag(python):
+    return ask(python, "import sys, sysconfig; answer = 'cp{0}{1}-cp{0}{1}-{2}'.format("
+                       "*sys.version_info[:2], sysconfig.get_platform().replace('-', '_'))")
+
+
 def write_plain_wheel(directory, name, python, scratch):
     """A wheel with an extension that Kiln did not build."""
     file = extension(scratch, f"{name}._ext", python, compiler="cc")
-    tag = ask(python, "import sys, sysconfig; answer = 'cp{0}{1}-cp{0}{1}-{2}'.format("
-                      "*sys.version_info[:2], sysconfig.get_platform().replace('-', '_'))")
-    write_wheel(directory, name, tag, [(file, f"{name}/{file.name}")])
+    write_wheel(directory, name, native_tag(python), [(file, f"{name}/{file.name}")])
 
 
 def clean_environment(home, **changes):
@@ -91,17 +97,18 @@ def env(tmp_path_factory):
 def index(tmp_path_factory, python, env):
     """A directory for --find-links. `both` has its source and a wheel that Kiln did not build;
     `sourceless` only such a wheel; `broken` one, and a source that does not compile; `needy` needs
-    `broken` to be built; `unready` has a wheel, and a source that cannot say what it is; `pure` is a
-    pure wheel."""
+    `broken` to be built; `unready` has a wheel, and a source that cannot say what it is; `optional` has a
+    wheel, and a source that is built without its extension if the compiler fails; `pure` is a pure wheel."""
     index = tmp_path_factory.mktemp("index")
     run(python, "-m", "pip", "-q", "download", "--no-deps", "-d", index, "setuptools", "wheel",
         env=env)
-    for name in "both", "sourceless", "broken", "unready":
+    for name in "both", "sourceless", "broken", "unready", "optional":
         write_plain_wheel(index, name, python, tmp_path_factory.mktemp(name))
     write_sdist(index, "both", project("both"))
     write_sdist(index, "broken", project("broken", source="#error it is broken\n"))
     write_sdist(index, "unready", project("unready", prologue="raise SystemExit('it is not ready')"))
     write_sdist(index, "needy", project("needy", requires=["broken"], prologue="import broken._ext"))
+    write_sdist(index, "optional", project("optional", optional=True))
     write_wheel(index, "pure")
     return index
 
@@ -208,6 +215,120 @@ def test_a_wheel_in_pips_own_cache_is_not_picked_up(kiln, python, index, tmp_pat
     assert list(cache.rglob("both-1.0-*.whl"))
     kiln("pip", "--python", python, "install", "--target", tmp_path / "fat", *args, env=env)
     assert is_fat(tmp_path / "fat")
+
+
+# --- Builds that leave extensions out ---
+
+
+@pytest.fixture
+def install_optional(install, env, tmp_path):
+    """Install `optional` with a compiler that fails, and a cache of its own."""
+    def call(*args, **changes):
+        changed = {**env, "CC": "/bin/false", "XDG_CACHE_HOME": str(tmp_path / "cache"), **changes}
+        return install("optional", *args, check=False, env=changed)
+    return call
+
+
+def list_names(directory):
+    return {path.name for path in directory.rglob("*")} if directory.exists() else set()
+
+
+def test_a_build_without_the_extensions_of_the_wheel_is_an_error(install_optional, tmp_path):
+    result = install_optional()
+    assert result.returncode == 1
+    assert "kiln: error: optional 1.0: built without these extensions of the index's wheel (1 of 1):\n  optional/_ext." \
+        in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list_names(result.target)
+    assert not any(name.endswith(".whl") for name in list_names(tmp_path / "cache"))
+
+
+def test_a_build_with_all_extensions_after_one_without_is_made_anew(install_optional):
+    install_optional()
+    result = install_optional(CC="cc")
+    assert result.returncode == 0
+    assert is_fat(result.target)
+
+
+@pytest.mark.parametrize("before", [["pip", "--allow-pure"], ["pip"]])
+def test_a_build_without_extensions_can_be_allowed_but_is_not_cached(kiln, python, env, index, tmp_path, before):
+    env = {**env, "CC": "/bin/false", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    after = [] if "--allow-pure" in before else ["--allow-pure"]
+    result = kiln(*before, "--python", python, "install", "--no-index", "-f", index, "--target",
+                  tmp_path / "target", "optional", *after, env=env)
+    assert "kiln: warning: optional 1.0: built without" in result.stderr
+    assert "kiln: 1 package, no extensions" in result.stderr
+    assert "optional" in list_names(tmp_path / "target")
+    assert not any(name.endswith(".whl") for name in list_names(tmp_path / "cache"))
+
+
+def test_wheels_without_their_extensions_are_not_written(kiln, python, env, index, tmp_path):
+    result = kiln("pip", "--python", python, "wheel", "--no-index", "-f", index, "-w", tmp_path / "wheels", "optional",
+                  check=False, env={**env, "CC": "/bin/false", "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert result.returncode == 1
+    assert not list_names(tmp_path / "wheels")
+
+
+def test_a_library_of_a_wheel_is_no_extension_that_is_missing(kiln, python, env, tmp_path):
+    """As auditwheel places them, and elsewhere."""
+    index = tmp_path / "index"
+    index.mkdir()
+    (tmp_path / "lib.c").write_text("int f(void) { return 1; }\n")
+    run("cc", "-shared", "-fPIC", "-o", tmp_path / "libf.so", tmp_path / "lib.c")
+    library = tmp_path / "libf.so"
+    write_wheel(index, "plain", native_tag(python), [(library, "plain.libs/libf-1.so"), (library, "plain/libf.so")])
+    files = project("plain")
+    files["setup.py"] = "from setuptools import setup\nsetup()\n"
+    write_sdist(index, "plain", files)
+    args = ["--no-index", "-f", index, "--no-build-isolation", "plain"]
+    result = kiln("pip", "--python", python, "install", "--target", tmp_path / "target", *args, env=env)
+    assert result.stderr.strip() == "kiln: 1 package, no extensions"
+
+
+@pytest.fixture
+def server(index):
+    """The index over HTTP, as one that cannot send parts of files; what is in `missing` is not there."""
+    missing = set()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def send_head(self):
+            if os.path.basename(self.path) in missing:
+                return self.send_error(404)
+            return super().send_head()
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=os.fspath(index))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        server.missing, server.url = missing, f"http://127.0.0.1:{server.server_port}/"
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def install_from_server(kiln, python, env, server, tmp_path):
+    def call(*args):
+        return kiln("pip", "--python", python, "install", "--no-index", "-f", server.url, "--target",
+                    tmp_path / "target", *args, "optional", check=False,
+                    env={**env, "CC": "/bin/false", "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    return call
+
+
+def test_a_wheel_is_fetched_from_a_server_that_sends_whole_files_only(install_from_server):
+    result = install_from_server()
+    assert result.returncode == 1
+    assert "kiln: error: optional 1.0: built without" in result.stderr
+
+
+def test_a_wheel_that_cannot_be_fetched_is_told_if_asked(install_from_server, server, index):
+    server.missing.update(path.name for path in index.glob("optional-1.0-*.whl"))
+    result = install_from_server()
+    assert result.returncode == 0
+    assert result.stderr.strip() == "kiln: 1 package, no extensions"
+    result = install_from_server("-v", "--upgrade")
+    assert "kiln: optional 1.0: not compared with the index's wheel, which could not be looked at: " in result.stderr
 
 
 # --- pip's ways to name and place things ---

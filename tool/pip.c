@@ -1,4 +1,4 @@
-/* `kiln pip`: takes --python from the front of pip's command line, and leaves the rest to pip. */
+/* `kiln pip`: takes Kiln's options from the front of pip's command line, and leaves the rest to pip. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "pip/pip.h"
 
 static const char usage[] =
-    "usage: kiln pip [--python PY] ARGS...\n"
+    "usage: kiln pip [--python PY] [--allow-pure] ARGS...\n"
     "\n"
     "pip, with everything set so that extension modules are fat: packages with native code are\n"
     "built from source through kiln-cc, pure ones come as wheels. Ends with what is fat, what is\n"
@@ -14,6 +14,8 @@ static const char usage[] =
     "\n"
     "  --python PY   for this interpreter, or the virtual environment in this directory\n"
     "                (default: $PIP_PYTHON, else python3)\n"
+    "  --allow-pure  keep a package whose build made fewer extensions than the index's wheel has;\n"
+    "                otherwise that is an error (an option of install and wheel as well)\n"
     "\n"
     "  kiln pip install --target DIR numpy\n"
     "  kiln pip --python venv/bin/python install -r requirements.txt\n"
@@ -55,6 +57,12 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         }
         else if (strncmp(argv[i], "--python=", sizeof option) == 0) {
             python = argv[i] + sizeof option;
+        }
+        else if (strcmp(argv[i], "--allow-pure") == 0) {
+            /* pip has a variable for each option of its commands, and driver.py adds this one. */
+            if (setenv("PIP_ALLOW_PURE", "1", 1) < 0) {
+                return kiln_fail_errno(ctx, "PIP_ALLOW_PURE: cannot set");
+            }
         }
         else {
             kiln_strings_push(&ctx->arena, &args, argv[i]);

@@ -5,6 +5,8 @@ check PIP_DIR               Exit with 0 if the pip in PIP_DIR works in this Pyth
 pip PIP_DIR RESULT ARGS...  Be `pip ARGS...`, with one difference: where the index has both a wheel
                             with extension modules and the source of one version, install and wheel
                             see only the source. What they chose and installed goes to RESULT.
+                            A build that made fewer extension modules than the wheel has is an
+                            error, unless --allow-pure is given.
 
 Taking those wheels out of pip's own search, rather than giving a list to --no-binary, is what makes
 one run enough: pip resolves once, a version without source keeps its wheel, nothing becomes older,
@@ -19,6 +21,7 @@ if sys.path and sys.path[0] == "":  # the working directory, which -c puts there
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import io
 import os
 import re
 import traceback
@@ -95,25 +98,27 @@ class Choice:
         self.depth = 0
         self.packages = []   # (name, version, how, local path or None)
         self.reasons = {}    # why the wheel of (name, version) stays one
-        self.rebuilt = set()  # (name, version) whose wheels were hidden
+        self.evaluators = {}  # what pip compares the files of a name with
+        self.rebuilt = {}    # the wheels of (name, version) that were hidden
 
     def hide_wheels(self, name, candidates, format_control, hashes):
-        native, source, refused = set(), set(), set()
+        native, source, refused = {}, set(), set()
         for candidate in candidates:
             if candidate.link.is_wheel:
                 if holds_extensions(candidate.link):
-                    native.add(candidate.version)
+                    native.setdefault(candidate.version, []).append(candidate)
             elif hashes and not candidate.link.is_hash_allowed(hashes):
                 refused.add(candidate.version)
             else:
                 source.add(candidate.version)
         only_wheels = "source" not in format_control.get_allowed_formats(name)
-        for version in native - source:
+        for version in native.keys() - source:
             self.reasons[name, str(version)] = (
                 "only-binary" if only_wheels else "hashes" if version in refused else "no-source")
-        self.rebuilt.update((name, str(version)) for version in native & source)
+        hidden = native.keys() & source
+        self.rebuilt.update({(name, str(version)): native[version] for version in hidden})
         return [candidate for candidate in candidates
-                if not candidate.link.is_wheel or candidate.version not in native & source]
+                if not candidate.link.is_wheel or candidate.version not in hidden]
 
     def describe(self, candidate, installing):
         """How one chosen package comes to be there: a word that kiln knows."""
@@ -147,7 +152,9 @@ def prefer_source(finder_class, choice):
         candidates = find_all(self, project_name)
         if choice.depth > 1 or any(getattr(c, "locked", False) for c in candidates):
             return candidates
-        return choice.hide_wheels(canonical(project_name), candidates, self.format_control,
+        name = canonical(project_name)
+        choice.evaluators[name] = self.make_candidate_evaluator(project_name)
+        return choice.hide_wheels(name, candidates, self.format_control,
                                   getattr(self, "kiln_hashes", None))
 
     finder_class.find_best_candidate = find_best_candidate
@@ -267,6 +274,109 @@ def report(result, command, options, chosen):
         result.put("E", f"{type(error).__name__}: {error}")
 
 
+# --- extensions that a build left out ---
+
+
+class IncompleteBuild(Exception):
+    """A build made fewer extensions than the index's wheel has. The result names them."""
+
+
+def open_wheel(link, session):
+    """The wheel at LINK as a ZipFile, of which no more is fetched than what is read, if the server
+    can send a part of a file."""
+    from pip._internal.network.lazy_wheel import HTTPRangeRequestUnsupported, LazyZipOverHTTP
+
+    if link.is_file:
+        return zipfile.ZipFile(link.file_path)
+    try:
+        return zipfile.ZipFile(LazyZipOverHTTP(link.url_without_fragment, session))
+    except HTTPRangeRequestUnsupported:
+        response = session.get(link.url_without_fragment, headers={"Accept-Encoding": "identity"})
+        response.raise_for_status()
+        return zipfile.ZipFile(io.BytesIO(response.content))
+
+
+def wheel_extensions(archive):
+    """The extension-like files of a wheel: {path without its suffix: path}. NAME.libs/ is where
+    auditwheel puts libraries."""
+    found = {}
+    for member in archive.namelist():
+        path = re.sub(r"^[^/]+\.data/(plat|pure)lib/", "", member)
+        suffix = next(filter(path.endswith, EXTENSION_SUFFIXES), None)
+        if suffix and not re.match(r"[^/]+\.libs/", path):
+            found[path[:-len(suffix)]] = member
+    return found
+
+
+def is_extension(archive, member):
+    """Whether a file of a wheel is an extension. Libraries are named "*.so" as well, but with no tag
+    of Python's in front."""
+    return (member.endswith(EXTENSION_SUFFIXES[:-1])
+            or re.search(rb"\0Py(Init|ModExport)_", archive.read(member)) is not None)
+
+
+def compare_with_wheel(made, link, session):
+    """The extensions that the wheel at LINK has and those MADE lack, and how many it has."""
+    with open_wheel(link, session) as archive:
+        wanted = wheel_extensions(archive)
+        missing = [member for path, member in sorted(wanted.items())
+                   if path not in made and is_extension(archive, member)]
+        return missing, len(missing) + len(wanted.keys() & made.keys())
+
+
+class BuildCheck:
+    """Compares what pip built with the wheels that were hidden from it."""
+
+    def __init__(self, choice, result, command, options):
+        self.choice, self.result, self.command, self.options = choice, result, command, options
+        self.unfit = []  # paths of wheels in pip's cache that are not to stay there
+
+    def check(self, path):
+        """Whether the wheel at PATH, which pip built, has all extensions of the index's."""
+        from pip._vendor.packaging.version import parse
+
+        name, version = os.path.basename(path).split("-")[:2]
+        name, version = canonical(name), str(parse(version.replace("_", "+")))
+        hidden = self.choice.rebuilt.get((name, version))
+        if not hidden:
+            return True
+        with zipfile.ZipFile(path) as archive:
+            made = wheel_extensions(archive)
+        try:
+            best = self.choice.evaluators[name].compute_best_candidate(hidden).best_candidate
+            missing, total = compare_with_wheel(made, (best or hidden[0]).link,
+                                                self.command.get_default_session(self.options))
+        except Exception as error:  # without the network, say, the wheel cannot be looked at
+            if self.options.verbose:
+                self.result.put("U", name, version, f"{type(error).__name__}: {error}")
+            if not made:
+                self.unfit.append(path)
+            return True
+        if missing:
+            self.unfit.append(path)
+            allowed = "allowed" if self.options.allow_pure else "error"
+            self.result.put("L", name, version, str(total), allowed)
+            for member in missing:
+                self.result.put("M", member)
+        return not missing
+
+    def watch(self, build):
+        """A function in place of pip's BUILD. What it raises is before anything is installed."""
+        def wrapper(*args, **kwargs):
+            built, failed = build(*args, **kwargs)
+            complete = [self.check(requirement.local_file_path) for requirement in built]
+            if not (all(complete) or failed or self.options.allow_pure):
+                raise IncompleteBuild
+            return built, failed
+        return wrapper
+
+    def clean_cache(self):
+        """What the build needed may be there next time, or the network."""
+        for path in self.unfit:
+            if os.path.exists(path):
+                os.unlink(path)
+
+
 # --- progress ---
 
 
@@ -366,16 +476,26 @@ def instrument(command, name, result):
         show_build_progress()
     except (ImportError, AttributeError):  # a pip that has other spinners shows those
         pass
-    original = command.run
+    command.cmd_opts.add_option(
+        "--allow-pure", action="store_true", default=False,
+        help="Do not fail if a build made fewer extension modules than the index's wheel has.")
+    original, module = command.run, sys.modules[type(command).__module__]
+    build = module.build
 
     def run(options, args):
         set_options(options)
+        check = BuildCheck(choice, result, command, options)
+        module.build = check.watch(build)
         try:
             status = original(options, args)
+        except IncompleteBuild:
+            return 1
         except PipError as error:
             for package in blame(error, choice.rebuilt):
                 result.put("X", package)
             raise
+        finally:
+            check.clean_cache()
         if status == 0 and not getattr(options, "dry_run", False):
             report(result, name, options, choice.packages)
         return status

@@ -50,7 +50,7 @@ const char *kiln_pip_stand_in(struct kiln_ctx *ctx, const char *compilers, const
                               bool cxx, const char **real);
 
 /* Report from RESULT, which driver.py wrote, which of the packages that pip chose are fat, which are not,
- * and why. */
+ * and why. A build that made fewer extensions than it should is KILN_ERR_TOOL. */
 int kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span result);
 
 /* Run pip with ARGS for the Python COMMAND. *status is pip's exit status if the result is 0. */

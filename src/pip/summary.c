@@ -3,7 +3,10 @@
  *
  * The result that driver.py leaves is a sequence of strings with a NUL after each: a letter, then
  * its fields. P name version how: a package, its extension-like files follow; F path shown; X name:
- * a package whose build failed; Q: pip was told to be quiet; E text: the rest could not be read. */
+ * a package whose build failed; L name version count verdict: a package whose build made fewer
+ * extensions than the COUNT of the index's wheel, which is "allowed" or an "error"; the ones that it
+ * lacks follow, M path; U name version why: one whose wheel could not be looked at; Q: pip was told to
+ * be quiet; E text: the rest could not be read. */
 #include "pip/pip.h"
 
 #include "base/file.h"
@@ -32,6 +35,21 @@ struct packages {
     size_t count, capacity;
 };
 
+/* A package whose build made fewer extensions than the index's wheel has. */
+struct incomplete {
+    const char *name, *version, *count;
+    bool allowed;
+    struct kiln_strings missing;
+};
+
+struct result {
+    struct packages packages;
+    struct {
+        struct incomplete *items;
+        size_t count, capacity;
+    } incomplete;
+};
+
 struct reader {
     struct kiln_span bytes;
     uint64_t offset;
@@ -47,13 +65,14 @@ next(struct reader *reader)
 }
 
 static void
-read_result(struct kiln_ctx *ctx, struct kiln_span bytes, struct packages *out)
+read_result(struct kiln_ctx *ctx, struct kiln_span bytes, struct result *out)
 {
+    struct packages *packages = &out->packages;
     struct reader reader = {.bytes = bytes};
     for (const char *tag; *(tag = next(&reader)) != '\0';) {
         switch (*tag) {
         case 'P': {
-            struct package *package = KILN_ARENA_PUSH(&ctx->arena, out);
+            struct package *package = KILN_ARENA_PUSH(&ctx->arena, packages);
             *package = (struct package){.name = next(&reader)};
             package->version = next(&reader);
             package->how = next(&reader);
@@ -61,11 +80,34 @@ read_result(struct kiln_ctx *ctx, struct kiln_span bytes, struct packages *out)
         }
         case 'F': {
             const char *path = next(&reader), *shown = next(&reader);
-            if (out->count > 0) {
-                struct package *package = &out->items[out->count - 1];
+            if (packages->count > 0) {
+                struct package *package = &packages->items[packages->count - 1];
                 *KILN_ARENA_PUSH(&ctx->arena, &package->files) =
                     (struct extension){.path = path, .shown = shown};
             }
+            break;
+        }
+        case 'L': {
+            struct incomplete *incomplete = KILN_ARENA_PUSH(&ctx->arena, &out->incomplete);
+            *incomplete = (struct incomplete){.name = next(&reader)};
+            incomplete->version = next(&reader);
+            incomplete->count = next(&reader);
+            incomplete->allowed = strcmp(next(&reader), "allowed") == 0;
+            break;
+        }
+        case 'M': {
+            const char *path = next(&reader);
+            if (out->incomplete.count > 0) {
+                kiln_strings_push(&ctx->arena,
+                                  &out->incomplete.items[out->incomplete.count - 1].missing, path);
+            }
+            break;
+        }
+        case 'U': {
+            const char *name = next(&reader), *version = next(&reader);
+            kiln_say(ctx, KILN_NOTE,
+                     "%s %s: not compared with the index's wheel, which could not be looked at: %s",
+                     name, version, next(&reader));
             break;
         }
         case 'X': {
@@ -178,22 +220,33 @@ inspect_all(struct kiln_ctx *ctx, struct packages *packages)
     ctx->errors = errors;
 }
 
+/* LINES, each after a newline; a few of them if there are many. */
+static const char *
+list_lines(struct kiln_ctx *ctx, const struct kiln_strings *lines)
+{
+    const char *text = "";
+    for (size_t i = 0; i < lines->count && i < SHOWN_MAX; i++) {
+        text = kiln_arena_printf(&ctx->arena, "%s\n  %s", text, lines->items[i]);
+    }
+    return lines->count <= SHOWN_MAX ? text
+                                     : kiln_arena_printf(&ctx->arena, "%s\n  and %zu more", text,
+                                                         lines->count - SHOWN_MAX);
+}
+
 /* The files that are not fat, each with its reason, on lines of their own. */
 static const char *
 list_reasons(struct kiln_ctx *ctx, const struct package *package)
 {
-    const char *text = "";
-    size_t count = 0;
+    struct kiln_strings lines = {0};
     for (size_t i = 0; i < package->files.count; i++) {
         const struct extension *extension = &package->files.items[i];
-        if (!extension->ignored && extension->reason != NULL && count++ < SHOWN_MAX) {
-            text = kiln_arena_printf(&ctx->arena, "%s\n  %s: %s", text, extension->shown,
-                                     extension->reason);
+        if (!extension->ignored && extension->reason != NULL) {
+            kiln_strings_push(
+                &ctx->arena, &lines,
+                kiln_arena_printf(&ctx->arena, "%s: %s", extension->shown, extension->reason));
         }
     }
-    return count <= SHOWN_MAX
-               ? text
-               : kiln_arena_printf(&ctx->arena, "%s\n  and %zu more", text, count - SHOWN_MAX);
+    return list_lines(ctx, &lines);
 }
 
 struct totals {
@@ -267,21 +320,45 @@ say_totals(struct kiln_ctx *ctx, const struct totals *totals, size_t packages)
     }
 }
 
-int
-kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span result)
+/* Returns whether an extension is missing that --allow-pure does not allow to. */
+static bool
+say_incomplete(struct kiln_ctx *ctx, const struct result *result)
 {
-    struct packages packages = {0};
-    struct totals totals = {0};
-    read_result(ctx, result, &packages);
-    inspect_all(ctx, &packages);
-    for (size_t i = 0; i < packages.count; i++) {
-        say_package(ctx, &packages.items[i], &totals);
+    const char *name = NULL;
+    for (size_t i = 0; i < result->incomplete.count; i++) {
+        const struct incomplete *incomplete = &result->incomplete.items[i];
+        kiln_say(ctx, incomplete->allowed ? KILN_WARNING : KILN_ERROR,
+                 "%s %s: built without these extensions of the index's wheel (%zu of %s):%s",
+                 incomplete->name, incomplete->version, incomplete->missing.count,
+                 incomplete->count, list_lines(ctx, &incomplete->missing));
+        name = incomplete->allowed || name != NULL ? name : incomplete->name;
     }
-    if (any_recorded_failure(&packages)) {
+    if (name != NULL) {
+        kiln_say(ctx, KILN_NOTE,
+                 "install what the build needs (-v shows its output), take the wheel with "
+                 "--only-binary %s, or install what was built with --allow-pure",
+                 name);
+    }
+    return name != NULL;
+}
+
+int
+kiln_pip_summarize(struct kiln_ctx *ctx, struct kiln_span bytes)
+{
+    struct result result = {0};
+    struct totals totals = {0};
+    read_result(ctx, bytes, &result);
+    bool failed = say_incomplete(ctx, &result);
+    struct packages *packages = &result.packages;
+    inspect_all(ctx, packages);
+    for (size_t i = 0; i < packages->count; i++) {
+        say_package(ctx, &packages->items[i], &totals);
+    }
+    if (any_recorded_failure(packages)) {
         kiln_say(ctx, KILN_NOTE,
                  "once the cause is fixed: kiln pip cache remove NAME, then kiln pip install "
                  "--force-reinstall NAME");
     }
-    say_totals(ctx, &totals, packages.count);
-    return 0;
+    say_totals(ctx, &totals, packages->count);
+    return failed ? KILN_ERR_TOOL : 0;
 }

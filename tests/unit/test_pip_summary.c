@@ -15,14 +15,14 @@
 #include "pip/pip.h"
 
 static struct kiln_ctx ctx;
-static char said[4000]; /* every message, on lines that start with W or N */
+static char said[4000]; /* every message, on lines that start with E, W or N */
 
 static void
 remember(struct kiln_ctx *context, enum kiln_severity severity, const char *text)
 {
     (void)context;
     size_t len = strlen(said);
-    snprintf(said + len, sizeof said - len, "%c %s\n", severity == KILN_WARNING ? 'W' : 'N', text);
+    snprintf(said + len, sizeof said - len, "%c %s\n", "EWND"[severity], text);
 }
 
 static int
@@ -74,15 +74,21 @@ write_fat(const char *name, const char *failure)
 }
 
 /* The result of driver.py, as a string with newlines for the NULs. */
-static void
-summarize(const char *result)
+static int
+try_to_summarize(const char *result)
 {
     char *bytes = kiln_arena_strdup(&ctx.arena, result);
     size_t len = strlen(bytes);
     for (size_t i = 0; i < len; i++) {
         bytes[i] = bytes[i] == '\n' ? '\0' : bytes[i];
     }
-    assert_int_equal(kiln_pip_summarize(&ctx, kiln_span_of(bytes, len)), 0);
+    return kiln_pip_summarize(&ctx, kiln_span_of(bytes, len));
+}
+
+static void
+summarize(const char *result)
+{
+    assert_int_equal(try_to_summarize(result), 0);
 }
 
 static const char *
@@ -215,6 +221,28 @@ a_failed_build_is_told(void **state)
 }
 
 static void
+an_extension_that_a_build_left_out_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(try_to_summarize("L\nfoo\n1.0\n3\nerror\nM\nfoo/_a.so\nM\nfoo/_b.so\n"),
+                     KILN_ERR_TOOL);
+    assert_non_null(
+        strstr(said, "E foo 1.0: built without these extensions of the index's wheel (2 of 3):\n"
+                     "  foo/_a.so\n  foo/_b.so\n"));
+    assert_non_null(strstr(said, "--only-binary foo"));
+}
+
+static void
+a_loss_that_is_allowed_is_a_warning(void **state)
+{
+    (void)state;
+    summarize("L\nfoo\n1.0\n1\nallowed\nM\nfoo/_a.so\n");
+    assert_string_equal(said,
+                        "W foo 1.0: built without these extensions of the index's wheel (1 of 1):\n"
+                        "  foo/_a.so\n");
+}
+
+static void
 quiet_leaves_only_warnings(void **state)
 {
     (void)state;
@@ -225,8 +253,8 @@ quiet_leaves_only_warnings(void **state)
 static void
 a_result_that_is_cut_off_is_read_as_far_as_it_goes(void **state)
 {
-    static const char *const results[] = {"",          "P",   "P\nfoo", "P\nfoo\n1.0\nbuilt\nF\n/x",
-                                          "F\nx\ny\n", "Z\n", "E"};
+    static const char *const results[] = {
+        "", "P", "P\nfoo", "P\nfoo\n1.0\nbuilt\nF\n/x", "F\nx\ny\n", "M\nx\n", "U", "Z\n", "E"};
     (void)state;
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
         summarize(results[i]);
@@ -249,6 +277,8 @@ main(void)
         TEST(a_file_that_is_gone_is_a_reason),
         TEST(several_packages_have_a_total),
         TEST(a_failed_build_is_told),
+        TEST(an_extension_that_a_build_left_out_is_an_error),
+        TEST(a_loss_that_is_allowed_is_a_warning),
         TEST(quiet_leaves_only_warnings),
         TEST(a_result_that_is_cut_off_is_read_as_far_as_it_goes),
     };

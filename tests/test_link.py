@@ -160,7 +160,8 @@ def test_options_mean_what_they_mean_to_the_python(baked, python, args):
     assert (got.returncode, got.stdout) == (want.returncode, want.stdout)
 
 
-def test_a_venv_is_the_venv_of_the_executable(site, kiln, python, tmp_path):
+@pytest.mark.parametrize("interpreter", ["bin/python", ""], ids=["its-python", "its-directory"])
+def test_a_venv_is_the_venv_of_the_executable(interpreter, site, kiln, python, tmp_path):
     venv = tmp_path / "v"
     run(python, "-m", "venv", "--without-pip", venv)
     packages = ask(venv / "bin" / "python", "import sysconfig; answer = sysconfig.get_path('platlib')")
@@ -168,7 +169,7 @@ def test_a_venv_is_the_venv_of_the_executable(site, kiln, python, tmp_path):
     shutil.copy(extension_path, packages)
     output = tmp_path / "elsewhere" / "app"
     output.parent.mkdir()
-    kiln("link", "--python", venv / "bin" / "python", "-o", output)
+    kiln("link", "--python", venv / interpreter, "-o", output)
     facts = "import sys; answer = [sys.prefix, sys.base_prefix, sys.path]"
     assert ask(output, facts) == ask(venv / "bin" / "python", facts)
     assert ask(output, "import epsilon; answer = type(epsilon.__loader__).__module__") == "_kiln"

@@ -203,6 +203,14 @@ kiln_process_find(struct kiln_ctx *ctx, const char *name)
 }
 
 const char *
+kiln_process_get_python(struct kiln_ctx *ctx, const char *python)
+{
+    struct stat st;
+    bool is_directory = stat(python, &st) == 0 && S_ISDIR(st.st_mode);
+    return is_directory ? kiln_arena_printf(&ctx->arena, "%s/bin/python", python) : python;
+}
+
+const char *
 kiln_process_get_last_line(struct kiln_ctx *ctx, struct kiln_span text)
 {
     size_t end = text.len;

@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 static const struct {
     const char *key;
@@ -108,10 +107,7 @@ borrow_pip(struct kiln_ctx *ctx, struct kiln_pip_python *out)
 int
 kiln_pip_find_python(struct kiln_ctx *ctx, const char *command, struct kiln_pip_python *out)
 {
-    struct stat st;
-    if (stat(command, &st) == 0 && S_ISDIR(st.st_mode)) {
-        command = kiln_arena_printf(&ctx->arena, "%s/bin/python", command);
-    }
+    command = kiln_process_get_python(ctx, command);
     if (kiln_process_find(ctx, command) == NULL) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: no such Python (--python takes an interpreter or a virtual "

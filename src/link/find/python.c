@@ -121,6 +121,7 @@ int
 kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *out)
 {
     *out = (struct kiln_python){0};
+    command = kiln_process_get_python(ctx, command);
     struct kiln_process process = {.input = kiln_span_of_string(SCRIPT),
                                    .out_mode = KILN_STREAM_CAPTURE,
                                    .err_mode = KILN_STREAM_CAPTURE};

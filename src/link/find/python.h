@@ -23,7 +23,7 @@ struct kiln_python {
     bool pie;         /* its executable is position-independent */
 };
 
-/* Ask the interpreter COMMAND, a path or a name on PATH. */
+/* Ask the interpreter COMMAND: a path, a name on PATH, or the directory of a virtual environment. */
 int kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *out);
 
 #endif

@@ -220,6 +220,25 @@ def test_every_linker_makes_a_working_executable(linker, site, kiln, python, tmp
     assert names == ["alpha._speedups", "beta._speedups"]
 
 
+def test_the_compiler_may_come_with_arguments(site, kiln, python, tmp_path):
+    """Every step that runs it takes its words apart: the importer is compiled here, too."""
+    launcher = tmp_path / "launcher"
+    launcher.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/log\nexec "$@"\n')
+    launcher.chmod(0o755)
+    kiln("link", "--python", python, "-o", tmp_path / "app", site,
+         env={**os.environ, "KILN_CC": f"{launcher} gcc -pipe", "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    said = (tmp_path / "log").read_text()
+    assert all(line.startswith("gcc -pipe ") for line in said.splitlines())
+    for step in "-x c -", "-std=c11", "-c -x assembler", "@":
+        assert step in said
+    assert call(tmp_path / "app", site, "import epsilon as m; print(json.dumps(m.value()))") == "epsilon"
+
+
+def test_a_compiler_that_does_not_exist_is_named_with_its_arguments(site, kiln, python, tmp_path, monkeypatch):
+    monkeypatch.setenv("KILN_CC", "no-such-launcher gcc")
+    assert "no-such-launcher gcc: no such compiler" in fails(kiln, tmp_path, site, python=python)
+
+
 def test_the_same_inputs_give_the_same_bytes(site, kiln, python, tmp_path):
     for name in "first", "second":
         kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / name, site)

@@ -202,6 +202,19 @@ kiln_process_find(struct kiln_ctx *ctx, const char *name)
     return NULL;
 }
 
+void
+kiln_process_push_command(struct kiln_ctx *ctx, const char *command, struct kiln_strings *argv)
+{
+    if (kiln_process_find(ctx, command) != NULL) {
+        kiln_strings_push(&ctx->arena, argv, command);
+        return;
+    }
+    for (size_t len; *(command += strspn(command, " \t")) != '\0'; command += len) {
+        len = strcspn(command, " \t");
+        kiln_strings_push(&ctx->arena, argv, kiln_arena_strndup(&ctx->arena, command, len));
+    }
+}
+
 const char *
 kiln_process_get_python(struct kiln_ctx *ctx, const char *python)
 {

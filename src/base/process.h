@@ -40,6 +40,10 @@ struct kiln_strings kiln_process_get_path(struct kiln_ctx *ctx);
 /* Returns the absolute path of NAME as execvp() would find it, or NULL without an error if there is
  * none. */
 const char *kiln_process_find(struct kiln_ctx *ctx, const char *name);
+/* Push the words of COMMAND, a program that a user chose: "ccache gcc" is two. If there is a program of
+ * that name, it is one: a path may have spaces. */
+void
+kiln_process_push_command(struct kiln_ctx *ctx, const char *command, struct kiln_strings *argv);
 /* Returns the interpreter that a user means by PYTHON: itself, or bin/python below it if it is the directory
  * of a virtual environment. */
 const char *kiln_process_get_python(struct kiln_ctx *ctx, const char *python);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/process.h"
 
 #define INSIDE "KILN_CC_INSIDE"
 
@@ -73,15 +74,6 @@ find_program(struct kiln_ctx *ctx, const char *name, bool *self)
     return NULL;
 }
 
-static void
-split_words(struct kiln_ctx *ctx, const char *text, struct kiln_strings *out)
-{
-    for (size_t len; *(text += strspn(text, " \t")) != '\0'; text += len) {
-        len = strcspn(text, " \t");
-        kiln_strings_push(&ctx->arena, out, kiln_arena_strndup(&ctx->arena, text, len));
-    }
-}
-
 static int
 fail(struct kiln_ctx *ctx, const char *name, const char *variable, bool self)
 {
@@ -113,16 +105,9 @@ kiln_compiler_find(struct kiln_ctx *ctx, const char *program, struct kiln_compil
         chosen = standard;
     }
 
-    /* First the whole text: a path may have spaces. */
+    kiln_process_push_command(ctx, chosen, &out->words);
     bool self = false;
-    const char *path = find_program(ctx, chosen, &self);
-    if (path != NULL || variable == NULL) {
-        kiln_strings_push(&ctx->arena, &out->words, chosen);
-    }
-    else {
-        split_words(ctx, chosen, &out->words);
-        path = out->words.count == 0 ? NULL : find_program(ctx, out->words.items[0], &self);
-    }
+    const char *path = out->words.count == 0 ? NULL : find_program(ctx, out->words.items[0], &self);
     if (path == NULL) {
         return fail(ctx, chosen, variable, self);
     }

@@ -80,7 +80,7 @@ struct kiln_bake {
     struct kiln_baked_list extensions; /* one for each of `found`, in the same order */
     struct kiln_strings libraries;     /* open: shared libraries beside the extensions */
 
-    const char *driver; /* toolchain: the compiler driver for C */
+    const char *driver; /* toolchain: the compiler driver for C, perhaps with arguments */
     const char *
         link_driver; /* ways: the one that links; C++'s, if a module that shares needs its run-time library */
     const char *linker;         /* toolchain: for -fuse-ld= */

@@ -123,6 +123,26 @@ a_failed_step_shows_the_last_lines_of_what_was_said(void **state)
     assert_null(strstr(said, "\n900\n"));
 }
 
+static void
+a_command_is_taken_apart_unless_a_program_has_its_name(void **state)
+{
+    (void)state;
+    struct kiln_strings words = {0};
+    kiln_process_push_command(&ctx, "\tccache  gcc -m64 ", &words);
+    assert_int_equal(words.count, 3);
+    assert_string_equal(words.items[0], "ccache");
+    assert_string_equal(words.items[2], "-m64");
+
+    const char *dir = kiln_ctx_get_tmpdir(&ctx);
+    const char *path = kiln_arena_printf(&ctx.arena, "%s/my cc", dir);
+    assert_int_equal(symlink("/bin/true", path), 0);
+    kiln_process_push_command(&ctx, path, &words);
+    assert_int_equal(words.count, 4);
+    assert_string_equal(words.items[3], path);
+    kiln_process_push_command(&ctx, " ", &words);
+    assert_int_equal(words.count, 4);
+}
+
 int
 main(void)
 {
@@ -142,6 +162,8 @@ main(void)
                                         test_context_end),
         cmocka_unit_test_setup_teardown(a_failed_step_shows_the_last_lines_of_what_was_said, set_up,
                                         test_context_end),
+        cmocka_unit_test_setup_teardown(a_command_is_taken_apart_unless_a_program_has_its_name,
+                                        set_up, test_context_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

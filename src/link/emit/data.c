@@ -121,7 +121,8 @@ kiln_bake_data(struct kiln_ctx *ctx, struct kiln_bake *bake)
     }
 
     struct kiln_process assembler = {.err_mode = KILN_STREAM_CAPTURE};
-    const char *argv[] = {bake->driver, "-c", "-x", "assembler", source, "-o", bake->data};
+    kiln_process_push_command(ctx, bake->driver, &assembler.argv);
+    const char *argv[] = {"-c", "-x", "assembler", source, "-o", bake->data};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
         kiln_strings_push(&ctx->arena, &assembler.argv, argv[i]);
     }

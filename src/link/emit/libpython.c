@@ -24,8 +24,8 @@ link_program(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool *works, co
     struct kiln_process link = {.input = kiln_span_of_string(TRIAL),
                                 .out_mode = KILN_STREAM_DROP,
                                 .err_mode = KILN_STREAM_CAPTURE};
-    const char *argv[] = {bake->driver,
-                          "-x",
+    kiln_process_push_command(ctx, bake->driver, &link.argv);
+    const char *argv[] = {"-x",
                           "c",
                           "-",
                           "-x",
@@ -147,16 +147,21 @@ get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
     const char *cache = kiln_file_get_cache_dir(&silent);
     const char *dir = cache == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/trials", cache);
     if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
-        const char *const files[] = {python->static_library, python->shared_library,
-                                     kiln_process_find(ctx, bake->driver)};
+        struct kiln_strings files = {0};
+        kiln_process_push_command(ctx, bake->driver, &files);
+        for (size_t i = 0; i < files.count; i++) {
+            files.items[i] = kiln_process_find(ctx, files.items[i]);
+        }
+        kiln_strings_push(&ctx->arena, &files, python->static_library);
+        kiln_strings_push(&ctx->arena, &files, python->shared_library);
         const char *text =
             kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d", python->identity,
                               bake->driver, bake->linker, (int)bake->options->libpython, fixed,
                               python->pie, (int)bake->options->pie);
-        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        for (size_t i = 0; i < files.count; i++) {
             struct stat st;
-            if (files[i] != NULL && stat(files[i], &st) == 0) {
-                text = kiln_arena_printf(&ctx->arena, "%s %s %lld %lld.%ld", text, files[i],
+            if (files.items[i] != NULL && stat(files.items[i], &st) == 0) {
+                text = kiln_arena_printf(&ctx->arena, "%s %s %lld %lld.%ld", text, files.items[i],
                                          (long long)st.st_size, (long long)st.st_mtim.tv_sec,
                                          st.st_mtim.tv_nsec);
             }

@@ -80,7 +80,7 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
         return result;
     }
     struct kiln_process linker = {.out_mode = KILN_STREAM_DROP, .err_mode = KILN_STREAM_CAPTURE};
-    kiln_strings_push(arena, &linker.argv, bake->link_driver);
+    kiln_process_push_command(ctx, bake->link_driver, &linker.argv);
     kiln_strings_push(arena, &linker.argv, kiln_arena_printf(arena, "@%s", response));
     result = kiln_process_run(ctx, &linker);
     if (result == 0 && linker.status != 0 &&

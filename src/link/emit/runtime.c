@@ -134,23 +134,15 @@ compile_file(struct kiln_ctx *ctx, size_t index, void *arg)
     const struct compilation *compilation = arg;
     const struct sources *sources = compilation->sources;
     struct kiln_process compiler = {.cwd = compilation->dir, .err_mode = KILN_STREAM_CAPTURE};
-    const char *argv[] = {compilation->cc,
-                          "-std=c11",
-                          "-D_GNU_SOURCE",
-                          "-O2",
-                          "-g",
-                          "-fPIC",
-                          "-fvisibility=hidden",
-                          "-I",
-                          sources->runtime,
-                          "-I",
-                          sources->include,
-                          "-I",
-                          compilation->bake->python.include,
-                          "-c",
-                          sources->translation.items[index],
-                          "-o",
-                          sources->objects.items[index]};
+    kiln_process_push_command(ctx, compilation->cc, &compiler.argv);
+    const char *argv[] = {"-std=c11", "-D_GNU_SOURCE",
+                          "-O2",      "-g",
+                          "-fPIC",    "-fvisibility=hidden",
+                          "-I",       sources->runtime,
+                          "-I",       sources->include,
+                          "-I",       compilation->bake->python.include,
+                          "-c",       sources->translation.items[index],
+                          "-o",       sources->objects.items[index]};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
         kiln_strings_push(&ctx->arena, &compiler.argv, argv[i]);
     }

@@ -10,7 +10,7 @@ const char *
 kiln_toolchain_find_library(struct kiln_ctx *ctx, const char *driver, const char *name)
 {
     struct kiln_process process = {.out_mode = KILN_STREAM_CAPTURE, .err_mode = KILN_STREAM_DROP};
-    kiln_strings_push(&ctx->arena, &process.argv, driver);
+    kiln_process_push_command(ctx, driver, &process.argv);
     kiln_strings_push(&ctx->arena, &process.argv,
                       kiln_arena_printf(&ctx->arena, "-print-file-name=%s", name));
     struct kiln_ctx silent = {.quiet = true};
@@ -35,7 +35,9 @@ kiln_toolchain_choose_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake,
            : machine != kiln_machine_get_native() ? kiln_machine_get_tool(ctx, machine, usual)
            : is_cplusplus                         ? "c++"
                                                   : "cc";
-    return kiln_process_find(ctx, *out) != NULL
+    struct kiln_strings words = {0};
+    kiln_process_push_command(ctx, *out, &words);
+    return words.count > 0 && kiln_process_find(ctx, words.items[0]) != NULL
                ? 0
                : kiln_fail(ctx, KILN_ERR_TOOL, "%s: no such compiler; install %s, or set %s", *out,
                            usual, variable);

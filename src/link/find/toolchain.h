@@ -7,7 +7,7 @@
 struct kiln_bake;
 
 /* Set *OUT to the compiler driver: the user's choice, else that for the Python's machine. An error if there is
- * none. */
+ * none. It may have arguments ("ccache gcc"): kiln_process_push_command() has its words. */
 int kiln_toolchain_choose_driver(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                                  bool is_cplusplus, const char **out);
 /* Pass: choose the driver, for C, and the linker. */

@@ -35,6 +35,9 @@ FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES := $(wildcard $(foreach dir,src/* src/*/* tool runtime/* include/kiln include/kiln/internal tests/* examples/* bench/*,$(dir)/*.c $(dir)/*.h))
 SH_FILES := .ci/run $(filter-out %.in %.py %.txt,$(wildcard scripts/*))
 
+# Beside kiln-cc, which is each of them.
+CC_LINKS := kiln-c++ kiln-gcc-ar kiln-gcc-ranlib kiln-llvm-ar kiln-llvm-ranlib
+
 HOST_OBJ    := $(HOST_SRC:%.c=$(B)/obj/%.o)
 TOOL_OBJ    := $(TOOL_SRC:%.c=$(B)/obj/%.o)
 RUNTIME_OBJ := $(RUNTIME_SRC:%.c=$(B)/obj/%.o)
@@ -43,7 +46,7 @@ Q := $(if $(V),,@)
 # $(call say,WORD): one line for a rule whose command is not shown.
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 
-all: $(B)/kiln $(B)/kiln-cc $(B)/kiln-c++ $(B)/libkiln.a
+all: $(B)/kiln $(B)/kiln-cc $(addprefix $(B)/,$(CC_LINKS)) $(B)/libkiln.a
 
 ## --- Building -----------------------------------------------------------------------------------
 
@@ -77,7 +80,7 @@ $(B)/kiln: $(TOOL_OBJ) $(B)/libkilnhost.a
 $(B)/kiln-cc: $(B)/obj/tool/kiln-cc.o $(B)/libkilnhost.a
 	$(call say,LD)
 	$(Q)$(LINK)
-$(B)/kiln-c++: $(B)/kiln-cc
+$(addprefix $(B)/,$(CC_LINKS)): $(B)/kiln-cc
 	$(call say,LN)
 	$(Q)ln -sf kiln-cc $@
 
@@ -293,7 +296,7 @@ install: all
 	$(INSTALL) -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/kiln/internal $(TO)/share/man/man1 \
 	    $(patsubst %,$(TO)/share/kiln/%,$(FLOORS))
 	$(INSTALL) -m 755 $(B)/kiln $(B)/kiln-cc $(TO)/bin
-	ln -sf kiln-cc $(TO)/bin/kiln-c++
+	$(Q)for link in $(CC_LINKS); do ln -sf kiln-cc $(TO)/bin/$$link || exit 1; done
 	$(INSTALL) -m 644 $(B)/libkiln.a $(TO)/lib
 	$(INSTALL) -m 644 $(wildcard include/kiln/*.h) $(TO)/include/kiln
 	$(INSTALL) -m 644 $(wildcard include/kiln/internal/*.h) $(TO)/include/kiln/internal

@@ -26,7 +26,7 @@ def installed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("path", [
-    "bin/kiln", "bin/kiln-cc", "bin/kiln-c++", "lib/libkiln.a", "lib/pkgconfig/kiln.pc",
+    "bin/kiln", "bin/kiln-cc", "bin/kiln-c++", "bin/kiln-gcc-ar", "lib/libkiln.a", "lib/pkgconfig/kiln.pc",
     "include/kiln/kiln.h", "include/kiln/table.h",
     *(f"share/man/man1/kiln{name}.1" for name in ("", "-cc", "-c++", "-pip", "-link", "-ls", "-isolate", "-table")),
 ])

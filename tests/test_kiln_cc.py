@@ -218,6 +218,26 @@ def test_the_compiler_may_come_with_arguments(cc, work, tmp_path):
     assert fat_section.read(work / "x.so").driver == shutil.which("gcc")
 
 
+@pytest.mark.parametrize("compiler", ["t-linux-gnu-gcc-9", "ccache t-linux-gnu-gcc-9", "a link"])
+def test_the_archiver_is_that_of_the_compiler(build, compiler, tmp_path):
+    for name in "t-linux-gnu-gcc-9", "t-linux-gnu-gcc-ar-9", "ccache":
+        make_compiler(tmp_path / name, "echo $(basename $0) $@\n")
+    (tmp_path / "a link").symlink_to("t-linux-gnu-gcc-9")
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KILN_CC": compiler}
+    assert run(build / "kiln-gcc-ar", "qc", "x.a", env=env).stdout == "t-linux-gnu-gcc-ar-9 qc x.a\n"
+
+
+def test_the_archiver_is_that_of_the_path_or_a_plain_one_if_the_compiler_has_none(build, tmp_path):
+    make_compiler(tmp_path / "compiler", "")
+    make_compiler(tmp_path / "ranlib", "echo ranlib $@\n")
+    env = {"PATH": f"{tmp_path}:/bin", "KILN_CC": "compiler"}
+    make_compiler(tmp_path / "gcc-ranlib", "echo gcc-ranlib $@\n")
+    assert run(build / "kiln-gcc-ranlib", "x.a", env=env).stdout == "gcc-ranlib x.a\n"
+    (tmp_path / "gcc-ranlib").unlink()
+    env["PATH"] = str(tmp_path)
+    assert run(build / "kiln-gcc-ranlib", "x.a", env=env).stdout == "ranlib x.a\n"
+
+
 def test_an_empty_variable_is_no_choice(cc, work):
     assert cc(work, "--version", env={**os.environ, "KILN_CC": ""}).stdout == run("cc", "--version").stdout
 
@@ -654,6 +674,29 @@ def test_cmake_with_cc(build, python, tmp_path):
     run("cmake", "-S", ".", "-B", "out", cwd=tmp_path, env=env)
     run("cmake", "--build", "out", cwd=tmp_path)
     check_module(python, tmp_path / "out")
+
+
+@pytest.mark.parametrize("c, cxx", [("gcc", "g++"), ("clang", "clang++")])
+def test_cmake_can_have_link_time_optimization_if_it_can_without_kiln(build, python, c, cxx, tmp_path):
+    need("cmake", "make", c, cxx)
+    (tmp_path / "mod.c").write_text(MODULE)
+    (tmp_path / "helper.c").write_text("int helper(void) { return 7; }\n")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18)\nproject(mod C CXX)\ninclude(CheckIPOSupported)\n"
+        "check_ipo_supported(RESULT supported OUTPUT why)\nmessage(STATUS \"supported: ${supported}\")\n"
+        "if(supported)\n  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)\nendif()\n"
+        "add_library(helper STATIC helper.c)\nset_target_properties(helper PROPERTIES POSITION_INDEPENDENT_CODE ON)\n"
+        "add_library(mod MODULE mod.c)\nset_target_properties(mod PROPERTIES PREFIX \"\")\n"
+        f"target_include_directories(mod PRIVATE {include_dir(python)})\ntarget_link_libraries(mod helper m)\n")
+
+    def configure(directory, **env):
+        said = run("cmake", "-S", ".", "-B", directory, cwd=tmp_path, env={**os.environ, **env}).stdout
+        return re.search("supported: (.*)", said)[1]
+
+    kiln = {"CC": str(build / "kiln-cc"), "CXX": str(build / "kiln-c++"), "KILN_CC": c, "KILN_CXX": cxx}
+    assert configure("kiln", **kiln) == configure("plain", CC=c, CXX=cxx)
+    run("cmake", "--build", "kiln", cwd=tmp_path, env={**os.environ, **kiln})
+    check_module(python, tmp_path / "kiln")
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,15 @@ struct kiln_compiler {
  * KILN_ERR_INPUT, after reporting it, if there is none. */
 int kiln_compiler_find(struct kiln_ctx *ctx, const char *program, struct kiln_compiler *out);
 
+/* -- Its archiver -- */
+
+/* Returns the tool that PROGRAM (argv[0]) stands for: "gcc-ar" if it is called kiln-gcc-ar; NULL if it is a
+ * compiler. */
+const char *kiln_archiver_get_tool(const char *program);
+/* Returns the path of TOOL of the compiler DRIVER, or of the one on PATH, or of the plain ar or ranlib. NULL if
+ * there is none. DRIVER may be NULL. */
+const char *kiln_archiver_find(struct kiln_ctx *ctx, const char *tool, const char *driver);
+
 /* -- The traced link -- */
 
 struct kiln_trace {

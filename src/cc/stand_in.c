@@ -184,16 +184,32 @@ run_link(struct kiln_cc *cc, const struct kiln_strings *args)
     return WEXITSTATUS(status);
 }
 
+static int
+exec_archiver(struct kiln_cc *cc, const char *tool, const struct kiln_strings *args)
+{
+    kiln_compiler_find(&cc->ctx, "kiln-cc", &cc->compiler);
+    cc->problems.count = 0; /* an archiver can do without a compiler */
+    const char *path = kiln_archiver_find(&cc->ctx, tool, cc->compiler.driver);
+    cc->compiler.words.count = 0;
+    kiln_strings_push(&cc->ctx.arena, &cc->compiler.words, path == NULL ? tool : path);
+    return exec_compiler(cc, args);
+}
+
 int
 kiln_cc_main(struct kiln_cc *cc, int argc, char **argv)
 {
     struct kiln_strings args = {0};
+    const char *program = argc > 0 ? argv[0] : "kiln-cc";
     cc->ctx.say = collect;
-    if (kiln_compiler_find(&cc->ctx, argc > 0 ? argv[0] : "kiln-cc", &cc->compiler) < 0) {
-        return 127;
-    }
     for (int i = 1; i < argc; i++) {
         kiln_strings_push(&cc->ctx.arena, &args, argv[i]);
+    }
+    const char *tool = kiln_archiver_get_tool(program);
+    if (tool != NULL) {
+        return exec_archiver(cc, tool, &args);
+    }
+    if (kiln_compiler_find(&cc->ctx, program, &cc->compiler) < 0) {
+        return 127;
     }
     kiln_command_line_parse(&cc->ctx, &args, &cc->line);
     cc->problems.count = 0;

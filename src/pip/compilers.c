@@ -72,8 +72,12 @@ find_drivers(struct kiln_ctx *ctx)
         closedir(dir);
     }
     kiln_strings_sort(&names);
-    kiln_strings_push(&ctx->arena, &names, "kiln-cc");
-    kiln_strings_push(&ctx->arena, &names, "kiln-c++");
+    /* And those that are beside kiln-cc; CMake looks for the archivers. */
+    static const char *const ours[] = {"kiln-cc",         "kiln-c++",     "kiln-gcc-ar",
+                                       "kiln-gcc-ranlib", "kiln-llvm-ar", "kiln-llvm-ranlib"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        kiln_strings_push(&ctx->arena, &names, ours[i]);
+    }
     return names;
 }
 

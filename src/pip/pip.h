@@ -34,8 +34,8 @@ bool kiln_pip_is_usable_version(const char *version);
 
 /* Whether NAME is that of a compiler driver: gcc, c++, clang-14, x86_64-linux-gnu-g++-12 ... */
 bool kiln_pip_is_driver(const char *name);
-/* Returns a directory of symbolic links to kiln-cc, named as the compiler drivers on PATH, and two named
- * kiln-cc and kiln-c++, or NULL after reporting the error. It is in the cache under a hash of its
+/* Returns a directory of symbolic links to kiln-cc, named as the compiler drivers on PATH, and as kiln-cc and
+ * the links beside it, or NULL after reporting the error. It is in the cache under a hash of its
  * contents, and never changes. */
 const char *kiln_pip_make_compilers(struct kiln_ctx *ctx);
 

@@ -167,6 +167,7 @@ kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
     set_linker(ctx, out, compilers, "LDSHARED", python->ldshared, python->cc);
     set_linker(ctx, out, compilers, "LDCXXSHARED", python->ldcxxshared, python->cxx);
     set_cargo(ctx, out, compilers);
+    kiln_pip_set_caches(ctx, compilers, out);
     set(ctx, out, "PIP_CACHE_DIR",
         kiln_arena_printf(&ctx->arena, "%s/pip-%d", cache, KILN_PIP_CACHE_VERSION));
     kiln_strings_push(&ctx->arena, out,

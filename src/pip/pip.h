@@ -43,6 +43,9 @@ const char *kiln_pip_make_compilers(struct kiln_ctx *ctx);
  * cache. */
 int kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
                              const struct kiln_pip_python *python, struct kiln_strings *out);
+/* A part of it: push what makes ccache and sccache notice another compiler behind a link. OUT has KILN_CC and KILN_CXX
+ * if they are set for the builds. */
+void kiln_pip_set_caches(struct kiln_ctx *ctx, const char *compilers, struct kiln_strings *out);
 /* Returns COMMAND, a compiler driver and perhaps flags, with the driver replaced by the link in COMPILERS
  * that stands for it, or NULL if there is no such driver. If the link is kiln-cc (kiln-c++ if CXX),
  * which must be told the driver, *real is the driver; else it is NULL. */

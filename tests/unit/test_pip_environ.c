@@ -38,7 +38,13 @@ make_program(struct fixture *f, const char *name)
 static int
 setup(void **state)
 {
-    static const char *const unset[] = {"CC", "CXX", "LDSHARED", "KILN_CC", "KILN_CXX"};
+    static const char *const unset[] = {"CC",
+                                        "CXX",
+                                        "LDSHARED",
+                                        "KILN_CC",
+                                        "KILN_CXX",
+                                        "CCACHE_COMPILERCHECK",
+                                        "SCCACHE_C_CUSTOM_CACHE_BUSTER"};
     static const char *const programs[] = {"links/gcc", "links/kiln-cc", "links/kiln-c++",
                                            "bin/gcc",   "bin/odd",       "bin/ccache",
                                            "far/gcc"};
@@ -233,6 +239,39 @@ a_linker_that_follows_cc_is_left_to_distutils(void **state)
 }
 
 static void
+ccache_asks_the_compiler_behind_a_link_unless_the_user_knows_better(void **state)
+{
+    struct fixture *f = *state;
+    struct kiln_pip_python python = built_with(f, "gcc", "gcc -shared");
+    assert_string_equal(get_set(f, &python, "CCACHE_COMPILERCHECK"), "%compiler% --version");
+    setenv("CCACHE_COMPILERCHECK", "none", 1);
+    assert_null(get_set(f, &python, "CCACHE_COMPILERCHECK"));
+}
+
+static void
+sccache_sees_another_compiler_behind_a_link(void **state)
+{
+    static const char *const programs[] = {"bin/gcc", "far/gcc"};
+    struct fixture *f = *state;
+    struct kiln_pip_python python = built_with(f, "gcc", "gcc -shared");
+    setenv("KILN_CXX", kiln_arena_printf(&f->ctx.arena, "ccache %s", join(f, "far/gcc")), 1);
+    const char *name = "SCCACHE_C_CUSTOM_CACHE_BUSTER", *before = get_set(f, &python, name);
+    assert_string_equal(get_set(f, &python, name), before);
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        assert_int_equal(
+            kiln_file_write(&f->ctx, join(f, programs[i]), kiln_span_of_string("#!/bin/sh -e\n")),
+            0);
+        assert_int_equal(chmod(join(f, programs[i]), 0755), 0);
+        const char *after = get_set(f, &python, name);
+        assert_string_not_equal(after, before);
+        before = after;
+    }
+    setenv(name, "mine", 1);
+    assert_string_equal(get_set(f, &python, name),
+                        kiln_arena_printf(&f->ctx.arena, "mine%s", before));
+}
+
+static void
 the_answer_of_a_python_is_read(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +321,8 @@ main(void)
         TEST(kiln_cc_chosen_by_the_user_is_the_compiler),
         TEST(a_linker_with_its_directory_is_replaced),
         TEST(a_linker_that_follows_cc_is_left_to_distutils),
+        TEST(ccache_asks_the_compiler_behind_a_link_unless_the_user_knows_better),
+        TEST(sccache_sees_another_compiler_behind_a_link),
         TEST(the_answer_of_a_python_is_read),
         TEST(old_versions_of_pip_are_refused),
     };

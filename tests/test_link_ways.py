@@ -215,6 +215,20 @@ def test_an_extension_that_another_file_needs_has_one_copy(python, tmp_path):
     assert ways(tmp_path / "app")["owner"] == ("image", f"another file needs {owner.name}")
 
 
+def test_constructors_get_the_environment_of_the_import(python, tmp_path):
+    extension(tmp_path / "site", "early", python, source=HEAD + """
+extern char **environ;
+static int seen;
+__attribute__((constructor)) static void look(int argc, char **argv, char **envp) { seen = envp == environ; }
+#define ANSWER seen
+""" + TAIL)
+    link(python, tmp_path / "app", tmp_path / "site")
+    script = "import os\nfor i in range(50): os.environ[f'KILN_TEST_{i}'] = 'x'\nimport early; print(early.value())"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    assert run(tmp_path / "app", "-c", script, env=env).stdout == run(python, "-c", script, env=env).stdout == "1\n"
+    assert ways(tmp_path / "app")["early"] == ("objects", "")
+
+
 def test_one_file_of_two_modules_has_one_state(python, tmp_path):
     counting = HEAD + "static int n;\n#define ANSWER ++n\n" + TAIL
     one = extension(tmp_path / "site", "one.m", python, source=counting)

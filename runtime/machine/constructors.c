@@ -7,6 +7,7 @@
 #include "kiln/internal/constructors.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 enum { NOT_RUN, RUNNING, HAVE_RUN };
 
@@ -19,7 +20,7 @@ int __cxa_atexit(void (*function)(void *), void *arg, void *dso_handle);
 static pthread_mutex_t lock;
 static _Thread_local unsigned depth; /* how many times this thread has taken the lock */
 static int program_argc;
-static char **program_argv, **program_envp;
+static char **program_argv;
 
 static void
 make_lock(void)
@@ -44,13 +45,12 @@ survive_fork(void)
 
 /* glibc calls the functions in .init_array with the arguments of main(). */
 __attribute__((constructor)) static void
-prepare(int argc, char **argv, char **envp)
+prepare(int argc, char **argv)
 {
     make_lock();
     pthread_atfork(NULL, NULL, survive_fork);
     program_argc = argc;
     program_argv = argv;
-    program_envp = envp;
 }
 
 /* Linkers may pad these arrays with 0 and -1. */
@@ -81,7 +81,7 @@ run_constructors(const struct kiln_constructors *record)
     const uintptr_t *end = (const uintptr_t *)kiln_distance_resolve(&record->constructors_end);
     for (; entry < end; entry++) {
         if (is_function(*entry)) {
-            ((constructor *)*entry)(program_argc, program_argv, program_envp);
+            ((constructor *)*entry)(program_argc, program_argv, environ);
         }
     }
 }

@@ -101,7 +101,35 @@ CASES = {
     "cxx.static": Case("#include <string>\n", 'std::to_string(42).size()', "image", "",
                        before=["-x", "c++"], flags=["-static-libstdc++", "-static-libgcc"], compiler="kiln-c++"),
     "global": Case("", "8", "file", "DF_1_GLOBAL", flags=["-Wl,-z,global"]),
+    # What would be everybody's from the start: room, and rights.
+    "zeros": Case("char zeros[600 << 20];", "++zeros[5]", "file", "bytes of memory"),
+    "tls.large": Case("static __thread volatile char large[1 << 20];", "++large[5]", "image", "bytes of thread-local variables"),
+    "writable.code": Case('int five(void) __attribute__((visibility("hidden")));\n__asm__(".section .both,\\"awx\\",@progbits\\n'
+                          '.hidden five\\n.globl five\\nfive: mov $5,%eax\\nret\\n.text");', "five()", "file",
+                          "both writable and executable"),
+    "own.init": Case("static int begun; void _init(void) { begun = 5; }", "begun", "image", "it has its own _init()",
+                     flags=["-nostartfiles"]),
+    "weak.end": Case("extern char _end[] __attribute__((visibility(\"hidden\"), weak)); static char mine;",
+                     "_end > &mine && _end - &mine < 100000", "image", "its link took _end"),
+    "weak.handle": Case("extern void *__dso_handle __attribute__((visibility(\"hidden\"), weak));", "&__dso_handle != NULL",
+                        "objects"),
+    "finalize": Case("""
+extern void *__dso_handle __attribute__((visibility("hidden")));
+int __cxa_atexit(void (*)(void *), void *, void *);
+void __cxa_finalize(void *);
+static int ended;
+static void end(void *arg) { ended++; }
+static int run(void) { __cxa_atexit(end, NULL, &__dso_handle); __cxa_finalize(&__dso_handle); return ended; }
+""", "run()", "image", "it calls __cxa_finalize()"),
 }
+if "lld" in LINKERS:  # it drops what nobody refers to by name
+    CASES["collected"] = Case("""
+__attribute__((section("mine"))) static int one = 1, two = 2;
+extern int __start_mine[] __attribute__((weak, visibility("hidden"))), __stop_mine[] __attribute__((weak, visibility("hidden")));
+__attribute__((visibility("hidden"))) int *get_items(void) { return &one + two; }
+""", "__stop_mine - __start_mine", "image", "did not keep all of its section mine",
+                              before=["-ffunction-sections", "-fdata-sections"],
+                              flags=["-fuse-ld=lld", "-Wl,--gc-sections,-z,start-stop-gc"])
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +241,49 @@ def test_an_extension_that_another_file_needs_has_one_copy(python, tmp_path):
     names = ["owner", "user", "owner"]
     assert answers(tmp_path / "app", tmp_path / "site", names) == answers(python, tmp_path / "site", names) == [1, 2, 3]
     assert ways(tmp_path / "app")["owner"] == ("image", f"another file needs {owner.name}")
+
+
+def test_an_extension_that_a_library_elsewhere_needs_has_one_copy(python, tmp_path):
+    """`user` needs a library outside of the packages, and that needs the file of `owner`."""
+    counting = "static int n; int count(void) { return ++n; }"
+    owner = extension(tmp_path / "site", "owner", python, source=HEAD + counting + "\n#define ANSWER count()\n" + TAIL,
+                      more=["-Wl,-soname,owner.of.count"])
+    (tmp_path / "owner.of.count").symlink_to(owner)
+    library = tmp_path / "libbetween.so"
+    run("cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-x", "none", owner, f"-Wl,-soname,{library.name}",
+        f"-Wl,-rpath,{tmp_path}", input="int count(void); int between(void) { return count(); }")
+    extension(tmp_path / "site", "user", python, source=HEAD + "int between(void);\n#define ANSWER between()\n" + TAIL,
+              more=[library, f"-Wl,-rpath,{tmp_path},-rpath-link,{tmp_path}"])
+    link(python, tmp_path / "app", tmp_path / "site")
+    names = ["owner", "user", "owner"]
+    assert answers(tmp_path / "app", tmp_path / "site", names) == answers(python, tmp_path / "site", names) == [1, 2, 3]
+
+
+def test_an_extension_that_a_file_has_symbols_from_stays_one(python, tmp_path):
+    """Its package opens it with RTLD_GLOBAL, which works between files only."""
+    extension(tmp_path / "site", "giver", python, source=HEAD + "int given(void) { return 5; }\n#define ANSWER given()\n" + TAIL)
+    extension(tmp_path / "site", "taker", python, source=HEAD + "int given(void);\n#define ANSWER given()\n" + TAIL)
+    link(python, tmp_path / "app", tmp_path / "site")
+    script = """
+import os, sys
+sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
+import giver, taker
+print(taker.value())"""
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    assert run(tmp_path / "app", "-c", script, env=env).stdout == run(python, "-c", script, env=env).stdout == "5\n"
+    assert "it defines given, which another file needs from anywhere" in ways(tmp_path / "app")["giver"][1]
+
+
+def test_a_large_thread_local_variable_is_no_burden_to_threads(python, tmp_path):
+    extension(tmp_path / "site", "heavy", python, source=CASES["tls.large"].source)
+    link(python, tmp_path / "app", tmp_path / "site")
+    script = """
+import threading
+threading.stack_size(256 * 1024)
+thread = threading.Thread(target=print, args=["started"])
+thread.start()
+thread.join()"""
+    assert run(tmp_path / "app", "-c", script).stdout == "started\n"
 
 
 def test_constructors_get_the_environment_of_the_import(python, tmp_path):

@@ -31,6 +31,9 @@ struct kiln_common {
     struct kiln_bindings bound; /* inline functions that only the modules define */
 };
 
+/* What an executable has not much of. */
+enum kiln_memory { KILN_MEMORY_PROCESS, KILN_MEMORY_THREAD, KILN_MEMORIES };
+
 /* One extension that was found. It becomes a module of the executable unless there is a reason not
  * to. */
 struct kiln_baked {
@@ -49,8 +52,9 @@ struct kiln_baked {
     bool is_sharing; /* --share asks for it */
     const char
         *not_objects; /* why it is not baked from its objects; NULL: it is, or is not baked */
-    struct kiln_strings needed; /* DT_NEEDED of the file, if it is */
-    struct kiln_strings absent; /* weak references of its objects that lead nowhere, sorted */
+    struct kiln_strings needed;     /* DT_NEEDED of the file, if it is */
+    struct kiln_strings absent;     /* weak references of its objects that lead nowhere, sorted */
+    uint64_t memory[KILN_MEMORIES]; /* of its file, if it is */
 
     const struct kiln_sharing *sharing; /* share; NULL if it shares no library */
 

@@ -10,7 +10,7 @@
  *   - what it defines is looked for by nobody but itself, and by itself not in vain: the process has nothing
  *     of that name, to which it would be bound instead; and it has no variable that is one for the process;
  *   - it uses nothing that sees its own file;
- *   - nothing of it runs before its import.
+ *   - nothing of it runs before its import, and nobody pays for it until then.
  *
  * Otherwise its file is unlinked, which gives it its scope (unlinked.c); otherwise it stays a file. Who asks for
  * `--share` gives up something of the scope of each extension that shares: it may need the run-time library of
@@ -35,6 +35,7 @@
 struct rule {
     struct kiln_bake *bake;
     struct kiln_strings needed;        /* see surroundings.h */
+    struct kiln_strings lacking;       /* the same */
     struct kiln_strings archived;      /* the same */
     struct kiln_strings *rest;         /* of each extension: names that only these can define */
     struct kiln_object_list cplusplus; /* the run-time library of C++, for --share */
@@ -78,6 +79,28 @@ static const char *const SEE_FILES[] = {
 static const char *const IN_EVERY_LINK[] = {"_GLOBAL_OFFSET_TABLE_", "__dso_handle",
                                             KILN_RUN_CONSTRUCTORS};
 
+/* What the linker may make for the file itself, if that is asked for. A weak reference to it is not in vain. */
+static const char *const OF_THE_FILE[] = {
+    "_DYNAMIC",
+    "__GNU_EH_FRAME_HDR",
+    "__TMC_END__",
+    "__bss_start",
+    "__ehdr_start",
+    "__executable_start",
+    "__fini_array_end",
+    "__fini_array_start",
+    "__init_array_end",
+    "__init_array_start",
+    "__preinit_array_end",
+    "__preinit_array_start",
+    "_edata",
+    "_end",
+    "_etext",
+    "edata",
+    "end",
+    "etext",
+};
+
 static bool
 has_library(const struct kiln_object_list *list, const char *name)
 {
@@ -101,6 +124,11 @@ check_loading(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_d
                          DF_1_INTERPOSE | DF_1_NODEFLIB | DF_1_NOOPEN)) != 0)
     {
         return "its DT_FLAGS_1 asks the dynamic loader for something special";
+    }
+    for (size_t i = 0; i < dso->load_count; i++) {
+        if ((dso->loads[i].p_flags & (PF_W | PF_X)) == (PF_W | PF_X)) {
+            return "it has a segment that is both writable and executable";
+        }
     }
     for (size_t i = 0; i < dso->needed.count; i++) {
         if (!has_library(&rule->bake->process->global, dso->needed.items[i]) &&
@@ -154,6 +182,10 @@ check_definition(struct kiln_ctx *ctx, const struct rule *rule,
 {
     const struct kiln_dynobj_wanted plain = {.name = symbol->name};
     struct kiln_dynobj_symbol found;
+    if (kiln_strings_find(&rule->lacking, symbol->name)) {
+        return kiln_arena_printf(
+            &ctx->arena, "it defines %s, which another file needs from anywhere", symbol->name);
+    }
     if (kiln_dynobj_get_bind(symbol) == STB_GNU_UNIQUE && !is_sharing) {
         return kiln_arena_printf(&ctx->arena, "it has %s, a variable that is one for the process",
                                  symbol->name);
@@ -210,24 +242,40 @@ check_file(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_bake
 
 /* -- The objects -- */
 
-/* Whether the object has a section of which NAME is the start or the end. */
-static bool
-is_bound_of_section(const struct kiln_elf *elf, const char *name)
+/* The section of which NAME is the start or the end, NULL if it is no such name. */
+static const char *
+get_bounded_section(const char *name)
 {
     static const char *const prefixes[] = {"__start_", "__stop_"};
     for (size_t i = 0; i < 2; i++) {
         if (kiln_starts_with(name, prefixes[i])) {
-            return kiln_elf_find_section(elf, name + strlen(prefixes[i])) != 0;
+            return name + strlen(prefixes[i]);
         }
     }
-    return false;
+    return NULL;
+}
+
+/* Whether all of the object's section NAME is in FILE. A linker that collects garbage may have dropped some of
+ * it, although its bounds are referred to (-z start-stop-gc). */
+static bool
+is_whole_section(const struct kiln_elf *object, const struct kiln_elf *file, const char *name)
+{
+    Elf64_Shdr in_object, in_file;
+    size_t index = kiln_elf_find_section(file, name);
+    if (index == 0) {
+        return false;
+    }
+    kiln_elf_get_section(file, index, &in_file);
+    kiln_elf_get_section(object, kiln_elf_find_section(object, name), &in_object);
+    return in_file.sh_size == in_object.sh_size;
 }
 
 /* Returns what the link of the file has made of its objects that the final link would not. Pushes to ABSENT
  * the weak references that it has left unanswered, and to REST the names that it has taken from elsewhere. */
 static const char *
-check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_strings *bound,
-              struct kiln_strings *absent, struct kiln_strings *rest)
+check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kiln_elf *file,
+              const struct kiln_strings *bound, struct kiln_strings *absent,
+              struct kiln_strings *rest)
 {
     size_t table = kiln_elf_find_type(elf, SHT_SYMTAB);
     size_t count = table == 0 ? 0 : kiln_elf_count_symbols(elf, table);
@@ -240,18 +288,34 @@ check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kil
                                      "its %s is chosen by a resolver, which would run at the start",
                                      symbol.name);
         }
-        if (bind == STB_LOCAL || kiln_elf_is_defined(&symbol) || *symbol.name == '\0') {
+        if (bind == STB_LOCAL || *symbol.name == '\0') {
+            continue;
+        }
+        if (kiln_elf_is_defined(&symbol)) {
+            if (strcmp(symbol.name, "_init") == 0 || strcmp(symbol.name, "_fini") == 0) {
+                return kiln_arena_printf(&ctx->arena, "it has its own %s()", symbol.name);
+            }
             continue;
         }
         size_t len = strcspn(symbol.name, "@"); /* a reference may ask for a version */
         const char *name = kiln_arena_strndup(&ctx->arena, symbol.name, len);
-        if (kiln_strings_find(bound, name) || is_bound_of_section(elf, name)) {
+        if (strcmp(name, "__cxa_finalize") == 0) {
+            return "it calls __cxa_finalize(), which is told of its file";
+        }
+        if (kiln_strings_find(bound, name) || IS_ONE_OF(name, IN_EVERY_LINK)) {
             continue;
         }
-        if (bind == STB_WEAK) {
+        const char *section = get_bounded_section(name);
+        if (section != NULL && kiln_elf_find_section(elf, section) != 0) {
+            if (!is_whole_section(elf, file, section)) {
+                return kiln_arena_printf(&ctx->arena, "its link did not keep all of its section %s",
+                                         section);
+            }
+        }
+        else if (bind == STB_WEAK && !IS_ONE_OF(name, OF_THE_FILE)) {
             kiln_strings_push(&ctx->arena, absent, name);
         }
-        else if (!IS_ONE_OF(name, IN_EVERY_LINK)) {
+        else {
             kiln_strings_push(&ctx->arena, rest, name);
         }
     }
@@ -266,15 +330,17 @@ look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension,
 {
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_span object;
-    struct kiln_elf elf;
-    const char *reason = "its record is damaged";
-    if (kiln_fat_decompress(&silent, &extension->fat, extension->found->path, &silent.arena,
-                            &object) == 0 &&
-        kiln_elf_init(&silent, object, extension->found->path, &elf) == 0)
+    struct kiln_elf elf, file;
+    const char *path = extension->found->path, *reason = "its record is damaged";
+    if (kiln_fat_decompress(&silent, &extension->fat, path, &silent.arena, &object) == 0 &&
+        kiln_elf_init(&silent, object, path, &elf) == 0)
     {
-        reason = check_objects(ctx, &elf, bound, &extension->absent, rest);
+        if (kiln_elf_init(&silent, extension->file.bytes, path, &file) == 0) {
+            reason = check_objects(ctx, &elf, &file, bound, &extension->absent, rest);
+            kiln_elf_release(&file);
+            kiln_strings_sort(&extension->absent);
+        }
         kiln_elf_release(&elf);
-        kiln_strings_sort(&extension->absent);
     }
     kiln_ctx_release(&silent);
     return reason;
@@ -294,6 +360,8 @@ apply(struct kiln_ctx *ctx, size_t index, void *arg)
     const char *reason = kiln_dynobj_read(ctx, extension->file.bytes, extension->found->path, &dso);
     if (reason == NULL) {
         extension->needed = dso.needed;
+        extension->memory[KILN_MEMORY_PROCESS] = dso.size;
+        extension->memory[KILN_MEMORY_THREAD] = dso.tls.p_type == PT_TLS ? dso.tls.p_memsz : 0;
         reason = check_file(ctx, rule, extension, &dso, &bound);
     }
     if (reason == NULL) {
@@ -323,6 +391,43 @@ check_rest(struct kiln_ctx *ctx, struct rule *rule)
                     rest->items[k]);
             }
         }
+    }
+}
+
+/* -- All of them -- */
+
+/* What all modules that are baked from their objects may have together: addresses of 32 bits have to reach over
+ * it and what is unlinked, and every thread has its part from its start, on its stack. */
+static const struct {
+    uint64_t max;
+    const char *of;
+} MEMORY[KILN_MEMORIES] = {
+    [KILN_MEMORY_PROCESS] = {UINT64_C(500000000), "memory"},
+    [KILN_MEMORY_THREAD] = {4096, "thread-local variables"},
+};
+
+/* The largest go another way until the rest has no more than that. */
+static void
+limit_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, enum kiln_memory kind)
+{
+    for (;;) {
+        struct kiln_baked *largest = NULL;
+        uint64_t total = 0;
+        for (size_t i = 0; i < bake->extensions.count; i++) {
+            struct kiln_baked *extension = &bake->extensions.items[i];
+            uint64_t size = extension->memory[kind];
+            if (extension->reason == NULL && extension->not_objects == NULL) {
+                total = total + size < total ? UINT64_MAX : total + size;
+                largest = largest == NULL || size > largest->memory[kind] ? extension : largest;
+            }
+        }
+        if (largest == NULL || total <= MEMORY[kind].max) {
+            return;
+        }
+        largest->not_objects =
+            kiln_arena_printf(&ctx->arena, "it has %llu bytes of %s, and there is room for %llu",
+                              (unsigned long long)largest->memory[kind], MEMORY[kind].of,
+                              (unsigned long long)MEMORY[kind].max);
     }
 }
 
@@ -421,12 +526,14 @@ kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
         result = kiln_surroundings_read_cplusplus(ctx, bake, &rule.cplusplus);
     }
     if (result == 0) {
-        kiln_surroundings_list_needed(ctx, bake, &rule.needed);
+        kiln_surroundings_list_needed(ctx, bake, &rule.needed, &rule.lacking);
         result = kiln_parallel_run(ctx, "compare", bake->extensions.count, apply, &rule);
     }
     if (result == 0) {
         check_identities(ctx, bake);
         check_rest(ctx, &rule);
+        limit_memory(ctx, bake, KILN_MEMORY_PROCESS);
+        limit_memory(ctx, bake, KILN_MEMORY_THREAD);
         for (size_t i = 0; i < bake->extensions.count; i++) {
             send(ctx, bake, &bake->extensions.items[i]);
         }

@@ -1,6 +1,8 @@
 /* What is around an extension: the process before it, other files, the compiler's own libraries. */
 #include "link/find/surroundings.h"
 
+#include <stdlib.h>
+
 #include "base/text.h"
 #include "elf/ar.h"
 #include "elf/elf.h"
@@ -56,49 +58,134 @@ kiln_surroundings_read_cplusplus(struct kiln_ctx *ctx, const struct kiln_bake *b
 
 /* --- Names --------------------------------------------------------------------------------------- */
 
-static void
-add_needed(struct kiln_ctx *ctx, struct kiln_span bytes, const char *path, struct kiln_strings *out)
+/* What is read to see what a file needs. */
+struct reading {
+    struct kiln_ctx *ctx;
+    const struct kiln_set *process;
+    struct kiln_object_list libraries; /* each once */
+    struct kiln_strings *needed, *lacking;
+};
+
+/* Read PATH, of which BYTES may be at hand already. */
+static bool
+read_object(struct reading *reading, struct kiln_object *object, const char *path,
+            struct kiln_span bytes)
 {
+    struct kiln_ctx *ctx = reading->ctx;
     struct kiln_ctx silent = {.quiet = true};
-    struct kiln_dynobj dso;
-    if (kiln_dynobj_read(&silent, bytes, path, &dso) == NULL) {
-        for (size_t i = 0; i < dso.needed.count; i++) {
-            const char *name = kiln_file_basename(dso.needed.items[i]);
-            kiln_strings_push(&ctx->arena, out, kiln_arena_strdup(&ctx->arena, name));
-        }
+    object->path = path;
+    object->directory = kiln_file_dirname(ctx, path);
+    char *real = realpath(object->directory, NULL);
+    object->directory = real == NULL ? object->directory : kiln_arena_strdup(&ctx->arena, real);
+    free(real);
+    if (bytes.ptr == NULL && kiln_file_is_regular(path) &&
+        kiln_file_map(&silent, path, &object->file) == 0)
+    {
+        bytes = object->file.bytes;
+    }
+    bool result = bytes.ptr != NULL && kiln_dynobj_read(ctx, bytes, path, &object->dso) == NULL;
+    if (!result) {
+        kiln_file_release(&object->file);
     }
     kiln_ctx_release(&silent);
+    return result;
+}
+
+/* The library NAME that OBJECT needs; NULL if it is not found. */
+static struct kiln_object *
+get_library(struct reading *reading, struct kiln_object *object, const char *name)
+{
+    struct kiln_ctx *ctx = reading->ctx;
+    bool is_cached;
+    const char *path = kiln_library_find(ctx, reading->process->search, object, name, &is_cached);
+    for (size_t i = 0; path != NULL && i < reading->libraries.count; i++) {
+        if (strcmp(reading->libraries.items[i]->path, path) == 0) {
+            return reading->libraries.items[i];
+        }
+    }
+    struct kiln_object *library = kiln_arena_alloc(&ctx->arena, sizeof *library);
+    library->loader = object;
+    if (path == NULL ||
+        !read_object(reading, library, kiln_arena_strdup(&ctx->arena, path), (struct kiln_span){0}))
+    {
+        return NULL;
+    }
+    *KILN_ARENA_PUSH(&ctx->arena, &reading->libraries) = library;
+    return library;
+}
+
+/* Fill the scope of OBJECT, breadth first, without what is in the process. False if a library is not found. */
+static bool
+fill_scope(struct reading *reading, struct kiln_object *object)
+{
+    struct kiln_arena *arena = &reading->ctx->arena;
+    bool result = true;
+    *KILN_ARENA_PUSH(arena, &object->scope) = object;
+    for (size_t i = 0; i < object->scope.count; i++) {
+        struct kiln_object *from = object->scope.items[i];
+        for (size_t k = 0; k < from->dso.needed.count; k++) {
+            const char *name = from->dso.needed.items[k];
+            if (kiln_namesakes_find(&reading->process->global, name) != NULL) {
+                continue;
+            }
+            kiln_strings_push(arena, reading->needed,
+                              kiln_arena_strdup(arena, kiln_file_basename(name)));
+            struct kiln_object *library = get_library(reading, from, name);
+            if (library == NULL) {
+                result = false;
+            }
+            else if (!kiln_objects_contain(&object->scope, library)) {
+                *KILN_ARENA_PUSH(arena, &object->scope) = library;
+            }
+        }
+    }
+    return result;
 }
 
 static void
-add_needed_of_file(struct kiln_ctx *ctx, const char *path, struct kiln_strings *out)
+add_file(struct reading *reading, const char *path, struct kiln_span bytes)
 {
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_file file;
-    if (kiln_file_is_regular(path) && kiln_file_map(&silent, path, &file) == 0) {
-        add_needed(ctx, file.bytes, path, out);
-        kiln_file_release(&file);
+    struct kiln_object *object = kiln_arena_alloc(&reading->ctx->arena, sizeof *object);
+    if (!read_object(reading, object, path, bytes)) {
+        return;
     }
-    kiln_ctx_release(&silent);
+    bool is_complete = fill_scope(reading, object);
+    for (size_t i = 1; is_complete && i < object->dso.symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol, found;
+        if (!kiln_dynobj_get_symbol(&object->dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF ||
+            kiln_dynobj_get_bind(&symbol) != STB_GLOBAL)
+        {
+            continue;
+        }
+        const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, true);
+        if (kiln_objects_find(&reading->process->global, NULL, &wanted, &found) == NULL &&
+            kiln_objects_find(&object->scope, NULL, &wanted, &found) == NULL)
+        {
+            kiln_strings_push(&reading->ctx->arena, reading->lacking,
+                              kiln_arena_strdup(&reading->ctx->arena, symbol.name));
+        }
+    }
+    kiln_file_release(&object->file);
 }
 
 void
 kiln_surroundings_list_needed(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                              struct kiln_strings *out)
+                              struct kiln_strings *needed, struct kiln_strings *lacking)
 {
+    struct reading reading = {
+        .ctx = ctx, .process = bake->process, .needed = needed, .lacking = lacking};
     for (size_t i = 0; i < bake->extensions.count; i++) {
         const struct kiln_baked *extension = &bake->extensions.items[i];
-        if (extension->file.bytes.ptr != NULL) {
-            add_needed(ctx, extension->file.bytes, extension->found->path, out);
-        }
-        else {
-            add_needed_of_file(ctx, extension->found->path, out);
-        }
+        add_file(&reading, extension->found->path, extension->file.bytes);
     }
     for (size_t i = 0; i < bake->libraries.count; i++) {
-        add_needed_of_file(ctx, bake->libraries.items[i], out);
+        add_file(&reading, bake->libraries.items[i], (struct kiln_span){0});
     }
-    kiln_strings_sort(out);
+    for (size_t i = 0; i < reading.libraries.count; i++) {
+        kiln_file_release(&reading.libraries.items[i]->file);
+    }
+    kiln_strings_sort(needed);
+    kiln_strings_sort(lacking);
 }
 
 struct adding {

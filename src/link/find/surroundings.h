@@ -16,10 +16,11 @@ void kiln_surroundings_release_process(struct kiln_set *process);
 int kiln_surroundings_read_cplusplus(struct kiln_ctx *ctx, const struct kiln_bake *bake,
                                      struct kiln_object_list *out);
 
-/* Push the names, without directories, of all libraries that extensions and libraries of packages need. They
- * are sorted then. */
+/* Push to NEEDED the names, without directories, of all libraries that extensions and libraries of packages need,
+ * and that the libraries need which these find; to LACKING the symbols that one of them has from none of
+ * those. They are sorted then. Requires the process. */
 void kiln_surroundings_list_needed(struct kiln_ctx *ctx, const struct kiln_bake *bake,
-                                   struct kiln_strings *out);
+                                   struct kiln_strings *needed, struct kiln_strings *lacking);
 
 /* Push the symbols of the compiler's archives of which every link takes for itself what it needs: libgcc.a,
  * libc_nonshared.a. They are sorted then. */

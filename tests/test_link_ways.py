@@ -101,6 +101,7 @@ CASES = {
     "cxx.static": Case("#include <string>\n", 'std::to_string(42).size()', "image", "",
                        before=["-x", "c++"], flags=["-static-libstdc++", "-static-libgcc"], compiler="kiln-c++"),
     "global": Case("", "8", "file", "DF_1_GLOBAL", flags=["-Wl,-z,global"]),
+    "level": Case("", "8", "file", "GNU_PROPERTY_X86_ISA_1_NEEDED", flags=["-Wl,-z,x86-64-v2"]),
     # What would be everybody's from the start: room, and rights.
     "zeros": Case("char zeros[600 << 20];", "++zeros[5]", "file", "bytes of memory"),
     "tls.large": Case("static __thread volatile char large[1 << 20];", "++large[5]", "image", "bytes of thread-local variables"),

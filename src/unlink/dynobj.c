@@ -165,6 +165,43 @@ find_program_headers(const struct kiln_dynobj *dso)
     return UINT64_MAX;
 }
 
+/* The levels of x86-64 (GNU_PROPERTY_X86_ISA_1_NEEDED) without which the loader does not load what has NOTES. */
+static uint32_t
+find_needed_isa(struct kiln_span notes, uint64_t align)
+{
+    static const uint32_t isa_1_needed = 0xc0008002;
+    Elf64_Nhdr note;
+    struct kiln_span properties;
+    uint32_t head[2], levels = 0;
+    for (uint64_t at = 0; kiln_span_read(notes, at, &note, sizeof note);) {
+        uint64_t desc = at + sizeof note + ((note.n_namesz + UINT64_C(3)) & ~UINT64_C(3));
+        bool is_list = note.n_type == NT_GNU_PROPERTY_TYPE_0 &&
+                       kiln_span_slice(notes, desc, note.n_descsz, &properties);
+        for (uint64_t i = 0; is_list && kiln_span_read(properties, i, head, sizeof head);
+             i = (i + sizeof head + head[1] + 7) & ~UINT64_C(7))
+        {
+            if (head[0] == isa_1_needed) {
+                kiln_span_get_u32(properties, i + sizeof head, &levels);
+            }
+        }
+        at = (desc + note.n_descsz + align - 1) & ~(align - 1);
+    }
+    return levels;
+}
+
+static void
+read_notes(struct kiln_dynobj *dso, const Elf64_Phdr *phdr)
+{
+    static const uint32_t baseline = 1;
+    struct kiln_span notes;
+    if (dso->header.e_machine == EM_X86_64 &&
+        kiln_span_slice(dso->bytes, phdr->p_offset, phdr->p_filesz, &notes) &&
+        (find_needed_isa(notes, phdr->p_align == 8 ? 8 : 4) & ~baseline) != 0)
+    {
+        dso->unsupported = "GNU_PROPERTY_X86_ISA_1_NEEDED";
+    }
+}
+
 static const char *
 read_segments(struct kiln_dynobj *dso)
 {
@@ -185,6 +222,9 @@ read_segments(struct kiln_dynobj *dso)
             break;
         case PT_TLS:
             dso->tls = phdr;
+            break;
+        case PT_NOTE:
+            read_notes(dso, &phdr);
             break;
         case PT_GNU_RELRO:
             dso->relro = phdr;

@@ -37,8 +37,9 @@ struct kiln_dynobj {
     uint64_t tags[DT_NUM]; /* d_val by d_tag */
     uint64_t gnu_hash, versym, verdef, verneed, verdef_count, verneed_count;
     uint64_t flags, flags_1, relr, relr_size;
-    const char *unsupported; /* a tag that changes how it has to be loaded, by name; NULL: none */
-    const char *soname;      /* NULL: it has none */
+    const char
+        *unsupported; /* a tag or note that changes how it has to be loaded, by name; NULL: none */
+    const char *soname; /* NULL: it has none */
     struct kiln_strings needed;
     const char *rpath, *runpath; /* NULL: it has none */
 

@@ -110,6 +110,7 @@ CASES = {
                           "both writable and executable"),
     "own.init": Case("static int begun; void _init(void) { begun = 5; }", "begun", "image", "it has its own _init()",
                      flags=["-nostartfiles"]),
+    "not.isolated": Case('__asm__(".section .init_array_of_mine,\\"aw\\",@progbits\\n.quad 5\\n.text");', "5", "image", "not isolated"),
     "weak.end": Case("extern char _end[] __attribute__((visibility(\"hidden\"), weak)); static char mine;",
                      "_end > &mine && _end - &mine < 100000", "image", "its link took _end"),
     "weak.handle": Case("extern void *__dso_handle __attribute__((visibility(\"hidden\"), weak));", "&__dso_handle != NULL",

@@ -80,6 +80,36 @@ isolate_sharing(struct worker *worker, struct kiln_baked *extension,
     return result;
 }
 
+/* A context that keeps the first error, and passes on what is none. */
+struct listener {
+    struct kiln_ctx ctx, *outer;
+    const char *error;
+};
+
+static void
+listen(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text)
+{
+    struct listener *listener = (struct listener *)ctx;
+    if (severity != KILN_ERROR) {
+        kiln_say(listener->outer, severity, "%s", text);
+    }
+    else if (listener->error == NULL) {
+        listener->error = kiln_arena_strdup(&ctx->arena, text);
+    }
+}
+
+/* Let EXTENSION, whose objects cannot be isolated, go another way: the others are linked all the same. */
+static void
+send_away(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_baked *extension,
+          const char *error)
+{
+    extension->not_objects = error == NULL ? "its objects cannot be isolated" : error;
+    extension->is_plain = bake->options->from == KILN_FROM_AUTO;
+    extension->reason = extension->not_objects;
+    kiln_say(ctx, KILN_DETAIL, "%s is not baked from its objects: %s", extension->found->name,
+             extension->reason);
+}
+
 static int
 isolate_whole(struct worker *worker, struct kiln_baked *extension, const struct kiln_isolation *as)
 {
@@ -90,10 +120,15 @@ isolate_whole(struct worker *worker, struct kiln_baked *extension, const struct 
     if (result < 0) {
         return result;
     }
-    result = kiln_isolate(ctx, object, as, &extension->isolated, &worker->scratch, &bytes);
+    struct listener listener = {
+        .ctx = {.say = listen, .verbose = ctx->verbose, .quiet = ctx->quiet}, .outer = ctx};
+    result =
+        kiln_isolate(&listener.ctx, object, as, &extension->isolated, &worker->scratch, &bytes);
+    kiln_arena_adopt(&ctx->arena, &listener.ctx.arena);
+    kiln_ctx_release(&listener.ctx);
     if (result < 0) {
-        return kiln_fail(ctx, result, "%s: %s cannot be isolated; rebuild it, or leave it out",
-                         found->path, found->name);
+        send_away(ctx, worker->isolation->bake, extension, listener.error);
+        return 0;
     }
     if (extension->fat.object_size >= SMALL) {
         return write_object(worker, bytes);
@@ -117,7 +152,7 @@ isolate(struct worker *worker, struct kiln_baked *extension)
     };
     int result = extension->sharing == NULL ? isolate_whole(worker, extension, &as)
                                             : isolate_sharing(worker, extension, &as);
-    if (result == 0) {
+    if (result == 0 && extension->reason == NULL) {
         const struct kiln_isolated *isolated = &extension->isolated;
         kiln_say(ctx, KILN_DETAIL, "%s: %s, %llu bytes, %zu constructors deferred, from %s",
                  extension->found->name, isolated->init, (unsigned long long)isolated->size,

@@ -304,26 +304,55 @@ count_zeros(struct kiln_span bytes, uint64_t at)
     return end - at;
 }
 
+static bool
+write_at(int fd, struct kiln_span bytes, uint64_t at, uint64_t end)
+{
+    while (at < end) {
+        ssize_t written = pwrite(fd, bytes.ptr + at, (size_t)(end - at), (off_t)at);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            return false;
+        }
+        at += (uint64_t)written;
+    }
+    return true;
+}
+
+/* Write BYTES to FD, which is empty, without their runs of zeros. */
+static bool
+write_sparsely(int fd, struct kiln_span bytes)
+{
+    uint64_t start = 0; /* of what has not been written */
+    bool works = ftruncate(fd, (off_t)bytes.len) == 0;
+    for (uint64_t at = 0; works && at < bytes.len; at += BLOCK) {
+        uint64_t len = count_zeros(bytes, at);
+        if (len >= HOLE_MIN) {
+            works = write_at(fd, bytes, start, at);
+            start = at + len;
+        }
+        at += len;
+    }
+    return works && write_at(fd, bytes, start, bytes.len);
+}
+
 void
-kiln_file_punch_zeros(const char *path)
+kiln_file_rewrite(const char *path)
 {
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_file file;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd >= 0 && kiln_file_map(&silent, path, &file) == 0) {
-        bool works = true;
-        for (uint64_t at = 0; works && at < file.bytes.len; at += BLOCK) {
-            uint64_t len = count_zeros(file.bytes, at);
-            if (len >= HOLE_MIN) {
-                works = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
-                                  (off_t)len) == 0;
-            }
-            at += len;
+    struct stat st;
+    const char *other = kiln_arena_printf(&silent.arena, "%s.new", path);
+    if (stat(path, &st) == 0 && kiln_file_map(&silent, path, &file) == 0) {
+        int fd = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        bool works =
+            fd >= 0 && fchmod(fd, st.st_mode & 07777) == 0 && write_sparsely(fd, file.bytes);
+        works = fd >= 0 && close(fd) == 0 && works;
+        if (fd >= 0 && (!works || rename(other, path) < 0)) {
+            unlink(other);
         }
         kiln_file_release(&file);
-    }
-    if (fd >= 0) {
-        close(fd);
     }
     kiln_ctx_release(&silent);
 }

@@ -42,8 +42,10 @@ int kiln_file_write(struct kiln_ctx *ctx, const char *path, struct kiln_span byt
 int kiln_file_write_all(struct kiln_ctx *ctx, const char *path, const struct kiln_span *parts,
                         size_t count);
 int kiln_file_copy(struct kiln_ctx *ctx, const char *from, const char *to);
-/* Give the space of runs of zeros in the file at PATH back to the disk, if its file system can. */
-void kiln_file_punch_zeros(const char *path);
+/* Write the file at PATH anew, as far as there is room: with holes for runs of zeros, and in large pieces. What was
+ * written through a mapping, as linkers do, is in the page cache by single pages, from which a program starts, and
+ * its pages are mapped, more slowly. Uses the name PATH.new. */
+void kiln_file_rewrite(const char *path);
 /* Make PATH and the directories above it. */
 int kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path);
 

@@ -129,7 +129,7 @@ paths_are_taken_apart(void **state)
 }
 
 static void
-punching_keeps_what_is_in_a_file(void **state)
+writing_a_file_anew_keeps_what_is_in_it(void **state)
 {
     (void)state;
     enum { SIZE = 1024 * 1024 };
@@ -141,9 +141,11 @@ punching_keeps_what_is_in_a_file(void **state)
     assert_int_equal(kiln_file_write(&ctx, path, kiln_span_of(bytes, SIZE)), 0);
     struct stat before, after;
     assert_int_equal(stat(path, &before), 0);
-    kiln_file_punch_zeros(path);
+    assert_int_equal(chmod(path, 0751), 0);
+    kiln_file_rewrite(path);
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, SIZE);
+    assert_int_equal(after.st_mode & 07777, 0751);
     struct kiln_file file;
     assert_int_equal(kiln_file_map(&ctx, path, &file), 0);
     assert_memory_equal(file.bytes.ptr, bytes, SIZE);
@@ -151,7 +153,7 @@ punching_keeps_what_is_in_a_file(void **state)
     if (after.st_blocks != before.st_blocks) { /* the file system can */
         assert_true(after.st_blocks * 512 <= 64 * 1024);
     }
-    kiln_file_punch_zeros("/nowhere/at/all");
+    kiln_file_rewrite("/nowhere/at/all");
 }
 
 int
@@ -168,7 +170,8 @@ main(void)
         cmocka_unit_test_setup_teardown(directories_are_made_with_those_above, set_up,
                                         test_context_end),
         cmocka_unit_test_setup_teardown(paths_are_taken_apart, set_up, test_context_end),
-        cmocka_unit_test_setup_teardown(punching_keeps_what_is_in_a_file, set_up, test_context_end),
+        cmocka_unit_test_setup_teardown(writing_a_file_anew_keeps_what_is_in_it, set_up,
+                                        test_context_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,8 +158,7 @@ link_aside(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *output)
         result = split_debug(ctx, bake, aside, output);
     }
     if (result == 0) {
-        /* An image has its zero-initialised data, and gaps, in the file. */
-        kiln_file_punch_zeros(aside);
+        kiln_file_rewrite(aside);
         result = move_file(ctx, aside, output);
     }
     kiln_temporary_remove(dir);

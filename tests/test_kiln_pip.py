@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from conftest import run
-from extensions import ask, extension
+from extensions import ask, extension, list_modules
 from terminal import run_on_terminal
 
 EXTENSION = """\
@@ -352,6 +352,8 @@ def test_an_editable_project_is_inspected_where_it_is(kiln, venv, env, index, tm
                   env=env)
     assert "kiln: local 1.0: 1 extension, fat" in result.stderr
     assert is_fat(source / "local")
+    kiln("link", "--python", venv, "-o", tmp_path / "app", env=env)
+    assert "local._ext" in list_modules(tmp_path / "app")
 
 
 def test_a_source_archive_by_its_path(install, index):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -173,6 +174,70 @@ def test_a_venv_is_the_venv_of_the_executable(interpreter, site, kiln, python, t
     facts = "import sys; answer = [sys.prefix, sys.base_prefix, sys.path]"
     assert ask(output, facts) == ask(venv / "bin" / "python", facts)
     assert ask(output, "import epsilon; answer = type(epsilon.__loader__).__module__") == "_kiln"
+
+
+# Editable installs.
+
+FINDER = """
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import spec_from_file_location
+MAPPING = {mapping}
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        place = MAPPING.get(name)
+        for file in [place + "/__init__.py", *(place + suffix for suffix in EXTENSION_SUFFIXES)] if place else []:
+            spec = spec_from_file_location(name, file)
+            if spec and __import__("os").path.isfile(file):
+                return spec
+sys.meta_path.append(Finder)
+"""
+
+
+@pytest.fixture
+def editable(python, tmp_path):
+    """A virtual environment with a project in project/lib (the package shop, with a subpackage) and project/top, and a
+    function that makes it import a finder as that of setuptools."""
+    venv, project = tmp_path / "v", tmp_path / "project"
+    run(python, "-m", "venv", "--without-pip", venv)
+    extension(project, "lib.sub._ext", python, value="shop")
+    extension(project, "top", python)
+    packages = pathlib.Path(ask(venv / "bin" / "python", "import sysconfig; answer = sysconfig.get_path('platlib')"))
+
+    def install(name="__editable___shop_1_0_finder", text=FINDER):
+        mapping = {"shop": f"{project}/lib", "top": f"{project}/top"}
+        (packages / f"{name}.py").write_text(text.replace("{mapping}", repr(mapping)))
+        (packages / "shop.pth").write_text(f"import {name}\n")
+        return venv
+    install.packages, install.project = packages, project
+    return install
+
+
+def test_extensions_of_an_editable_install_are_found_where_its_finder_has_them(editable, kiln, tmp_path):
+    kiln("link", "--python", editable(), "-o", tmp_path / "app")
+    assert list(list_modules(tmp_path / "app")) == ["shop.sub._ext", "top"]
+    script = ("import shop.sub._ext as a, top as b; "
+              "answer = [a.value(), b.value(), *(type(m.__loader__).__module__ for m in (a, b))]")
+    assert ask(tmp_path / "app", script) == ["shop", "top", "_kiln", "_kiln"]
+
+
+def test_what_is_installed_comes_before_an_editable_install_of_that_name(editable, kiln, python, tmp_path):
+    extension(editable.packages, "shop._ext", python)
+    kiln("link", "--python", editable(), "-o", tmp_path / "app")
+    assert list(list_modules(tmp_path / "app")) == ["shop._ext", "top"]
+
+
+def test_an_editable_install_by_a_path_file_is_searched(editable, kiln, tmp_path):
+    (editable.packages / "project.pth").write_text(f"{editable.project}\n")
+    kiln("link", "--python", editable(text=""), "-o", tmp_path / "app")
+    assert list(list_modules(tmp_path / "app")) == ["lib.sub._ext", "top"]
+
+
+def test_an_editable_install_that_does_not_tell_its_files_is_named(editable, kiln, tmp_path):
+    venv = editable("_shop_editable_loader", FINDER.replace("MAPPING", "FILES"))
+    said = kiln("link", "--python", venv, "-o", tmp_path / "app").stderr
+    assert "warning: _shop_editable_loader: an editable install that does not tell which files it has" in said
 
 
 def test_a_fat_extension_file_gets_its_name_from_its_packages(site, kiln, python, tmp_path):

@@ -66,6 +66,33 @@ static const char SCRIPT[] =
     "                say('reserved', file.partition('.')[0])\n"
     "        elif real not in std:\n"
     "            say('path', os.path.abspath(p))\n"
+    /* Editable installs that are no entries of sys.path have finders: those of setuptools, and of the package
+     * "editables", tell their names, and scikit-build-core's extensions are in site-packages. Where a name is, is
+     * asked as importlib does; others may build the project when they are asked. */
+    "def find_spec(name):\n"
+    "    parent, path = name.rpartition('.')[0], None\n"
+    "    if parent:\n"
+    "        path = find_spec(parent).submodule_search_locations\n"
+    "    for finder in sys.meta_path:\n"
+    "        spec = hasattr(finder, 'find_spec') and finder.find_spec(name, path, None)\n"
+    "        if spec:\n"
+    "            return spec\n"
+    "for finder in list(sys.meta_path):\n"
+    "    owner = getattr(finder, '__module__', type(finder).__module__)\n"
+    "    module = sys.modules.get(owner)\n"
+    "    tables = [getattr(module, 'MAPPING', None), getattr(module, 'NAMESPACES', None),\n"
+    "              getattr(finder, '_redirections', None)]\n"
+    "    names = {name for table in tables if table for name in table}\n"
+    "    if tables == [None] * 3 and 'editable' in owner and not hasattr(finder, "
+    "'known_wheel_files'):\n"
+    "        say('unlisted', owner)\n"
+    "    for name in sorted(names):\n"
+    "        try:\n"
+    "            spec = find_spec(name)\n"
+    "            for place in spec.submodule_search_locations or [spec.origin]:\n"
+    "                say('editable', name + '=' + os.path.abspath(place))\n"
+    "        except Exception:\n"
+    "            say('unlisted', name)\n"
     "sys.stdout.flush()\n";
 
 /* The member for each key of the answer: a string, or a list to push to. */
@@ -84,6 +111,8 @@ static const struct {
     {"path", 0, offsetof(struct kiln_python, path)},
     {"dynload", 0, offsetof(struct kiln_python, dynload)},
     {"search_path", 0, offsetof(struct kiln_python, search_path)},
+    {"editable", 0, offsetof(struct kiln_python, editables)},
+    {"unlisted", 0, offsetof(struct kiln_python, unlisted)},
     {"reserved", 0, offsetof(struct kiln_python, reserved)},
 };
 

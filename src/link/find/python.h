@@ -18,9 +18,14 @@ struct kiln_python {
     struct kiln_strings path;    /* sys.path without the standard library: existing directories */
     struct kiln_strings dynload; /* lib-dynload: the standard library's extensions */
     struct kiln_strings search_path; /* all of sys.path, to name a file by its place in it */
-    struct kiln_strings reserved;    /* top-level names that the standard library provides */
-    const char *init; /* which of several init symbols it takes, see kiln_isolate() */
-    bool pie;         /* its executable is position-independent */
+    struct kiln_strings
+        editables; /* "NAME=PLACE": a package's directory, or a module's file, that a
+                                    * finder of an editable install has; the directory may be on `path` */
+    struct kiln_strings
+        unlisted; /* modules whose finder does not tell its names, or names without place */
+    struct kiln_strings reserved; /* top-level names that the standard library provides */
+    const char *init;             /* which of several init symbols it takes, see kiln_isolate() */
+    bool pie;                     /* its executable is position-independent */
 };
 
 /* Ask the interpreter COMMAND: a path, a name on PATH, or the directory of a virtual environment. */

@@ -370,6 +370,47 @@ add_path(const struct search *search, const char *path)
     return add_file(search, path);
 }
 
+/* Search what EDITABLE, an editable install's, is: the module NAME at PLACE. */
+static int
+add_editable(const struct search *search, const char *editable)
+{
+    struct kiln_arena *arena = &search->ctx->arena;
+    struct search below = *search;
+    const char *path = strchr(editable, '=') + 1;
+    const char *name = kiln_arena_strndup(arena, editable, (size_t)(path - editable) - 1);
+    below.root = kiln_file_dirname(search->ctx, path);
+    for (const char *dot = name; (dot = strchr(dot, '.')) != NULL; dot++) {
+        below.root = kiln_file_dirname(search->ctx, below.root);
+    }
+    below.place = below.root;
+    if (kiln_file_is_directory(path)) {
+        return search_directory(&below, path, name, NULL);
+    }
+    if (find_suffix(search->python, path) != NULL && kiln_file_is_regular(path)) {
+        add_found(&below, name, path, false);
+    }
+    return 0;
+}
+
+static int
+add_editables(const struct search *search)
+{
+    const struct kiln_python *python = search->python;
+    int result = 0;
+    for (size_t i = 0; i < python->editables.count; i++) {
+        int failed = add_editable(search, python->editables.items[i]);
+        result = failed < 0 ? failed : result;
+    }
+    for (size_t i = 0; i < python->unlisted.count; i++) {
+        kiln_say(
+            search->ctx, KILN_WARNING,
+            "%s: an editable install that does not tell which files it has: its extensions stay "
+            "files; install it without --editable",
+            python->unlisted.items[i]);
+    }
+    return result;
+}
+
 static void
 mark_standard(const struct kiln_python *python, struct kiln_found_list *list)
 {
@@ -440,6 +481,10 @@ kiln_search(struct kiln_ctx *ctx, const struct kiln_python *python,
         result = failed < 0 ? failed : result;
     }
     search.before_count = 0;
+    if (own) {
+        int failed = add_editables(&search);
+        result = failed < 0 ? failed : result;
+    }
     size_t first = out->count;
     for (size_t i = 0; with_standard && i < python->dynload.count; i++) {
         int failed = add_path(&search, python->dynload.items[i]);

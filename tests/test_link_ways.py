@@ -59,6 +59,7 @@ CASES = {
     "bounds": Case('__attribute__((section("mine"), used)) static int items[3]; extern int __start_mine[], __stop_mine[];',
                    "__stop_mine - __start_mine", "objects"),
     "libgcc": Case("volatile unsigned __int128 big = 1000; volatile unsigned __int128 small = 7;", "big / small", "objects"),
+    "destructor": Case("static int n; __attribute__((destructor)) static void end(void) { n++; }", "n + 4", "image", "it has destructors"),
     "exits": Case("static void end(void) {}", "atexit(end)", "objects"),
     "hidden.cxx": Case(UNIQUE, "++S<int>::n", "objects", before=[*CXX, "-fvisibility=hidden"]),
     "unique.one": Case(UNIQUE, "++S<int>::n", "image", "one for the process", before=CXX),

@@ -10,7 +10,8 @@
  *   - what it defines is looked for by nobody but itself, and by itself not in vain: the process has nothing
  *     of that name, to which it would be bound instead; and it has no variable that is one for the process;
  *   - it uses nothing that sees its own file;
- *   - nothing of it runs before its import, and nobody pays for it until then.
+ *   - nothing of it runs before its import, or at another place in the order of the end, and nobody pays for it
+ *     until it is imported.
  *
  * Otherwise its file is unlinked, which gives it its scope (unlinked.c); otherwise it stays a file. Who asks for
  * `--share` gives up something of the scope of each extension that shares: it may need the run-time library of
@@ -129,6 +130,10 @@ check_loading(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_d
         if ((dso->loads[i].p_flags & (PF_W | PF_X)) == (PF_W | PF_X)) {
             return "it has a segment that is both writable and executable";
         }
+    }
+    /* One is of the start files. */
+    if (!is_sharing && dso->tags[DT_FINI_ARRAYSZ] > sizeof(Elf64_Addr)) {
+        return "it has destructors, which are run after all exit handlers";
     }
     for (size_t i = 0; i < dso->needed.count; i++) {
         if (!has_library(&rule->bake->process->global, dso->needed.items[i]) &&

@@ -101,7 +101,10 @@ class Loader:
 
 @functools.lru_cache(None)
 def are_equal(one, other):
-    return os.path.basename(one) == os.path.basename(other) and filecmp.cmp(one, other, shallow=False)
+    """Whether both are copies of one build, whatever names and search paths of libraries tools have written into them."""
+    return os.path.basename(one) == os.path.basename(other) and (
+        filecmp.cmp(one, other, shallow=False) or
+        elf.Object(one).read_build_id() == elf.Object(other).read_build_id() != None)  # noqa: E711
 
 
 class References:
@@ -140,7 +143,7 @@ def explain(kind, target, expected, images, program, libraries):
     if target in libraries and expected <= libraries:
         return "two libraries of the program have it: the first one of the executable's"
     if any(are_equal(target, path) for path in expected):
-        return "the same bytes under two paths: one image"
+        return "the same build under two paths: one image"
     return None
 
 
@@ -156,8 +159,11 @@ def compare(ours, theirs, python):
                 different.append((*key, "-", "missing", "-", expected))
             else:
                 same["looked up by dlsym(), no reference"] += 1
+        chosen = {way for way, kind, target in ours.get(key, ()) if kind == "choice" and target in expected}
         for way, kind, target in ours.get(key, ()):
             why = explain(kind, target, expected, images, program, libraries)
+            if not why and kind == "choice" and way in chosen:
+                why = "one of several, for another that may be opened first: here it is the loader's"
             if not why and target in loader.get_answers(*key):
                 why = "of a library that several need: what the loader answers if another of them is first"
             if why:

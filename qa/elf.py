@@ -4,9 +4,11 @@ import collections
 import mmap
 import struct
 
-PT_LOAD, PT_DYNAMIC, PT_TLS = 1, 2, 7
+PT_LOAD, PT_DYNAMIC, PT_NOTE, PT_TLS = 1, 2, 4, 7
+NT_GNU_BUILD_ID = 3
 DT_NEEDED, DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 1, 2, 5, 6, 7, 8, 23
-DT_RELRSZ, DT_RELR, DT_VERSYM, DT_VERNEED = 35, 36, 0x6ffffff0, 0x6ffffffe
+DT_RELRSZ, DT_RELR, DT_VERSYM, DT_VERDEF, DT_VERNEED = 35, 36, 0x6ffffff0, 0x6ffffffc, 0x6ffffffe
+VER_FLG_BASE = 1
 SHT_SYMTAB, SHT_DYNSYM = 2, 11
 ET_EXEC = 2
 # x86-64 psABI.
@@ -68,8 +70,15 @@ class Object:
         return self.bytes[start:self.bytes.find(b"\0", start)].decode(errors="replace")
 
     def _read_versions(self):
-        """{index: name} of DT_VERNEED."""
+        """{index: name} of DT_VERNEED and DT_VERDEF, the base version left out."""
         versions = {}
+        place = self.locate(self.tags[DT_VERDEF]) if DT_VERDEF in self.tags else None
+        while place is not None:
+            _, flags, index, _, _, aux, following = struct.unpack_from("<HHHHIII", self.bytes, place)
+            name, = struct.unpack_from("<I", self.bytes, place + aux)
+            if not flags & VER_FLG_BASE:
+                versions[index & 0x7fff] = self.get_string(name)
+            place = place + following if following else None
         place = self.locate(self.tags[DT_VERNEED]) if DT_VERNEED in self.tags else None
         while place is not None:
             _, count, _, aux, following = struct.unpack_from("<HHIII", self.bytes, place)
@@ -80,6 +89,18 @@ class Object:
                 entry += step
             place = place + following if following else None
         return versions
+
+    def read_build_id(self):
+        """The NT_GNU_BUILD_ID of its notes, or None."""
+        for segment in self.segments:
+            place, end = segment.offset, segment.offset + segment.filesz
+            while segment.type == PT_NOTE and place + 12 <= end:
+                name_size, size, type = struct.unpack_from("<III", self.bytes, place)
+                at = place + 12 + (name_size + 3 & ~3)
+                if type == NT_GNU_BUILD_ID and self.bytes[place + 12:place + 16] == b"GNU\0":
+                    return bytes(self.bytes[at:at + size])
+                place = at + (size + 3 & ~3)
+        return None
 
     def get_symbol(self, index):
         if index not in self._symbols:

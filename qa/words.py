@@ -212,7 +212,7 @@ class Comparison:
         if theirs.where == "program" and symbol and symbol.name in theirs.place and not ours.where == "program":
             return "a system library's, by the stock program's canonical PLT entry"
         if theirs.place == ours.place and bindings.are_equal(str(theirs.where), str(ours.where)):
-            return "the same bytes under two paths: one image"
+            return "the same build under two paths: one image"
         if symbol and {theirs.where, ours.where} <= files.program.libraries:
             return "two libraries of the program have it: the first one of the executable's"
         if symbol and theirs.where != ours.where and ours.where in self.loader.get_answers(path, symbol.name, symbol.version or "-"):

@@ -214,29 +214,6 @@ except BaseException:
     assert "importlib" not in answer
 
 
-@pytest.mark.parametrize("do", ["", "import gc; [x.clear() for x in gc.get_referents(held[0]) if isinstance(x, list)]"])
-def test_function_that_raises_an_error_of_an_import_can_be_called_again(do, baked):
-    """A profiler sees it, and so may keep it."""
-    assert baked(f"""
-import importlib.machinery, sys, pkg, _kiln
-held, answer = [], []
-def profile(frame, event, arg):
-    if event == "c_call" and arg.__name__ == "raise_held":
-        held.append(arg)
-        {do or 'pass'}
-sys.setprofile(profile)
-try:
-    _kiln.loader.create_module(importlib.machinery.ModuleSpec("pkg.init_raises", _kiln.loader))
-except Exception as error:
-    answer.append(type(error).__name__)
-sys.setprofile(None)
-try:
-    held[0]()
-except Exception as error:
-    answer.append(str(error))
-""")[1:] == ["the exception has been raised already"]
-
-
 def test_relative_imports_in_a_module_work(same):
     assert same(TELL + "answer = tell('pkg.relative')[0]") == "module"
 

@@ -694,7 +694,9 @@ def test_cmake_can_have_link_time_optimization_if_it_can_without_kiln(build, pyt
         return re.search("supported: (.*)", said)[1]
 
     kiln = {"CC": str(build / "kiln-cc"), "CXX": str(build / "kiln-c++"), "KILN_CC": c, "KILN_CXX": cxx}
-    assert configure("kiln", **kiln) == configure("plain", CC=c, CXX=cxx)
+    # Without an archiver of LLVM's beside clang, CMake finds none; kiln-cc's own is one all the same.
+    plain = configure("plain", CC=c, CXX=cxx)
+    assert configure("kiln", **kiln) in (plain, "YES")
     run("cmake", "--build", "kiln", cwd=tmp_path, env={**os.environ, **kiln})
     check_module(python, tmp_path / "kiln")
 

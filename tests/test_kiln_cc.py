@@ -661,15 +661,19 @@ def test_make_with_cc(build, python, tmp_path):
     check_module(python, tmp_path)
 
 
-def test_cmake_with_cc(build, python, tmp_path):
-    need("cmake", "make")
-    (tmp_path / "mod.c").write_text(MODULE)
-    (tmp_path / "helper.c").write_text("int helper(void) { return 7; }\n")
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.18)\nproject(mod C CXX)\n"
+def write_cmake_project(directory, python, settings=""):
+    (directory / "mod.c").write_text(MODULE)
+    (directory / "helper.c").write_text("int helper(void) { return 7; }\n")
+    (directory / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18)\nproject(mod C CXX)\n" + settings +
         "add_library(helper STATIC helper.c)\nset_target_properties(helper PROPERTIES POSITION_INDEPENDENT_CODE ON)\n"
         "add_library(mod MODULE mod.c)\nset_target_properties(mod PROPERTIES PREFIX \"\")\n"
         f"target_include_directories(mod PRIVATE {include_dir(python)})\ntarget_link_libraries(mod helper m)\n")
+
+
+def test_cmake_with_cc(build, python, tmp_path):
+    need("cmake", "make")
+    write_cmake_project(tmp_path, python)
     env = {**os.environ, "CC": str(build / "kiln-cc"), "CXX": str(build / "kiln-c++")}
     run("cmake", "-S", ".", "-B", "out", cwd=tmp_path, env=env)
     run("cmake", "--build", "out", cwd=tmp_path)
@@ -679,15 +683,11 @@ def test_cmake_with_cc(build, python, tmp_path):
 @pytest.mark.parametrize("c, cxx", [("gcc", "g++"), ("clang", "clang++")])
 def test_cmake_can_have_link_time_optimization_if_it_can_without_kiln(build, python, c, cxx, tmp_path):
     need("cmake", "make", c, cxx)
-    (tmp_path / "mod.c").write_text(MODULE)
-    (tmp_path / "helper.c").write_text("int helper(void) { return 7; }\n")
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.18)\nproject(mod C CXX)\ninclude(CheckIPOSupported)\n"
+    write_cmake_project(
+        tmp_path, python,
+        "include(CheckIPOSupported)\n"
         "check_ipo_supported(RESULT supported OUTPUT why)\nmessage(STATUS \"supported: ${supported}\")\n"
-        "if(supported)\n  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)\nendif()\n"
-        "add_library(helper STATIC helper.c)\nset_target_properties(helper PROPERTIES POSITION_INDEPENDENT_CODE ON)\n"
-        "add_library(mod MODULE mod.c)\nset_target_properties(mod PROPERTIES PREFIX \"\")\n"
-        f"target_include_directories(mod PRIVATE {include_dir(python)})\ntarget_link_libraries(mod helper m)\n")
+        "if(supported)\n  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)\nendif()\n")
 
     def configure(directory, **env):
         said = run("cmake", "-S", ".", "-B", directory, cwd=tmp_path, env={**os.environ, **env}).stdout

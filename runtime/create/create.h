@@ -8,9 +8,9 @@
 
 #include "kiln/kiln.h"
 
-/* What makes a baked module. */
 struct kiln_module_file;
 
+/* What makes a baked module. */
 struct kiln_target {
     kiln_table_function function;
     unsigned flags; /* KILN_MODULE_... */

@@ -44,16 +44,24 @@ kiln_PyErr_WarnEx(PyObject *category, const char *message, Py_ssize_t stack_leve
     return PyErr_WarnEx(category, message, convert(stack_level));
 }
 
+/* Calls WARN_FORMAT, one of CPython's functions, with OBJECT and the formatted message. */
+static int
+warn(int (*warn_format)(PyObject *, Py_ssize_t, const char *, ...), PyObject *object,
+     Py_ssize_t stack_level, const char *format, va_list args)
+{
+    PyObject *message = PyUnicode_FromFormatV(format, args);
+    int result = message == NULL ? -1 : warn_format(object, convert(stack_level), "%U", message);
+    Py_XDECREF(message);
+    return result;
+}
+
 int
 kiln_PyErr_WarnFormat(PyObject *category, Py_ssize_t stack_level, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    PyObject *message = PyUnicode_FromFormatV(format, args);
+    int result = warn(PyErr_WarnFormat, category, stack_level, format, args);
     va_end(args);
-    int result =
-        message == NULL ? -1 : PyErr_WarnFormat(category, convert(stack_level), "%U", message);
-    Py_XDECREF(message);
     return result;
 }
 
@@ -62,10 +70,7 @@ kiln_PyErr_ResourceWarning(PyObject *source, Py_ssize_t stack_level, const char 
 {
     va_list args;
     va_start(args, format);
-    PyObject *message = PyUnicode_FromFormatV(format, args);
+    int result = warn(PyErr_ResourceWarning, source, stack_level, format, args);
     va_end(args);
-    int result =
-        message == NULL ? -1 : PyErr_ResourceWarning(source, convert(stack_level), "%U", message);
-    Py_XDECREF(message);
     return result;
 }

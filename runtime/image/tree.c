@@ -7,9 +7,10 @@
  * one that is just being loaded so is empty. All of that shows in the order of what does not depend
  * on each other.
  *
- * What an object is bound to without needing it itself are its relocation dependencies. For constructors they do not
- * matter; for destructors they do, as far as the others leave a choice. The loader remembers one when it relocates
- * the object, or when that finds the other by dlsym(), unless it would not unload the other in any case: that is linked with -z nodelete, or has become the
+ * What an object is bound to without needing it itself are its relocation dependencies. For
+ * constructors they do not matter; for destructors they do, as far as the others leave a choice. The
+ * loader remembers one when it relocates the object, or when that finds the other by dlsym(), unless
+ * it would not unload the other in any case: that is linked with -z nodelete, or has become the
  * process's one definer of a variable (STB_GNU_UNIQUE) before. (add_dependency(), as of glibc 2.31.) */
 #include "image/image.h"
 

@@ -155,10 +155,10 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
     const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(symbol, true);
     const struct kiln_dynobj_wanted plain = {.name = symbol->name, .is_call = true};
     struct kiln_dynobj_symbol found, usual;
-    struct kiln_object *definer = kiln_objects_find(process, NULL, &wanted, &found);
+    struct kiln_object *definer = kiln_objects_find(process, &wanted, &found);
     if (definer == NULL && is_sharing) {
         process = &rule->cplusplus;
-        definer = kiln_objects_find(process, NULL, &wanted, &found);
+        definer = kiln_objects_find(process, &wanted, &found);
     }
     *is_bound = definer != NULL;
     if (definer == NULL) {
@@ -170,7 +170,7 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
     /* The linker takes the default version of the first that has one. */
     if (found.is_hidden ||
         (wanted.version == NULL && kiln_dynobj_has_several(&definer->dso, symbol->name)) ||
-        kiln_objects_find(process, NULL, &plain, &usual) != definer)
+        kiln_objects_find(process, &plain, &usual) != definer)
     {
         return kiln_arena_printf(&ctx->arena, "it looks for %s in another version than the linker",
                                  symbol->name);
@@ -178,6 +178,13 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
     return IS_ONE_OF(symbol->name, SEE_FILES)
                ? kiln_arena_printf(&ctx->arena, "it uses %s(), which sees files", symbol->name)
                : NULL;
+}
+
+static const char *
+refuse_ifunc(struct kiln_ctx *ctx, const char *name)
+{
+    return kiln_arena_printf(&ctx->arena,
+                             "its %s is chosen by a resolver, which would run at the start", name);
 }
 
 /* What the file defines for others. */
@@ -196,14 +203,12 @@ check_definition(struct kiln_ctx *ctx, const struct rule *rule,
                                  symbol->name);
     }
     if (kiln_dynobj_get_type(symbol) == STT_GNU_IFUNC) {
-        return kiln_arena_printf(&ctx->arena,
-                                 "its %s is chosen by a resolver, which would run at the start",
-                                 symbol->name);
+        return refuse_ifunc(ctx, symbol->name);
     }
     const struct kiln_object *definer =
         IS_ONE_OF(symbol->name, OF_EVERY_LINK)
             ? NULL
-            : kiln_objects_find(&rule->bake->process->global, NULL, &plain, &found);
+            : kiln_objects_find(&rule->bake->process->global, &plain, &found);
     return definer == NULL
                ? NULL
                : kiln_arena_printf(
@@ -289,9 +294,7 @@ check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kil
         kiln_elf_get_symbol(elf, table, i, &symbol);
         unsigned bind = ELF64_ST_BIND(symbol.sym.st_info);
         if (ELF64_ST_TYPE(symbol.sym.st_info) == STT_GNU_IFUNC && kiln_elf_is_defined(&symbol)) {
-            return kiln_arena_printf(&ctx->arena,
-                                     "its %s is chosen by a resolver, which would run at the start",
-                                     symbol.name);
+            return refuse_ifunc(ctx, symbol.name);
         }
         if (bind == STB_LOCAL || *symbol.name == '\0') {
             continue;

@@ -230,8 +230,7 @@ compare_scopes(const struct kiln_object_list *openers, const struct kiln_dynobj_
     struct answers answers = {.is_same = true, .are_equal = true, .is_variable = true};
     for (size_t i = 0; i < openers->count; i++) {
         struct kiln_dynobj_symbol symbol;
-        struct kiln_object *found =
-            kiln_objects_find(&openers->items[i]->scope, NULL, wanted, &symbol);
+        struct kiln_object *found = kiln_objects_find(&openers->items[i]->scope, wanted, &symbol);
         if (i == 0) {
             answers.first = found;
             answers.symbol = symbol;
@@ -257,7 +256,7 @@ find_in_scopes(const struct kiln_object *image, const struct kiln_dynobj_wanted 
 {
     struct answers answers = compare_scopes(&image->openers, wanted);
     if (!answers.is_same && answers.are_equal && wanted->is_call) {
-        return kiln_objects_find(&image->scope, NULL, wanted, symbol);
+        return kiln_objects_find(&image->scope, wanted, symbol);
     }
     if (!answers.is_same && answers.is_variable && image->roots.count > 0) {
         answers = compare_scopes(&image->roots, wanted);
@@ -273,7 +272,7 @@ find_choice(struct kiln_set *set, struct kiln_object *image, const struct kiln_o
             const struct kiln_dynobj_wanted *wanted, struct kiln_target *out)
 {
     struct kiln_dynobj_symbol symbol;
-    struct kiln_object *object = kiln_objects_find(scope, NULL, wanted, &symbol);
+    struct kiln_object *object = kiln_objects_find(scope, wanted, &symbol);
     if (object == NULL) {
         out->kind = KILN_TARGET_NONE;
         return true;
@@ -367,7 +366,7 @@ find_by_name(struct kiln_set *set, struct kiln_object *image,
         object = image;
     }
     if (object == NULL) {
-        object = kiln_objects_find(&set->global, NULL, wanted, &symbol);
+        object = kiln_objects_find(&set->global, wanted, &symbol);
     }
     if (object == NULL) {
         bool is_split = false;

@@ -40,11 +40,7 @@ add_object(struct kiln_set *set, enum kiln_object_origin origin, const char *pat
     struct kiln_object *object = kiln_arena_alloc(&ctx->arena, sizeof *object);
     object->origin = origin;
     object->path = kiln_arena_strdup(&ctx->arena, path);
-    /* $ORIGIN is where the file is, links of its directory resolved (ld.so's l_origin). */
-    const char *dir = kiln_file_dirname(ctx, path);
-    char *real_dir = realpath(dir, NULL);
-    object->directory = real_dir == NULL ? dir : kiln_arena_strdup(&ctx->arena, real_dir);
-    free(real_dir);
+    object->directory = kiln_library_find_origin(ctx, path);
     object->loader = loader;
     push(set, &set->objects, object);
     return object;
@@ -452,19 +448,11 @@ keep_needed_from_anywhere(struct kiln_set *set, struct kiln_object *file)
     for (size_t i = 0; i < file->scope.count; i++) {
         is_missing = is_missing || file->scope.items[i]->is_missing;
     }
-    for (size_t i = 1; !is_missing && i < file->dso.symbol_count; i++) {
-        struct kiln_dynobj_symbol symbol, found;
-        if (!kiln_dynobj_get_symbol(&file->dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF ||
-            kiln_dynobj_get_bind(&symbol) != STB_GLOBAL)
-        {
-            continue;
-        }
-        const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, true);
-        if (kiln_objects_find(&set->global, NULL, &wanted, &found) == NULL &&
-            kiln_objects_find(&file->scope, NULL, &wanted, &found) == NULL)
-        {
-            keep_definers(set, file, symbol.name);
-        }
+    const char *name;
+    for (size_t i = 0;
+         !is_missing && (name = kiln_objects_next_lacking(&set->global, file, &i)) != NULL;)
+    {
+        keep_definers(set, file, name);
     }
 }
 

@@ -54,9 +54,8 @@ note_reference(void *arg, const struct kiln_relocation *relocation)
     struct reference reference = {
         .wanted = kiln_dynobj_want(&symbol, relocation->type == R_X86_64_JUMP_SLOT)};
     bool is_own = (dso->flags & DF_SYMBOLIC) != 0 && kiln_dynobj_find(dso, &reference.wanted, &own);
-    if (!is_own && kiln_objects_find(&library->set->global, NULL, &reference.wanted, &own) == NULL)
-    {
-        reference.own = kiln_objects_find(&library->object->scope, NULL, &reference.wanted, &own);
+    if (!is_own && kiln_objects_find(&library->set->global, &reference.wanted, &own) == NULL) {
+        reference.own = kiln_objects_find(&library->object->scope, &reference.wanted, &own);
         reference.is_vague = reference.own != NULL && kiln_dynobj_is_vague(&own);
         reference.is_copyable =
             reference.own != NULL && kiln_dynobj_is_copyable(&reference.own->dso, &own);
@@ -135,7 +134,7 @@ check_reference(const struct library *library, struct kiln_object *object,
         struct kiln_dynobj_symbol symbol;
         if (stays->reason == NULL && root->reason == NULL &&
             kiln_objects_contain(&root->scope, object) &&
-            kiln_objects_find(&root->scope, NULL, &reference->wanted, &symbol) == object &&
+            kiln_objects_find(&root->scope, &reference->wanted, &symbol) == object &&
             !is_same(reference, object, &symbol))
         {
             stays->reason = kiln_arena_printf(

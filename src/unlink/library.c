@@ -204,3 +204,13 @@ kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
     }
     return NULL;
 }
+
+const char *
+kiln_library_find_origin(struct kiln_ctx *ctx, const char *path)
+{
+    const char *dir = kiln_file_dirname(ctx, path);
+    char *real = realpath(dir, NULL);
+    dir = real == NULL ? dir : kiln_arena_strdup(&ctx->arena, real);
+    free(real);
+    return dir;
+}

@@ -13,12 +13,34 @@ kiln_objects_contain(const struct kiln_object_list *list, const struct kiln_obje
 }
 
 struct kiln_object *
-kiln_objects_find(const struct kiln_object_list *list, const struct kiln_object *skip,
-                  const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol)
+kiln_objects_find(const struct kiln_object_list *list, const struct kiln_dynobj_wanted *wanted,
+                  struct kiln_dynobj_symbol *symbol)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] != skip && kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
+        if (kiln_dynobj_find(&list->items[i]->dso, wanted, symbol)) {
             return list->items[i];
+        }
+    }
+    return NULL;
+}
+
+const char *
+kiln_objects_next_lacking(const struct kiln_object_list *process, const struct kiln_object *object,
+                          size_t *index)
+{
+    for (size_t i = *index + 1; i < object->dso.symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol, found;
+        if (!kiln_dynobj_get_symbol(&object->dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF ||
+            kiln_dynobj_get_bind(&symbol) != STB_GLOBAL)
+        {
+            continue;
+        }
+        const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, true);
+        if (kiln_objects_find(process, &wanted, &found) == NULL &&
+            kiln_objects_find(&object->scope, &wanted, &found) == NULL)
+        {
+            *index = i;
+            return symbol.name;
         }
     }
     return NULL;

@@ -144,10 +144,14 @@ struct kiln_set {
 
 /* objects.c: lists of objects, and scopes. */
 bool kiln_objects_contain(const struct kiln_object_list *list, const struct kiln_object *object);
-/* The first of LIST but SKIP, which may be NULL, that answers WANTED, with its *SYMBOL; NULL: none does. */
+/* The first of LIST that answers WANTED, with its *SYMBOL; NULL: none does. */
 struct kiln_object *
-kiln_objects_find(const struct kiln_object_list *list, const struct kiln_object *skip,
-                  const struct kiln_dynobj_wanted *wanted, struct kiln_dynobj_symbol *symbol);
+kiln_objects_find(const struct kiln_object_list *list, const struct kiln_dynobj_wanted *wanted,
+                  struct kiln_dynobj_symbol *symbol);
+/* The name of a symbol of OBJECT that it must have, and that neither PROCESS nor its scope has; NULL: there are no
+ * more. *INDEX is where to go on; 0 at first. */
+const char *kiln_objects_next_lacking(const struct kiln_object_list *process,
+                                      const struct kiln_object *object, size_t *index);
 
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
@@ -172,6 +176,8 @@ void kiln_namesakes_check(struct kiln_set *set);
 struct kiln_library_search *
 kiln_library_search_new(struct kiln_ctx *ctx, const struct kiln_machine *machine);
 void kiln_library_search_release(struct kiln_library_search *search);
+/* $ORIGIN of the file at PATH: where it is, links of its directory resolved (ld.so's l_origin). */
+const char *kiln_library_find_origin(struct kiln_ctx *ctx, const char *path);
 /* *is_cached is set if it is by the system's own paths. Borrowed until the next call. */
 const char *kiln_library_find(struct kiln_ctx *ctx, struct kiln_library_search *search,
                               const struct kiln_object *object, const char *name, bool *is_cached);

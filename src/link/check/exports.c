@@ -35,8 +35,7 @@ check_symbol(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *sym
                          "of a name: leave one of them out, it stays a file",
                          symbol, modules.items[0], modules.items[1]);
     }
-    const struct kiln_object *owner =
-        kiln_objects_find(&bake->process->global, NULL, &wanted, &found);
+    const struct kiln_object *owner = kiln_objects_find(&bake->process->global, &wanted, &found);
     return owner == NULL
                ? 0
                : kiln_fail(ctx, KILN_ERR_INPUT,

@@ -1,8 +1,6 @@
 /* What is around an extension: the process before it, other files, the compiler's own libraries. */
 #include "link/find/surroundings.h"
 
-#include <stdlib.h>
-
 #include "base/text.h"
 #include "elf/ar.h"
 #include "elf/elf.h"
@@ -74,10 +72,7 @@ read_object(struct reading *reading, struct kiln_object *object, const char *pat
     struct kiln_ctx *ctx = reading->ctx;
     struct kiln_ctx silent = {.quiet = true};
     object->path = path;
-    object->directory = kiln_file_dirname(ctx, path);
-    char *real = realpath(object->directory, NULL);
-    object->directory = real == NULL ? object->directory : kiln_arena_strdup(&ctx->arena, real);
-    free(real);
+    object->directory = kiln_library_find_origin(ctx, path);
     if (bytes.ptr == NULL && kiln_file_is_regular(path) &&
         kiln_file_map(&silent, path, &object->file) == 0)
     {
@@ -150,20 +145,12 @@ add_file(struct reading *reading, const char *path, struct kiln_span bytes)
         return;
     }
     bool is_complete = fill_scope(reading, object);
-    for (size_t i = 1; is_complete && i < object->dso.symbol_count; i++) {
-        struct kiln_dynobj_symbol symbol, found;
-        if (!kiln_dynobj_get_symbol(&object->dso, i, &symbol) || symbol.sym.st_shndx != SHN_UNDEF ||
-            kiln_dynobj_get_bind(&symbol) != STB_GLOBAL)
-        {
-            continue;
-        }
-        const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, true);
-        if (kiln_objects_find(&reading->process->global, NULL, &wanted, &found) == NULL &&
-            kiln_objects_find(&object->scope, NULL, &wanted, &found) == NULL)
-        {
-            kiln_strings_push(&reading->ctx->arena, reading->lacking,
-                              kiln_arena_strdup(&reading->ctx->arena, symbol.name));
-        }
+    const char *name;
+    for (size_t i = 0; is_complete && (name = kiln_objects_next_lacking(&reading->process->global,
+                                                                        object, &i)) != NULL;)
+    {
+        kiln_strings_push(&reading->ctx->arena, reading->lacking,
+                          kiln_arena_strdup(&reading->ctx->arena, name));
     }
     kiln_file_release(&object->file);
 }

@@ -76,10 +76,10 @@ CASES = {
     "default.version": Case('__asm__(".symver this_strverscmp, strverscmp@GLIBC_2.2.5");\n'
                             "int this_strverscmp(const char *, const char *);", 'this_strverscmp("a", "a")', "objects"),
     "dladdr": Case("int f(void) { return 1; } static Dl_info info;", 'dladdr((void *)f, &info) && !strcmp(info.dli_sname, "f")',
-                   "image", "it uses dladdr()"),
-    "dlsym": Case("int looked_for(void) { return 5; }", 'dlsym(RTLD_DEFAULT, "looked_for") != NULL', "image", "it uses dlsym()"),
+                   "image", "it uses dladdr"),
+    "dlsym": Case("int looked_for(void) { return 5; }", 'dlsym(RTLD_DEFAULT, "looked_for") != NULL', "image", "it uses dlsym"),
     "phdr": Case("static int count(struct dl_phdr_info *i, size_t n, void *p) { return strstr(i->dlpi_name, \"phdr\") != NULL; }",
-                 "dl_iterate_phdr(count, NULL)", "image", "it uses dl_iterate_phdr()"),
+                 "dl_iterate_phdr(count, NULL)", "image", "it uses dl_iterate_phdr"),
     "resolver": Case("static int two(void) { return 2; } static int (*choose(void))(void) { return two; }\n"
                      "int chosen(void) __attribute__((ifunc(\"choose\")));", "chosen()", "image", "resolver"),
     "hidden.resolver": Case("static int two(void) { return 2; } static int (*choose(void))(void) { return two; }\n"
@@ -101,6 +101,8 @@ CASES = {
                 before=["-x", "c++"], compiler="kiln-c++"),
     "cxx.static": Case("#include <string>\n", 'std::to_string(42).size()', "image", "",
                        before=["-x", "c++"], flags=["-static-libstdc++", "-static-libgcc"], compiler="kiln-c++"),
+    "list": Case("static int count(void) { int n = 0; for (struct link_map *l = _r_debug.r_map; l != NULL; l = l->l_next) "
+                 'n += strstr(l->l_name, "/list/") != NULL; return n; }', "count()", "file", "_r_debug"),
     "global": Case("", "8", "file", "DF_1_GLOBAL", flags=["-Wl,-z,global"]),
     "level": Case("", "8", "file", "GNU_PROPERTY_X86_ISA_1_NEEDED", flags=["-Wl,-z,x86-64-v2"]),
     # What would be everybody's from the start: room, and rights.
@@ -125,6 +127,8 @@ static void end(void *arg) { ended++; }
 static int run(void) { __cxa_atexit(end, NULL, &__dso_handle); __cxa_finalize(&__dso_handle); return ended; }
 """, "run()", "image", "it calls __cxa_finalize()"),
 }
+if "crtfastmath.o" in run("cc", "-###", "-shared", "-Ofast", "-x", "c", "/dev/null").stderr:  # gcc before 13
+    CASES["fast"] = Case("#include <xmmintrin.h>\n", "_mm_getcsr() & 0x8040", "image", "its link added constructors", flags=["-Ofast"])
 if "lld" in LINKERS:  # it drops what nobody refers to by name
     CASES["collected"] = Case("""
 __attribute__((section("mine"))) static int one = 1, two = 2;
@@ -313,6 +317,50 @@ def test_one_file_of_two_modules_has_one_state(python, tmp_path):
     assert answers(tmp_path / "app", tmp_path / "site", ["one.m", "two.m"]) == answers(
         python, tmp_path / "site", ["one.m", "two.m"])
     assert {way for way, _ in ways(tmp_path / "app").values()} == {"file"}
+
+
+def test_a_file_that_was_edited_after_its_link_is_what_counts(python, tmp_path):
+    code = 'static const char *volatile prefix = "/a/place/holder";'
+    for name in ["edited", "stripped", "patched"]:
+        path = extension(tmp_path / "site", f"{name}.m", python, source=HEAD + code + "\n#define ANSWER strlen(prefix)\n" + TAIL)
+        if name == "edited":
+            path.write_bytes(path.read_bytes().replace(b"/a/place/holder", b"/usr\0ace/holder", 1))
+        elif name == "stripped":
+            run("strip", path)
+        else:
+            run("patchelf", "--set-rpath", "/a/directory/with/a/long/name", "--set-soname", "other.so", path)
+    link(python, tmp_path / "app", tmp_path / "site")
+    names = ["edited.m", "stripped.m", "patched.m"]
+    assert answers(tmp_path / "app", tmp_path / "site", names) == answers(python, tmp_path / "site", names) == [4, 15, 15]
+    assert ways(tmp_path / "app") == {"edited.m": ("image", "its code or data have been edited since they were linked"),
+                                      "stripped.m": ("objects", ""), "patched.m": ("objects", "")}
+
+
+def get_versions(*files):
+    """The versions of glibc that these need."""
+    found = {"2.0"}
+    for file in files:
+        needs = run("readelf", "-VW", file).stdout.partition("Version needs section")[2]
+        found |= set(re.findall(r"Name: GLIBC_([0-9.]+)", needs))
+    return {tuple(map(int, version.split("."))) for version in found}
+
+
+def test_a_version_that_python_does_not_need_is_not_needed_at_the_start(python, tmp_path):
+    libraries = re.findall(r"(\S*/lib(?:c\.so\.6|python\S*))", run("ldd", python).stdout)
+    newest = max(get_versions(python, *[library for library in libraries if "libpython" in library]))
+    libc = next(library for library in libraries if "libc.so.6" in library)
+    symbols = re.findall(r" FUNC +GLOBAL +DEFAULT +\d+ (\w+)@@GLIBC_([0-9.]+)", run("readelf", "--dyn-syms", "-W", libc).stdout)
+    newer = [(name, version) for name, version in symbols if tuple(map(int, version.split("."))) > newest]
+    if not newer:
+        pytest.skip("Python needs the newest version of the C library")
+    name, version = newer[0]
+    code = f"extern void {name}_as_is(void) __asm__(\"{name}\"); static void (*volatile at)(void) = {name}_as_is;"
+    extension(tmp_path / "site", "newer.m", python, source=HEAD + code + "\n#define ANSWER at != NULL\n" + TAIL)
+    link(python, tmp_path / "app", tmp_path / "site")
+    assert ways(tmp_path / "app")["newer.m"] == (
+        "image", f"it looks for {name} in GLIBC_{version}, which is newer than what Python needs")
+    assert max(get_versions(tmp_path / "app")) <= newest
+    assert answers(tmp_path / "app", tmp_path / "site", ["newer.m"]) == [1]
 
 
 @pytest.mark.parametrize("libpython", ["static", "shared"])

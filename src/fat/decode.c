@@ -95,6 +95,9 @@ find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_s
     case KILN_FAT_FAILURE:
         *text = &fat->failure;
         break;
+    case KILN_FAT_CONTENTS:
+        *text = &fat->contents;
+        break;
     case KILN_FAT_INIT:
         *list = &fat->inits;
         break;

@@ -58,6 +58,7 @@ put_record(uint8_t *at, const struct kiln_fat *fat)
     size += put_text(at == NULL ? NULL : at + size, KILN_FAT_OUTPUT, fat->output);
     size += put_list(at == NULL ? NULL : at + size, KILN_FAT_INIT, &fat->inits);
     size += put_text(at == NULL ? NULL : at + size, KILN_FAT_FAILURE, fat->failure);
+    size += put_text(at == NULL ? NULL : at + size, KILN_FAT_CONTENTS, fat->contents);
     if (fat->parts.len > 0) {
         size += put_list(at == NULL ? NULL : at + size, KILN_FAT_ARCHIVE, &fat->archives);
         size += put_list(at == NULL ? NULL : at + size, KILN_FAT_COMBINE, &fat->combine);

@@ -9,43 +9,59 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/file.h"
 #include "elf/elf.h"
 #include "fat/format.h"
 
-/* -- Reading -- */
+/* -- Contents -- */
 
-static int
-find_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name,
-             struct kiln_fat_section *out, const struct kiln_machine **machine, bool *found)
+/* Returns a hash of the code and data of ELF, whatever the order of its sections: of what a compiler has made, and
+ * none of the tools that prepare a file for installing changes (strip, patchelf). */
+static const char *
+hash_contents(struct kiln_ctx *ctx, const struct kiln_elf *elf)
 {
-    struct kiln_elf elf;
-    *found = false;
-    int result = kiln_elf_init(ctx, bytes, name, &elf);
-    if (result < 0) {
-        return result;
+    uint64_t sum = 0;
+    for (size_t i = 1; i < elf->section_count; i++) {
+        Elf64_Shdr section;
+        kiln_elf_get_section(elf, i, &section);
+        if (section.sh_type == SHT_PROGBITS && (section.sh_flags & SHF_ALLOC) != 0) {
+            const char *name = kiln_elf_get_section_name(elf, i);
+            struct kiln_span bytes = kiln_elf_get_contents(elf, i);
+            sum += XXH3_64bits_withSeed(bytes.ptr, bytes.len, XXH3_64bits(name, strlen(name)));
+        }
     }
-    *machine = elf.machine;
-    size_t index = kiln_elf_find_section(&elf, KILN_FAT_SECTION);
-    if (index != 0) {
-        *found = true;
-        result = kiln_fat_parse_section(ctx, kiln_elf_get_contents(&elf, index), name, out);
-    }
-    kiln_elf_release(&elf);
-    return result;
+    return kiln_arena_printf(&ctx->arena, "%016llx", (unsigned long long)sum);
 }
+
+/* -- Reading -- */
 
 int
 kiln_fat_read(struct kiln_ctx *ctx, struct kiln_span bytes, const char *name, struct kiln_fat *fat,
               bool *found)
 {
     struct kiln_fat_section section;
-    const struct kiln_machine *machine = NULL;
-    int result = find_section(ctx, bytes, name, &section, &machine, found);
-    if (result == 0 && *found) {
-        result = kiln_fat_parse_record(ctx, &section, fat);
+    struct kiln_elf elf;
+    *found = false;
+    int result = kiln_elf_init(ctx, bytes, name, &elf);
+    if (result < 0) {
+        return result;
     }
-    fat->machine = machine;
+    size_t index = kiln_elf_find_section(&elf, KILN_FAT_SECTION);
+    if (index != 0) {
+        *found = true;
+        result = kiln_fat_parse_section(ctx, kiln_elf_get_contents(&elf, index), name, &section);
+        if (result == 0) {
+            result = kiln_fat_parse_record(ctx, &section, fat);
+        }
+        if (result == 0 && fat->contents != NULL) {
+            fat->is_edited = strcmp(fat->contents, hash_contents(ctx, &elf)) != 0;
+        }
+    }
+    fat->machine = elf.machine;
+    kiln_elf_release(&elf);
     return result;
 }
 
@@ -226,21 +242,23 @@ int
 kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
                struct kiln_span object)
 {
+    struct kiln_fat record = *fat;
     struct kiln_span section;
-    int result = kiln_fat_encode(ctx, fat, object, &section);
-    if (result < 0) {
-        return result;
-    }
     struct kiln_file file;
     struct kiln_elf elf;
     struct layout layout;
-    result = kiln_file_map(ctx, path, &file);
+    int result = kiln_file_map(ctx, path, &file);
     if (result == 0) {
         result = kiln_elf_init(ctx, file.bytes, path, &elf);
+        if (result == 0 && elf.names.len == 0) {
+            result = kiln_fail(ctx, KILN_ERR_INPUT, "%s: its sections have no names", path);
+        }
         if (result == 0) {
-            result = elf.names.len == 0
-                         ? kiln_fail(ctx, KILN_ERR_INPUT, "%s: its sections have no names", path)
-                         : lay_out(ctx, &elf, section, &layout);
+            record.contents = hash_contents(ctx, &elf);
+            result = kiln_fat_encode(ctx, &record, object, &section);
+        }
+        if (result == 0) {
+            result = lay_out(ctx, &elf, section, &layout);
         }
         if (result == 0) {
             result = replace_file(ctx, path, &layout);

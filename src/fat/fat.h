@@ -19,8 +19,11 @@ struct kiln_fat {
     const char *output;        /* the path it was linked to, absolute */
     struct kiln_strings inits; /* its init symbols, sorted: "PyInit__core" */
     const char *failure;       /* why there is no object, for people; NULL if there is one */
-    uint64_t object_size;      /* bytes of the relocatable, uncompressed; 0 with a failure */
-    struct kiln_span frame;    /* the relocatable, compressed: bytes of the file that was read */
+    const char *
+        contents; /* a hash of the file's code and data when it was linked; NULL: an older record */
+    bool is_edited;         /* the file that was read has others */
+    uint64_t object_size;   /* bytes of the relocatable, uncompressed; 0 with a failure */
+    struct kiln_span frame; /* the relocatable, compressed: bytes of the file that was read */
 
     /* If members of archives were linked: what combining again without some of them takes. */
     struct kiln_strings archives; /* paths, in the order of the parts' numbers */
@@ -32,7 +35,7 @@ struct kiln_fat {
 };
 
 /* Writes a `.kiln` section with FAT and OBJECT (empty if FAT->failure) to the shared object at PATH,
- * replacing an old one. The loaded part of the file keeps every byte. On failure the file is
+ * replacing an old one, which has FAT->contents of the file. The loaded part of the file keeps every byte. On failure the file is
  * unchanged. */
 int kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
                    struct kiln_span object);

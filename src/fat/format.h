@@ -43,6 +43,7 @@ enum kiln_fat_tag {
     KILN_FAT_FAILURE = 7,
     KILN_FAT_ARCHIVE = 8,
     KILN_FAT_COMBINE = 9,
+    KILN_FAT_CONTENTS = 10, /* missing in older records */
 };
 
 /* The parts of a section, borrowed from its bytes. */

@@ -40,6 +40,7 @@ struct rule {
     struct kiln_strings archived;      /* the same */
     struct kiln_strings *rest;         /* of each extension: names that only these can define */
     struct kiln_object_list cplusplus; /* the run-time library of C++, for --share */
+    struct kiln_strings versions;      /* of libraries, that Python needs */
 };
 
 /* -- The file -- */
@@ -60,9 +61,10 @@ is_one_of(const char *name, const char *const *names, size_t count)
 /* What every link defines, or may: nobody looks for it in another file. */
 static const char *const OF_EVERY_LINK[] = {"_init", "_fini", "_edata", "_end", "__bss_start"};
 
-/* Functions that answer by who calls them, or where an address is. */
+/* What answers by who calls it, or where an address is, or lists files. */
 static const char *const SEE_FILES[] = {
     "_dl_find_object",
+    "_r_debug",
     "backtrace_symbols",
     "backtrace_symbols_fd",
     "dl_iterate_phdr",
@@ -146,6 +148,21 @@ check_loading(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_d
     return NULL;
 }
 
+/* Whether NAME, of a version, is newer than all that Python needs of the same name but for the number. It may be
+ * missing where the program is run, and then it is to miss at the import, and not at the start. */
+static bool
+is_newer(const struct rule *rule, const char *name)
+{
+    size_t len = strcspn(name, "0123456789");
+    for (size_t i = 0; i < rule->versions.count; i++) {
+        const char *version = rule->versions.items[i];
+        if (strncmp(name, version, len) == 0 && strverscmp(name, version) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What the file looks for: *IS_BOUND if the process has it. */
 static const char *
 check_reference(struct kiln_ctx *ctx, const struct rule *rule,
@@ -175,8 +192,13 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
         return kiln_arena_printf(&ctx->arena, "it looks for %s in another version than the linker",
                                  symbol->name);
     }
-    return IS_ONE_OF(symbol->name, SEE_FILES)
-               ? kiln_arena_printf(&ctx->arena, "it uses %s(), which sees files", symbol->name)
+    if (IS_ONE_OF(symbol->name, SEE_FILES)) {
+        return kiln_arena_printf(&ctx->arena, "it uses %s, which sees files", symbol->name);
+    }
+    return found.version != NULL && is_newer(rule, found.version->name)
+               ? kiln_arena_printf(&ctx->arena,
+                                   "it looks for %s in %s, which is newer than what Python needs",
+                                   symbol->name, found.version->name)
                : NULL;
 }
 
@@ -280,6 +302,23 @@ is_whole_section(const struct kiln_elf *object, const struct kiln_elf *file, con
     return in_file.sh_size == in_object.sh_size;
 }
 
+/* Whether the link of the file has added constructors to those of its objects, as the start files of -Ofast do: one
+ * is of every link. */
+static bool
+has_more_constructors(const struct kiln_elf *object, const struct kiln_dynobj *dso)
+{
+    uint64_t bounds[2] = {0};
+    size_t table = kiln_elf_find_type(object, SHT_SYMTAB);
+    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(object, table);
+    for (size_t i = 1; i < count; i++) {
+        struct kiln_elf_symbol symbol;
+        kiln_elf_get_symbol(object, table, i, &symbol);
+        bounds[0] = strcmp(symbol.name, KILN_CTORS_START) == 0 ? symbol.sym.st_value : bounds[0];
+        bounds[1] = strcmp(symbol.name, KILN_CTORS_END) == 0 ? symbol.sym.st_value : bounds[1];
+    }
+    return dso->tags[DT_INIT_ARRAYSZ] > bounds[1] - bounds[0] + sizeof(Elf64_Addr);
+}
+
 /* Returns what the link of the file has made of its objects that the final link would not. Pushes to ABSENT
  * the weak references that it has left unanswered, and to REST the names that it has taken from elsewhere. */
 static const char *
@@ -333,9 +372,12 @@ check_objects(struct kiln_ctx *ctx, const struct kiln_elf *elf, const struct kil
 /* -- Both -- */
 
 static const char *
-look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension,
+look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension, const struct kiln_dynobj *dso,
                 const struct kiln_strings *bound, struct kiln_strings *rest)
 {
+    if (extension->fat.is_edited) {
+        return "its code or data have been edited since they were linked";
+    }
     struct kiln_ctx silent = {.quiet = true};
     struct kiln_span object;
     struct kiln_elf elf, file;
@@ -343,7 +385,10 @@ look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension,
     if (kiln_fat_decompress(&silent, &extension->fat, path, &silent.arena, &object) == 0 &&
         kiln_elf_init(&silent, object, path, &elf) == 0)
     {
-        if (kiln_elf_init(&silent, extension->file.bytes, path, &file) == 0) {
+        if (has_more_constructors(&elf, dso)) {
+            reason = "its link added constructors to those of its objects";
+        }
+        else if (kiln_elf_init(&silent, extension->file.bytes, path, &file) == 0) {
             reason = check_objects(ctx, &elf, &file, bound, &extension->absent, rest);
             kiln_elf_release(&file);
             kiln_strings_sort(&extension->absent);
@@ -374,7 +419,7 @@ apply(struct kiln_ctx *ctx, size_t index, void *arg)
     }
     if (reason == NULL) {
         kiln_strings_sort(&bound);
-        reason = look_at_objects(ctx, extension, &bound, &rule->rest[index]);
+        reason = look_at_objects(ctx, extension, &dso, &bound, &rule->rest[index]);
     }
     extension->not_objects = reason;
     return 0;
@@ -501,6 +546,24 @@ choose_driver(struct kiln_ctx *ctx, struct rule *rule)
 
 /* -- The pass -- */
 
+/* Other libraries of the process are the system's, and another system has its own. */
+static void
+list_versions(struct kiln_ctx *ctx, struct rule *rule)
+{
+    static const struct kiln_dynobj_wanted python = {.name = "Py_IsInitialized", .is_call = true};
+    const struct kiln_object_list *process = &rule->bake->process->global;
+    for (size_t i = 0; i < process->count; i++) {
+        const struct kiln_dynobj *dso = &process->items[i]->dso;
+        struct kiln_dynobj_symbol found;
+        bool is_python = i == 0 || kiln_dynobj_find(dso, &python, &found);
+        for (size_t k = 0; is_python && k < dso->version_count; k++) {
+            if (dso->versions[k].name != NULL) {
+                kiln_strings_push(&ctx->arena, &rule->versions, dso->versions[k].name);
+            }
+        }
+    }
+}
+
 static void
 send(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_baked *extension)
 {
@@ -534,6 +597,7 @@ kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
         result = kiln_surroundings_read_cplusplus(ctx, bake, &rule.cplusplus);
     }
     if (result == 0) {
+        list_versions(ctx, &rule);
         kiln_surroundings_list_needed(ctx, bake, &rule.needed, &rule.lacking);
         result = kiln_parallel_run(ctx, "compare", bake->extensions.count, apply, &rule);
     }

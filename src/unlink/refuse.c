@@ -182,6 +182,21 @@ check_instrumentation(struct kiln_ctx *ctx, const struct kiln_dynobj *dso)
                                    found);
 }
 
+/* Debuggers and crash handlers read the dynamic loader's list of what is loaded, in which no image is. */
+static const char *
+check_list(const struct kiln_dynobj *dso)
+{
+    for (size_t i = 1; i < dso->symbol_count; i++) {
+        struct kiln_dynobj_symbol symbol;
+        if (kiln_dynobj_get_symbol(dso, i, &symbol) && symbol.sym.st_shndx == SHN_UNDEF &&
+            strcmp(symbol.name, "_r_debug") == 0)
+        {
+            return "it reads the dynamic loader's list of files (_r_debug)";
+        }
+    }
+    return NULL;
+}
+
 bool
 kiln_unlink_supports(const struct kiln_machine *machine)
 {
@@ -200,5 +215,6 @@ kiln_refuse(struct kiln_ctx *ctx, const struct kiln_object *image)
     reason = reason == NULL ? check_tls(dso) : reason;
     reason = reason == NULL ? check_relro(dso) : reason;
     reason = reason == NULL ? check_functions(dso) : reason;
+    reason = reason == NULL ? check_list(dso) : reason;
     return reason == NULL ? check_instrumentation(ctx, dso) : reason;
 }

@@ -9,7 +9,7 @@ import types
 
 from conftest import run
 
-FIELDS = {1: "driver", 2: "output", 3: "inits", 7: "failure", 8: "archives", 9: "combine"}
+FIELDS = {1: "driver", 2: "output", 3: "inits", 7: "failure", 8: "archives", 9: "combine", 10: "contents"}
 LISTS = ("inits", "archives", "combine")
 
 

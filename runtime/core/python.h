@@ -81,4 +81,7 @@ PyObject *kiln_fail_import(PyObject *name, PyObject *path, const char *format);
  * where CPython does so. */
 void kiln_fail_with_cause(const char *format, const char *name);
 
+/* warn.c: warn with MESSAGE at the import statement. Returns -1 with an exception. */
+int kiln_warn_of_import(PyObject *category, PyObject *message);
+
 #endif

@@ -1,8 +1,8 @@
 /* dlopen(), dlclose() and dlinfo() for images. A handle is the address of a link map, as the C
  * library's are, too.
  *
- * An image is opened by the path of its file, unless another one is there now, or by its soname
- * once it is loaded. Images are never unloaded, and their symbols never become global. */
+ * An image is opened by the path of its file, unless another one is there now or the image gives way to it, or by its
+ * soname once it is loaded. Images are never unloaded, and their symbols never become global. */
 #include "image/image.h"
 
 #include <errno.h>
@@ -18,19 +18,6 @@ enum { TEXT_SIZE = 8192 };
 /* Functions that the compiler is to call, so that their callers have no variables in memory and can
  * jump to the C library's function: it looks at its return address. */
 #define OUT_OF_LINE __attribute__((noinline))
-
-static OUT_OF_LINE uint32_t
-find_by_path(const char *path)
-{
-    uint32_t image = kiln_image_find_path(path);
-    if (image == KILN_IMAGE_NONE) {
-        char *real = realpath(path, NULL);
-        image = real == NULL ? KILN_IMAGE_NONE : kiln_image_find_path(real);
-        free(real);
-    }
-    return image != KILN_IMAGE_NONE && kiln_image_is_replaced(image, path) ? KILN_IMAGE_NONE
-                                                                           : image;
-}
 
 static OUT_OF_LINE uint32_t
 find_by_soname(const char *name)
@@ -93,7 +80,7 @@ search(uint32_t image, const char *file, char **path)
     while (item != NULL && *item != '\0') {
         size_t len = strcspn(item, ":");
         if (len != 0 && join(place, image, item, len, file)) {
-            uint32_t found = find_by_path(place);
+            uint32_t found = kiln_image_find_file(place);
             if (found != KILN_IMAGE_NONE) {
                 return found;
             }
@@ -152,8 +139,11 @@ kiln_image_dlopen(const char *file, int mode)
         return kiln_libc_get()->dlopen(file, mode);
     }
     bool is_bare = strchr(file, '/') == NULL;
-    uint32_t image = is_bare ? find_by_soname(file) : find_by_path(file);
-    if (image != KILN_IMAGE_NONE) {
+    uint32_t image = is_bare ? find_by_soname(file) : kiln_image_find_file(file);
+    if ((mode & RTLD_GLOBAL) != 0) {
+        kiln_image_begin_global();
+    }
+    if (image != KILN_IMAGE_NONE && !kiln_image_gives_way(image)) {
         return open_image(image, mode);
     }
     uint32_t caller = is_bare ? kiln_image_find_at((uintptr_t)caller_address) : KILN_IMAGE_NONE;

@@ -139,8 +139,8 @@ has_contents(int fd, uint32_t image)
            record->contents[1] == (uint32_t)(hash >> 32);
 }
 
-bool
-kiln_image_is_replaced(uint32_t image, const char *path)
+static bool
+is_replaced(uint32_t image, const char *path)
 {
     struct stat st;
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 || is_known(image, &st)) {
@@ -156,4 +156,16 @@ kiln_image_is_replaced(uint32_t image, const char *path)
         remember(image, &st);
     }
     return result;
+}
+
+uint32_t
+kiln_image_find_file(const char *path)
+{
+    uint32_t image = kiln_image_find_path(path);
+    if (image == KILN_IMAGE_NONE) {
+        char *real = realpath(path, NULL);
+        image = real == NULL ? KILN_IMAGE_NONE : kiln_image_find_path(real);
+        free(real);
+    }
+    return image != KILN_IMAGE_NONE && is_replaced(image, path) ? KILN_IMAGE_NONE : image;
 }

@@ -222,8 +222,17 @@ uint32_t kiln_image_get_by_handle(const void *handle);
 /* --- file.c --------------------------------------------------------------------------------------
  */
 
-/* Whether another file is at PATH than the one that IMAGE was made of. */
-bool kiln_image_is_replaced(uint32_t image, const char *path);
+/* The image of the file at PATH; KILN_IMAGE_NONE if there is none, or another file is there than the one that it was
+ * made of. */
+uint32_t kiln_image_find_file(const char *path);
+
+/* --- give_way.c ----------------------------------------------------------------------------------
+ */
+
+/* Call before there are threads. */
+void kiln_image_give_way_start(void);
+/* Whether the dynamic loader is to open the file of IMAGE instead. */
+bool kiln_image_gives_way(uint32_t image);
 
 /* --- dl*.c: what images call in place of the C library's functions -------------------------------
  */

@@ -23,6 +23,7 @@ start(int argc, char **argv)
         kiln_image_lock_start();
         kiln_image_imports_start();
         kiln_image_init_start(argc, argv);
+        kiln_image_give_way_start();
         atexit(kiln_image_finish);
     }
 }

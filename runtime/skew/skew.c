@@ -15,7 +15,9 @@
  *     no metadata, a top-level module   not installed, and nothing to mix with: baked
  *
  * The last verdict is dropped when a module in a package asks, as the package has been found then.
- * Two threads may look at the same time; the verdict of the first counts. */
+ * Two threads may look at the same time; the verdict of the first counts.
+ *
+ * Before all that, the process may be one in which only the file is right: scope.c. */
 #include "skew/skew.h"
 
 #include <stdlib.h>
@@ -23,6 +25,7 @@
 
 #include "core/python.h"
 #include "skew/look.h"
+#include "skew/scope.h"
 
 struct kiln_distribution *
 kiln_distribution_find(const char *name, size_t len)
@@ -41,39 +44,6 @@ kiln_distribution_find(const char *name, size_t len)
         }
     }
     return NULL;
-}
-
-/* Returns whether FRAME is one of importlib's. */
-static bool
-is_import_frame(PyObject *frame)
-{
-    PyObject *code = PyObject_GetAttrString(frame, "f_code");
-    PyObject *file = code == NULL ? NULL : PyObject_GetAttrString(code, "co_filename");
-    const char *text = file == NULL ? NULL : PyUnicode_AsUTF8(file);
-    bool result = text != NULL && (strncmp(text, "<frozen importlib", 17) == 0 ||
-                                   strstr(text, "/importlib/__init__.py") != NULL);
-    Py_XDECREF(file);
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return result;
-}
-
-/* Returns the stack level of the import, for a warning. */
-static Py_ssize_t
-get_stack_level(void)
-{
-    Py_ssize_t level = 1;
-    PyObject *frame = (PyObject *)PyEval_GetFrame();
-    Py_XINCREF(frame);
-    while (frame != NULL && frame != Py_None && is_import_frame(frame)) {
-        PyObject *back = PyObject_GetAttrString(frame, "f_back");
-        Py_DECREF(frame);
-        frame = back;
-        level++;
-    }
-    Py_XDECREF(frame);
-    PyErr_Clear();
-    return level;
 }
 
 /* Returns the message for VERDICT, with END at its end. VERDICT is NULL if the version is not
@@ -98,8 +68,7 @@ static int
 warn(const struct kiln_asked *asked, const struct kiln_verdict *verdict, const char *end)
 {
     PyObject *message = describe(asked, verdict, end);
-    const char *text = message == NULL ? NULL : PyUnicode_AsUTF8(message);
-    int result = text == NULL ? -1 : PyErr_WarnEx(PyExc_ImportWarning, text, get_stack_level());
+    int result = message == NULL ? -1 : kiln_warn_of_import(PyExc_ImportWarning, message);
     Py_XDECREF(message);
     return result;
 }
@@ -228,12 +197,12 @@ check_standard(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec
     return 0;
 }
 
-int
-kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
+/* Returns as kiln_skew_check(). */
+static int
+check_version(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
 {
     Py_ssize_t len;
     struct kiln_asked asked = {.finder = finder, .name = name, .path = path, .flags = flags};
-    *spec = NULL;
     if ((flags & KILN_MODULE_STANDARD) != 0) {
         return check_standard(finder, name, path, spec);
     }
@@ -265,4 +234,13 @@ kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path
         }
         fits = KILN_SKEW_LOOKED;
     }
+}
+
+int
+kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
+{
+    *spec = NULL;
+    int scope = kiln_scope_check(finder, name, path, spec);
+    int version = scope <= 0 ? scope : check_version(finder, name, flags, path, spec);
+    return version > 0 && scope == KILN_SKEW_LOOKED ? scope : version;
 }

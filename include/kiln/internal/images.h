@@ -147,6 +147,14 @@ int kiln_image_start(uint32_t index);
  * of any image, and the next call tries again. Any number of threads may call it. */
 const char *kiln_image_prepare(uint32_t index, char *text, size_t size);
 
+/* From now on, symbols may be everybody's that nobody knew of when the program was linked (RTLD_GLOBAL). */
+void kiln_image_begin_global(void);
+/* Whether any module of the executable may have to give way to its file. Quick. */
+_Bool kiln_image_may_give_way(void);
+/* Whether the file at PATH, which a module was baked from, is to be loaded in its place: the dynamic loader would bind
+ * it otherwise than `kiln link` has. */
+_Bool kiln_image_gives_way_to(const char *path);
+
 /* All weak: a program without images has none of these. */
 #define KILN_WEAK __attribute__((weak, visibility("hidden")))
 extern const struct kiln_images kiln_images KILN_WEAK;

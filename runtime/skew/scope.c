@@ -1,0 +1,75 @@
+/* Whether the dynamic loader would bind a module otherwise in this process than `kiln link` has (image/give_way.c): then
+ * its file is imported, if there is one. */
+#include "skew/scope.h"
+
+#include <dlfcn.h>
+
+#include "core/python.h"
+#include "kiln/internal/images.h"
+#include "skew/skew.h"
+
+/* Returns whether this import would open its file with RTLD_GLOBAL (sys.setdlopenflags()); -1 with an exception. */
+static int
+is_global(void)
+{
+    PyObject *get = PySys_GetObject("getdlopenflags");
+    PyObject *flags = get == NULL ? NULL : PyObject_CallObject(get, NULL);
+    long value = flags == NULL ? 0 : PyLong_AsLong(flags);
+    Py_XDECREF(flags);
+    return PyErr_Occurred() ? -1 : (value & RTLD_GLOBAL) != 0;
+}
+
+/* Returns whether SPEC is of a file to which the module gives way. */
+static bool
+gives_way(PyObject *spec)
+{
+    PyObject *origin = PyObject_GetAttrString(spec, "origin"), *path = NULL;
+    bool result = origin != NULL && PyUnicode_Check(origin) &&
+                  PyUnicode_FSConverter(origin, &path) &&
+                  kiln_image_gives_way_to(PyBytes_AS_STRING(path));
+    PyErr_Clear();
+    Py_XDECREF(path);
+    Py_XDECREF(origin);
+    return result;
+}
+
+/* What the module defines does not become everybody's, as it would from its file. */
+static int
+warn(PyObject *name, const char *reason)
+{
+    PyObject *message =
+        PyUnicode_FromFormat("%U: RTLD_GLOBAL has no effect on it, as %s; `kiln link "
+                             "--keep %U` leaves it a file",
+                             name, reason, name);
+    int result = message == NULL ? -1 : kiln_warn_of_import(PyExc_RuntimeWarning, message);
+    Py_XDECREF(message);
+    return result < 0 ? -1 : KILN_SKEW_LOOKED;
+}
+
+int
+kiln_scope_check(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec)
+{
+    int global = is_global();
+    if (global < 0) {
+        return -1;
+    }
+    if (global > 0) {
+        kiln_image_begin_global();
+    }
+    if (!kiln_image_may_give_way()) {
+        return 1;
+    }
+    PyObject *found = kiln_find_behind(finder, name, path);
+    if (found == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    if (found != NULL && gives_way(found)) {
+        *spec = found;
+        return 0;
+    }
+    const char *reason = found == NULL
+                             ? "there is no file of it"
+                             : "something that it needs was loaded from the program before";
+    Py_XDECREF(found);
+    return global > 0 ? warn(name, reason) : KILN_SKEW_LOOKED;
+}

@@ -76,6 +76,24 @@ MODULE(M(f))
 X
 ext _a a.c b.s -fuse-ld=bfd -Wl,-z,notext
 """, "(?i)text", LOADS, [5, 44]),
+    left("stays_version_missing", r"""
+cat >b.c <<'X'
+int get(void) { return 44; }
+int other(void) { return 1; }
+X
+cat >c.c <<'X'
+#include "module.h"
+__attribute__((weak)) int get(void);
+int other(void);
+F(f) { return N(get == NULL ? other() : get()); }
+MODULE(M(f))
+X
+echo 'BOTH { global: other; }; OLD { global: get; };' >old.map
+echo 'BOTH { global: other; }; NEW { global: get; };' >new.map
+lib one b.c -Wl,--version-script=old.map
+ext _a c.c "$OUT/lib/lib${CON}_one.so" -fuse-ld=lld
+lib one b.c -Wl,--version-script=new.map
+""", "version `OLD' of .*_one.so not found", GOOD + "\"version `OLD' not found\" in failure('_a')[1]]", [5, True], needs=("ld.lld",)),
     left("stays_executable_stack", "ext _a a.c -Wl,-z,execstack", "(?i)stack",
          GOOD + '(failure("_a") or [0, str(load("_a").f())])[1].replace(SUFFIX, "SUFFIX")]',
          OneOf([[5, "5"], [5, "HERE/_aSUFFIX: cannot enable executable stack as shared object requires: Invalid argument"]])),

@@ -145,7 +145,11 @@ check_loading(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_d
                                      dso->needed.items[i]);
         }
     }
-    return NULL;
+    const struct kiln_dynobj_version *missing =
+        kiln_objects_find_missing_version(&rule->bake->process->global, dso);
+    return missing == NULL ? NULL
+                           : kiln_arena_printf(&ctx->arena, "it needs %s of %s, which has it not",
+                                               missing->name, missing->file);
 }
 
 /* Whether NAME, of a version, is newer than all that Python needs of the same name but for the number. It may be

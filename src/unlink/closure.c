@@ -288,6 +288,19 @@ add_opened(struct kiln_set *set, const char *path)
     }
 }
 
+static const char *
+check_versions(struct kiln_set *set, const struct kiln_object *object)
+{
+    const struct kiln_dynobj_version *missing =
+        kiln_objects_find_missing_version(&set->global, &object->dso);
+    if (missing == NULL) {
+        missing = kiln_objects_find_missing_version(&object->needs, &object->dso);
+    }
+    return missing == NULL ? NULL
+                           : kiln_arena_printf(&set->ctx->arena, "version `%s' of %s not found",
+                                               missing->name, missing->file);
+}
+
 static void
 find_needs_from(struct kiln_set *set, size_t next)
 {
@@ -299,6 +312,9 @@ find_needs_from(struct kiln_set *set, size_t next)
         }
         if (object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL) {
             object->reason = kiln_refuse(set->ctx, object);
+        }
+        if (object->origin == KILN_ORIGIN_IMAGE && object->reason == NULL) {
+            object->reason = check_versions(set, object);
         }
     }
 }

@@ -511,8 +511,10 @@ read_wanted_versions(struct kiln_ctx *ctx, struct kiln_dynobj *dso)
             memcpy(&aux, bytes.ptr, sizeof aux);
             const struct kiln_dynobj_version version = {
                 .name = kiln_dynobj_get_string(dso->strings, aux.vna_name),
-                .is_hidden = (aux.vna_other & 0x8000) != 0};
-            if (!set_version(ctx, dso, aux.vna_other & 0x7fff, &version)) {
+                .file = kiln_dynobj_get_string(dso->strings, need.vn_file),
+                .is_hidden = (aux.vna_other & 0x8000) != 0,
+                .is_weak = (aux.vna_flags & VER_FLG_WEAK) != 0};
+            if (version.file == NULL || !set_version(ctx, dso, aux.vna_other & 0x7fff, &version)) {
                 return false;
             }
             aux_at += aux.vna_next;

@@ -18,7 +18,10 @@ enum { KILN_DYNOBJ_SEGMENTS = 16 }; /* PT_LOADs at most; linkers make 1 to 6 */
 /* A version that symbols of this object have, or want of others: index as in DT_VERSYM. */
 struct kiln_dynobj_version {
     const char *name; /* NULL: no such index */
-    bool is_hidden;   /* wanted, and marked as hidden: matches that version only */
+    const char
+        *file; /* wanted: the name of the library that has to have it; NULL: a version of its own */
+    bool is_hidden; /* wanted, and marked as hidden: matches that version only */
+    bool is_weak;   /* wanted, and may be missing */
 };
 
 struct kiln_dynobj {

@@ -45,3 +45,32 @@ kiln_objects_next_lacking(const struct kiln_object_list *process, const struct k
     }
     return NULL;
 }
+
+/* An object without versions passes for one that has any. */
+static bool
+has_version(const struct kiln_dynobj *dso, const char *name)
+{
+    bool result = dso->verdef == 0;
+    for (size_t i = 0; !result && i < dso->version_count; i++) {
+        const struct kiln_dynobj_version *version = &dso->versions[i];
+        result = version->name != NULL && version->file == NULL && strcmp(version->name, name) == 0;
+    }
+    return result;
+}
+
+const struct kiln_dynobj_version *
+kiln_objects_find_missing_version(const struct kiln_object_list *libraries,
+                                  const struct kiln_dynobj *dso)
+{
+    for (size_t i = 0; i < dso->version_count; i++) {
+        const struct kiln_dynobj_version *version = &dso->versions[i];
+        const struct kiln_object *library =
+            version->name == NULL || version->file == NULL || version->is_weak
+                ? NULL
+                : kiln_namesakes_find(libraries, version->file);
+        if (library != NULL && !has_version(&library->dso, version->name)) {
+            return version;
+        }
+    }
+    return NULL;
+}

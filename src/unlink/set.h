@@ -153,6 +153,12 @@ kiln_objects_find(const struct kiln_object_list *list, const struct kiln_dynobj_
 const char *kiln_objects_next_lacking(const struct kiln_object_list *process,
                                       const struct kiln_object *object, size_t *index);
 
+/* A version that DSO wants of one of LIBRARIES, and that this has not: the dynamic loader loads no such object
+ * (_dl_check_map_versions()). NULL: there is none. */
+const struct kiln_dynobj_version *
+kiln_objects_find_missing_version(const struct kiln_object_list *libraries,
+                                  const struct kiln_dynobj *dso);
+
 /* closure.c: find the program's objects, then the modules and all that they need. */
 int kiln_closure_find_program(struct kiln_set *set);
 /* What PATH is to be called in the executable. */

@@ -230,12 +230,12 @@ def measure_startup(python):
 
 
 def print_startup(directory, python, counts):
-    sides = {}
+    sides = {"stock": python}
     for count in (1, *counts):
         sides[f"{count:,}"] = Site(directory, python, count).link("no-pie", "--no-pie")
     rows = {side: [*count_startup(python)] for side, python in sides.items()}
     medians = take_turns(sides, 21, measure_startup)
-    print("\nStarting with so many images, none of them used; medians of 21 processes\n")
+    print("\nStarting with so many images, none of them used, and the stock interpreter; medians of 21 processes\n")
     print_row("images", *sides)
     for index, label in enumerate(["dynamic relocations", "system calls", "instructions"]):
         values = [row[index] for row in rows.values()]

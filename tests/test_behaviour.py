@@ -146,6 +146,92 @@ answer = [m.__loader__.get_filename("pkg.multi") == m.__file__, m.__loader__.is_
 """) == [True, False, None, None, True, "data", "data"]
 
 
+LOADERS = ["pkg.multi", "pkg.static", "extpkg", "walk.deep.leaf"]
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_loader_is_one_of_an_extension_file(name, same):
+    answer = same(f"""
+import importlib.abc, importlib.machinery, importlib.util, inspect
+m = importlib.import_module({name!r})
+loader, found = m.__loader__, importlib.util.find_spec({name!r}).loader
+abcs = [n for n in sorted(vars(importlib.abc)) if isinstance(getattr(importlib.abc, n), type)]
+answer = [loader.name, loader.path == m.__file__, sorted(vars(loader)), found is m.__loader__, m.__spec__.loader is loader,
+          isinstance(loader, importlib.machinery.ExtensionFileLoader),
+          [n for n in abcs if isinstance(loader, getattr(importlib.abc, n))], [n for n in dir(loader) if n[0] != "_"],
+          [str(inspect.signature(getattr(loader, n))) for n in ("create_module", "exec_module", "is_package", "load_module")]]
+""")
+    assert answer[:6] == [name, True, ["name", "path"], True, True, True] and "InspectLoader" in answer[6]
+
+
+def test_each_module_has_a_loader_of_its_own(same):
+    assert same("""
+import pkg.multi, pkg.types
+a, b = pkg.multi.__loader__, pkg.types.__loader__
+copied = type(a)(a.name, a.path)
+answer = [a == b, a is b, copied == a, copied is a, hash(copied) == hash(a), a != 3, len({a, b, copied})]
+a.mark = 1
+answer += [copied == a, a.mark, hasattr(b, "mark")]
+""") == [False, False, True, False, True, True, 2, False, 1, False]
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_specs_and_loaders_are_copied_and_pickled(name, same):
+    assert same(f"""
+import copy, importlib.util, pickle
+m = importlib.import_module({name!r})
+answer = []
+for make in [copy.copy, copy.deepcopy] + [lambda x, n=n: pickle.loads(pickle.dumps(x, n)) for n in range(pickle.HIGHEST_PROTOCOL + 1)]:
+    spec, loader = make(m.__spec__), make(m.__loader__)
+    answer.append([spec == m.__spec__, loader == m.__loader__, loader is m.__loader__, type(loader) is type(m.__loader__)])
+answer = [answer, importlib.util.module_from_spec(copy.deepcopy(m.__spec__)).__name__]
+""")[0] == [[True, True, False, True]] * 8
+
+
+def test_pickled_loader_works_in_another_process(same):
+    """The type is there before any module is imported that is baked."""
+    assert same("""
+import os, pickle, subprocess, sys, pkg.multi
+code = "import pickle, sys; l = pickle.loads(bytes.fromhex(sys.argv[1])); import pkg; print(l.load_module('pkg.multi').__name__, l.name)"
+answer = subprocess.run([sys.executable, "-W", "ignore", "-c", code, pickle.dumps(pkg.multi.__loader__).hex()],
+                        stdout=subprocess.PIPE, universal_newlines=True).stdout
+""") == "pkg.multi pkg.multi\n"
+
+
+def test_loaders_load_modules_and_refuse_those_of_others(same):
+    assert same(ATTEMPT + """
+import sys, warnings, pkg.types as m
+warnings.simplefilter("ignore")
+loader = m.__loader__
+answer = [loader.load_module("pkg.types") is m, loader.load_module() is m, loader.get_filename() == m.__file__]
+del sys.modules["pkg.types"]
+again = loader.load_module("pkg.types")
+answer += [again is m, again is sys.modules["pkg.types"], again.add(1, 2), again.__file__ == m.__file__,
+           attempt(loader.load_module, "pkg.multi"), attempt(loader.get_filename, "pkg.multi"), attempt(loader.get_resource_reader, "pkg")]
+""")[:7] == [True, True, True, False, True, 3, True]
+
+
+def test_finders_have_find_module_where_they_have_it(same, bakery):
+    answer = same(ATTEMPT + """
+import importlib.util, pkgutil, sys, warnings
+warnings.simplefilter("ignore")
+def find(name, path=None):
+    for finder in sys.meta_path:
+        loader = finder.find_module(name, path) if hasattr(finder, "find_module") else None
+        if loader is not None: return loader.name
+import pkg
+answer = [find("extpkg"), find("pkg.multi", pkg.__path__), find("nope_nope")]
+if sys.version_info < (3, 12):
+    answer += [pkgutil.find_loader("extpkg").load_module("extpkg").__name__, pkgutil.get_loader("pkg.multi").name,
+               importlib.find_loader("extpkg").path == importlib.util.find_spec("extpkg").origin]
+""")
+    assert answer[:3] == (["extpkg", "pkg.multi", None] if bakery.version < (3, 12) else [None, None, None])
+
+
+def test_repr_of_a_loader_tells_the_module_and_the_place(ours):
+    assert ours("import pkg.multi as m; answer = repr(m.__loader__) == f'<loader of {m.__name__!r}, baked by Kiln from {m.__file__!r}>'")
+
+
 # --- Import as such -----------------------------------------------------------------------------
 
 TELL = """
@@ -349,7 +435,7 @@ def test_import_times_list_the_same_imports(same_output):
 
 def test_verbose_import_names_the_module_and_says_that_it_is_baked(baked):
     said = baked.run("-v", "-c", "import pkg.multi").stderr
-    assert "import 'pkg.multi' # baked by Kiln\n" in said
+    assert "import 'pkg.multi' # <loader of 'pkg.multi', baked by Kiln from " in said
 
 
 # --- Running ------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_extension_may_be_a_package_and_have_submodules(baked, bakery):
     (directory / "pure.py").write_text("here = True")
     code = ("import extpkg.inner, extpkg.pure, extpkg as m\n"
             "answer = [list(m.__path__), m.__package__, m.__file__, extpkg.inner.__name__, extpkg.pure.here,\n"
-            "          m.__loader__.is_package('extpkg'), m.__loader__.is_package('flat')]")
+            "          m.__loader__.is_package('extpkg'), extpkg.inner.__loader__.is_package('extpkg.inner')]")
     assert baked(code) == [[str(directory)], "extpkg", str(directory / ("__init__" + bakery.config["EXT_SUFFIX"])),
                            "extpkg.inner", True, True, False]
 
@@ -152,16 +152,19 @@ def test_loader_refuses_what_is_not_baked(baked):
     assert baked("""
 import _kiln, importlib.machinery as m
 answer = []
-for call in (lambda: _kiln.loader.create_module(m.ModuleSpec("nope", None)), lambda: _kiln.loader.is_package("nope"),
-             lambda: _kiln.loader.create_module(m.ModuleSpec(3, None)), lambda: _kiln.loader.create_module(None),
-             lambda: type(_kiln.loader)(), lambda: type(_kiln.finder)(), lambda: _kiln.finder.find_spec(),
+loader = _kiln.Loader("nope", "/nope.so")
+for call in (lambda: loader.create_module(m.ModuleSpec("nope", None)), lambda: loader.is_package("nope"),
+             lambda: loader.load_module("nope"), lambda: loader.load_module("flat"), lambda: loader.get_filename("flat"),
+             lambda: _kiln.finder.find_spec("flat").loader.get_filename("flat"),
+             lambda: loader.create_module(m.ModuleSpec(3, None)), lambda: loader.create_module(None),
+             lambda: type(_kiln.finder)(), lambda: _kiln.finder.find_spec(),
              lambda: _kiln.finder.find_spec(1), lambda: _kiln.finder.find_spec("flat", nope=1),
-             lambda: object.__new__(type(_kiln.loader)), lambda: _kiln.finder.find_spec("pkg.multi", 3)):
+             lambda: _kiln.finder.find_spec("pkg.multi", 3), lambda: _kiln.nope):
     try:
         call()
     except Exception as error:
         answer.append([type(error).__name__, getattr(error, "name", None)][:1 + isinstance(error, ImportError)])
-""") == [["ImportError", "nope"], ["ImportError", "nope"]] + [["TypeError"]] + [["AttributeError"]] + 7 * [["TypeError"]]
+""") == 3 * [["ImportError", "nope"]] + 3 * [["ImportError", "flat"]] + [["TypeError"], ["AttributeError"]] + 5 * [["TypeError"]] + [["AttributeError"]]
 
 
 def test_finder_takes_its_arguments_by_keyword(baked):

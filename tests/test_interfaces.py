@@ -282,7 +282,7 @@ def test_callback_may_answer_with_a_package(calling, site):
     assert calling("""
 import callpkg.inner, callpkg.pure
 answer = [callpkg.__path__, callpkg.__package__, callpkg.inner.__doc__, callpkg.pure.here, callpkg.executed,
-          callpkg.__loader__.is_package('callpkg'), callpkg.__loader__.is_package('callpkg.inner')]
+          callpkg.__loader__.is_package('callpkg'), callpkg.inner.__loader__.is_package('callpkg.inner')]
 """) == [[str(site / "callpkg")], "callpkg", "made at once", True, 1, True, False]
 
 
@@ -573,7 +573,7 @@ static PyModuleDef_Slot slots[] = {{0, NULL}};
 import _kiln
 from importlib.machinery import ModuleSpec
 def create(name):
-    try: return _kiln.loader.create_module(ModuleSpec(name, None)).__doc__
+    try: return _kiln.Loader(name, None).create_module(ModuleSpec(name, None)).__doc__
     except ImportError: return None
 answer = {{name: create(name) for name in {every!r}}}
 """)

@@ -157,7 +157,7 @@ def test_interpreters_come_and_go(kind, program):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_interpreters_have_types_and_finders_of_their_own(kind, program):
-    code = "import _kiln, sys, pkg.multi; print(id(type(_kiln.finder)), id(_kiln.loader), id(pkg.multi), flush=True)"
+    code = "import _kiln, sys, pkg.multi; print(id(type(_kiln.finder)), id(_kiln.Loader), id(pkg.multi), flush=True)"
     status, out, error = embed(program, "main", code, kind, code)
     assert status == 0, error
     ours, theirs = (line.split() for line in out.splitlines())

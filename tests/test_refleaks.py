@@ -80,19 +80,20 @@ def test_importing_a_thousand_times_leaves_nothing(case, baked, shared):
     "_kiln.finder.find_spec('pkg.multi', pkg.__path__)", "_kiln.finder.find_spec('extpkg')", "_kiln.finder.find_spec('nope')",
     "_kiln.finder.find_spec()", "_kiln.finder.find_spec('flat', nope=1)", "list(_kiln.finder.iter_modules())",
     "_kiln.finder.discover()", "_kiln.finder.discover(walk.__spec__)", "_kiln.finder.discover(3)",
-    "_kiln.loader.get_filename('pkg.multi')", "_kiln.loader.get_filename('flat')", "_kiln.loader.get_filename('pkg.nope')",
-    "_kiln.loader.get_filename(3)", "_kiln.loader.get_data(extpkg.__path__[0] + '/data.txt')", "_kiln.loader.get_data('/nope')",
-    "_kiln.loader.get_data(3)", "_kiln.loader.get_resource_reader('extpkg')", "_kiln.loader.get_resource_reader('flat')",
-    "_kiln.loader.create_module(None)", "_kiln.loader.create_module(importlib.machinery.ModuleSpec('nope', None))",
-    "_kiln.loader.create_module(importlib.machinery.ModuleSpec('pkg.exec_raises', None))",
-    "_kiln.loader.exec_module(_kiln.loader.create_module(importlib.machinery.ModuleSpec('pkg.exec_raises', None)))",
-    "_kiln.loader.exec_module(3)", "_kiln.loader.is_package(3)", "list(pkgutil.iter_modules(walk.__path__, 'walk.'))",
+    "pkg.multi.__loader__.get_filename('pkg.multi')", "pkg.multi.__loader__.get_filename('pkg.nope')", "flat.__loader__.get_filename('flat')",
+    "extpkg.__loader__.get_data(extpkg.__path__[0] + '/data.txt')", "extpkg.__loader__.get_data('/nope')",
+    "extpkg.__loader__.get_resource_reader('extpkg')", "flat.__loader__.get_resource_reader('flat')",
+    "extpkg.__loader__.load_module('extpkg')", "copy.deepcopy(extpkg.__spec__)", "pickle.loads(pickle.dumps(extpkg.__spec__))", "_kiln.nope",
+    "flat.__loader__.create_module(None)", "flat.__loader__.create_module(importlib.machinery.ModuleSpec('nope', None))",
+    "flat.__loader__.create_module(importlib.machinery.ModuleSpec('pkg.exec_raises', None))",
+    "flat.__loader__.exec_module(flat.__loader__.create_module(importlib.machinery.ModuleSpec('pkg.exec_raises', None)))",
+    "flat.__loader__.exec_module(3)", "flat.__loader__.is_package('flat')", "list(pkgutil.iter_modules(walk.__path__, 'walk.'))",
     "pkgutil.iter_importer_modules(pkgutil.get_importer(walk.__path__[0]), prefix=3)",
     "list(pkgutil.iter_importer_modules(pkgutil.get_importer(walk.__path__[0] + '/purepkg')))", "importlib.reload(pkg.multi)", "importlib.reload(pkgutil)",
     "importlib.reload(_kiln)"])
 def test_calling_a_thousand_times_leaves_nothing(call, baked):
     grown = baked(COUNT + f"""
-import _kiln, extpkg, importlib.machinery, pkg.multi, pkgutil, walk
+import _kiln, copy, extpkg, flat, importlib.machinery, pickle, pkg.multi, pkgutil, walk
 def again():
     for _ in range(1000):
         try: {call}
@@ -120,11 +121,12 @@ answer = gc.collect() // 100
 def test_failing_loader_leaves_nothing_for_the_garbage_collector(baked):
     """The traceback has a frame, the frame has a function, and the function no longer has the exception."""
     assert baked("""
-import gc, _kiln, importlib.machinery
-spec = importlib.machinery.ModuleSpec("pkg.init_raises", _kiln.loader)
+import gc, flat, importlib.machinery
+loader = flat.__loader__
+spec = importlib.machinery.ModuleSpec("pkg.init_raises", loader)
 gc.collect(); gc.disable()
 for _ in range(100):
-    try: _kiln.loader.create_module(spec)
+    try: loader.create_module(spec)
     except ValueError: pass
 answer = gc.collect() < 10
 """) is True

@@ -242,8 +242,8 @@ def test_environment_made_by_the_program_sees_packages_elsewhere(program, site, 
     packages, = (tmp_path / "v" / "lib").glob("python*/site-packages")
     (packages / "system.pth").write_text(f"{site}\n")
     said = run(tmp_path / "v" / "bin" / "python", "-W", "error::ImportWarning", "-c",
-               "import alpha._a, top; print(alpha._a.__loader__, top.__loader__)").stdout
-    assert said == "baked by Kiln baked by Kiln\n"
+               "import alpha._a, top; print(type(alpha._a.__loader__).__name__, type(top.__loader__).__name__)").stdout
+    assert said == "Loader Loader\n"
 
 
 # --- Another version ------------------------------------------------------------------------------
@@ -353,8 +353,8 @@ def test_find_spec_tells_what_an_import_would_use(call, site):
 
 def test_asking_the_finder_without_a_path_decides_nothing(call, site):
     update_alpha(site)
-    answer, _ = call("import _kiln; answer = [repr(_kiln.finder.find_spec('alpha._a').loader)] + kinds('alpha._a')")
-    assert answer == ["baked by Kiln", "file"]
+    answer, _ = call("import _kiln; answer = [type(_kiln.finder.find_spec('alpha._a').loader) is _kiln.Loader] + kinds('alpha._a')")
+    assert answer == [True, "file"]
 
 
 def test_warning_as_an_error_is_raised_once(call, site):

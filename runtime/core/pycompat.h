@@ -94,6 +94,10 @@ _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 /* importlib warns when a module cannot be made an attribute of its parent (bpo-39307). */
 #define KILN_WARNS_OF_UNBOUND_MODULE (PY_VERSION_HEX >= 0x03090000)
 
+/* Finders have find_module(), which warns in the later of these versions (bpo-42134). */
+#define KILN_HAS_FIND_MODULE   (PY_VERSION_HEX < 0x030c0000)
+#define KILN_FIND_MODULE_WARNS (PY_VERSION_HEX >= 0x030a0000)
+
 /* importlib, not its caller, raises the audit event of an import; and it waits for all parents of a
  * module that other threads are importing, not only for the nearest. */
 #define KILN_IMPORTLIB_AUDITS            (PY_VERSION_HEX >= 0x030f0000)

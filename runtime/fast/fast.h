@@ -6,6 +6,6 @@
 
 /* Replaces importlib's _find_and_load() by the fast path, unless that is turned off or has been
  * done. BOOTSTRAP is importlib._bootstrap. Returns 0, or -1 with an exception. */
-int kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loader);
+int kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loaders);
 
 #endif

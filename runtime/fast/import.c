@@ -94,6 +94,7 @@ release(struct kiln_import *import)
     Py_XDECREF(import->path);
     Py_XDECREF(import->siblings);
     Py_XDECREF(import->spec);
+    Py_XDECREF(import->loader);
     Py_XDECREF(import->origin);
 }
 

@@ -22,7 +22,7 @@ fast_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->locks);
     Py_VISIT(self->sys_dict);
     Py_VISIT(self->finder);
-    Py_VISIT(self->loader);
+    Py_VISIT(self->loaders);
     Py_VISIT(self->create_builtin);
     Py_VISIT(self->acquire_lock);
     Py_VISIT(self->release_lock);
@@ -47,7 +47,7 @@ fast_clear(PyObject *object)
     Py_CLEAR(self->locks);
     Py_CLEAR(self->sys_dict);
     Py_CLEAR(self->finder);
-    Py_CLEAR(self->loader);
+    Py_CLEAR(self->loaders);
     Py_CLEAR(self->create_builtin);
     Py_CLEAR(self->acquire_lock);
     Py_CLEAR(self->release_lock);
@@ -180,14 +180,14 @@ take_threads(struct kiln_fast *fast)
 }
 
 static int
-fill(struct kiln_fast *fast, PyObject *bootstrap, PyObject *finder, PyObject *loader)
+fill(struct kiln_fast *fast, PyObject *bootstrap, PyObject *finder, PyObject *loaders)
 {
     Py_INCREF(bootstrap);
     fast->bootstrap = bootstrap;
     Py_INCREF(finder);
     fast->finder = finder;
-    Py_INCREF(loader);
-    fast->loader = loader;
+    Py_INCREF(loaders);
+    fast->loaders = loaders;
     fast->is_main = KILN_GET_INTERPRETER() == PyInterpreterState_Main();
     fast->locks = PyObject_GetAttrString(bootstrap, "_module_locks");
     fast->spec_type = PyObject_GetAttrString(bootstrap, "ModuleSpec");
@@ -202,12 +202,12 @@ fill(struct kiln_fast *fast, PyObject *bootstrap, PyObject *finder, PyObject *lo
 }
 
 static struct kiln_fast *
-make_fast(PyObject *bootstrap, PyObject *finder, PyObject *loader)
+make_fast(PyObject *bootstrap, PyObject *finder, PyObject *loaders)
 {
     PyTypeObject *type = (PyTypeObject *)PyType_FromSpec(&fast_spec);
     struct kiln_fast *fast = type == NULL ? NULL : (struct kiln_fast *)type->tp_alloc(type, 0);
     Py_XDECREF(type);
-    if (fast != NULL && fill(fast, bootstrap, finder, loader) < 0) {
+    if (fast != NULL && fill(fast, bootstrap, finder, loaders) < 0) {
         Py_CLEAR(fast);
     }
     return fast;
@@ -250,9 +250,9 @@ copies_finders(PyObject *bootstrap)
 
 /* ORIGINAL, a borrowed reference, is the function to replace. */
 static int
-install(PyObject *bootstrap, PyObject *finder, PyObject *loader, PyObject *original)
+install(PyObject *bootstrap, PyObject *finder, PyObject *loaders, PyObject *original)
 {
-    struct kiln_fast *fast = make_fast(bootstrap, finder, loader);
+    struct kiln_fast *fast = make_fast(bootstrap, finder, loaders);
     if (fast == NULL) {
         return -1;
     }
@@ -271,13 +271,13 @@ install(PyObject *bootstrap, PyObject *finder, PyObject *loader, PyObject *origi
 }
 
 int
-kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loader)
+kiln_fast_install(PyObject *bootstrap, PyObject *finder, PyObject *loaders)
 {
     PyObject *original = PyObject_GetAttrString(bootstrap, "_find_and_load");
     if (original == NULL) {
         return -1;
     }
-    int result = is_wanted(original) ? install(bootstrap, finder, loader, original) : 0;
+    int result = is_wanted(original) ? install(bootstrap, finder, loaders, original) : 0;
     Py_DECREF(original);
     return result;
 }

@@ -48,7 +48,7 @@ describe(struct kiln_fast *fast, struct kiln_import *import, PyObject *module)
     }
     PyObject *package = import->parent_name == NULL ? fast->empty : import->parent_name;
     if (set_missing(dict, names[KILN_NAME_NAME], import->name) < 0 ||
-        set_missing(dict, names[KILN_NAME_LOADER], fast->loader) < 0 ||
+        set_missing(dict, names[KILN_NAME_LOADER], import->loader) < 0 ||
         set_missing(dict, names[KILN_NAME_PACKAGE], package) < 0 ||
         PyDict_SetItem(dict, names[KILN_NAME_SPEC], import->spec) < 0)
     {

@@ -9,8 +9,8 @@
  *
  * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as
  * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model:
- * the function sets the same attributes to the same values in the same order, apart from name and
- * place. */
+ * the function sets the same attributes to the same values in the same order, apart from name, loader
+ * and place. */
 #include "fast/state.h"
 
 #include "core/python.h"
@@ -91,7 +91,7 @@ append_assignments(struct kiln_fast *fast, PyObject **source, PyObject *values)
 static PyObject *
 get_model(struct kiln_fast *fast)
 {
-    PyObject *spec = PyObject_CallFunctionObjArgs(fast->spec_type, fast->empty, fast->loader, NULL);
+    PyObject *spec = PyObject_CallFunctionObjArgs(fast->spec_type, fast->empty, Py_None, NULL);
     PyObject *values = spec == NULL ? NULL : PyObject_GetAttrString(spec, "__dict__");
     Py_XDECREF(spec);
     if (values == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
@@ -121,7 +121,9 @@ make_source(struct kiln_fast *fast)
         " def _call_with_frames_removed(lock): return continue_(lock)\n"
         " exec_module = make_exec_module(_call_with_frames_removed)\n"
         " def _find_and_load(spec, lock):\n" LOAD " load_made = _find_and_load\n"
-        " def _find_and_load(spec, lock, name, loader, origin, has_location):\n");
+        " def _find_and_load(spec, lock, name, loader, origin, has_location):\n"
+        "  loader.name = name\n"
+        "  loader.path = origin\n");
     int known = append_assignments(fast, &source, values);
     Py_DECREF(values);
     append(&source, LOAD " return load_made, _find_and_load, _call_with_frames_removed.__code__\n",
@@ -139,10 +141,9 @@ run(struct kiln_fast *fast, const char *source)
     PyObject *make = kiln_compile_make(fast->bootstrap, KILN_FILE_OF_BOOTSTRAP, source);
     PyObject *inner = make == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, "_continue");
     PyObject *functions =
-        inner == NULL
-            ? NULL
-            : PyObject_CallFunctionObjArgs(
-                  make, inner, kiln_loader_get_function(fast->loader, KILN_LOADER_MAKE), NULL);
+        inner == NULL ? NULL
+                      : PyObject_CallFunctionObjArgs(make, inner,
+                                                     kiln_loaders_get_wrapper(fast->loaders), NULL);
     Py_XDECREF(inner);
     Py_XDECREF(make);
     return functions;
@@ -195,14 +196,20 @@ kiln_fast_load_from_python(struct kiln_fast *fast, struct kiln_import *import)
         return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)fast->spec_type;
-    import->spec = type->tp_new(type, fast->no_args, NULL);
-    if (import->spec == NULL) {
+    PyTypeObject *loader_type = (PyTypeObject *)kiln_loaders_get_type(fast->loaders);
+    if (loader_type == NULL) {
         return NULL;
     }
+    import->spec = type->tp_new(type, fast->no_args, NULL);
+    import->loader = loader_type->tp_new(loader_type, fast->no_args, NULL);
+    if (import->spec == NULL || import->loader == NULL) {
+        return NULL;
+    }
+    PyObject_GC_UnTrack(import->loader); /* it will hold two strings */
     PyObject *origin = import->origin == NULL ? Py_None : import->origin;
     PyObject *args[] = {
         import->spec, (PyObject *)import->lock,
-        import->name, fast->loader,
+        import->name, import->loader,
         origin,       origin == Py_None ? Py_False : Py_True,
     };
     return KILN_VECTORCALL(fast->load_new, args, sizeof args / sizeof args[0], NULL);

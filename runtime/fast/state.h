@@ -43,7 +43,7 @@ struct kiln_fast {
     PyObject *original;  /* its _find_and_load() */
     PyObject *locks;     /* its _module_locks */
     PyObject *sys_dict;
-    PyObject *finder, *loader;
+    PyObject *finder, *loaders;
     PyObject *create_builtin, *acquire_lock, *release_lock, *lock_held; /* of _imp */
     PyObject *thread, *get_ident; /* _thread, and its get_ident() */
     PyObject *spec_type;
@@ -65,12 +65,12 @@ struct kiln_fast {
 struct kiln_import {
     struct kiln_target target;
     PyObject *name;
-    PyObject *modules;             /* sys.modules: a dict, until other finders have been asked */
-    PyObject *finders;             /* sys.meta_path if finders are in front of ours; or NULL */
-    PyObject *parent_name, *child; /* NULL at the top level */
-    PyObject *path;                /* its __path__ */
-    PyObject *siblings;            /* the list in its spec of children being imported; or NULL */
-    PyObject *spec, *origin;       /* set while it is loaded; origin is NULL if it has none */
+    PyObject *modules;                /* sys.modules: a dict, until other finders have been asked */
+    PyObject *finders;                /* sys.meta_path if finders are in front of ours; or NULL */
+    PyObject *parent_name, *child;    /* NULL at the top level */
+    PyObject *path;                   /* its __path__ */
+    PyObject *siblings;               /* the list in its spec of children being imported; or NULL */
+    PyObject *spec, *loader, *origin; /* set while it is loaded; origin is NULL if it has none */
     struct kiln_module_lock *lock;
 };
 

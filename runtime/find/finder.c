@@ -18,7 +18,7 @@
 
 struct finder {
     PyObject_HEAD
-    PyObject *loader;
+    PyObject *loaders;
     PyObject *module_spec; /* importlib's type */
     PyObject *suffix;      /* of shared libraries: ".cpython-311-x86_64-linux-gnu.so" */
 };
@@ -251,9 +251,13 @@ kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path,
 static int
 set_place(PyObject *spec, PyObject *place)
 {
-    return PyObject_SetAttrString(spec, "origin", place) < 0
-               ? -1
-               : PyObject_SetAttrString(spec, "has_location", Py_True);
+    PyObject *loader = PyObject_GetAttrString(spec, "loader");
+    int result = loader == NULL || PyObject_SetAttrString(loader, "path", place) < 0 ||
+                         PyObject_SetAttrString(spec, "origin", place) < 0
+                     ? -1
+                     : PyObject_SetAttrString(spec, "has_location", Py_True);
+    Py_XDECREF(loader);
+    return result;
 }
 
 static int
@@ -299,10 +303,36 @@ place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *pat
     return result;
 }
 
+/* Returns a loader of the module NAME, not placed yet: the constructor wants a path. */
+static PyObject *
+make_loader(struct finder *self, PyObject *name)
+{
+    PyObject *type = PyObject_CallMethod(self->loaders, "get_type", NULL);
+    PyObject *loader = type == NULL ? NULL : PyObject_CallMethod(type, "__new__", "O", type);
+    if (loader != NULL && (PyObject_SetAttrString(loader, "name", name) < 0 ||
+                           PyObject_SetAttrString(loader, "path", Py_None) < 0))
+    {
+        Py_CLEAR(loader);
+    }
+    Py_XDECREF(type);
+    return loader;
+}
+
+/* Returns a spec of the module NAME, not placed yet. */
+static PyObject *
+make_bare_spec(struct finder *self, PyObject *name)
+{
+    PyObject *loader = make_loader(self, name);
+    PyObject *spec =
+        loader == NULL ? NULL : PyObject_CallFunctionObjArgs(self->module_spec, name, loader, NULL);
+    Py_XDECREF(loader);
+    return spec;
+}
+
 static PyObject *
 make_spec(struct finder *self, const struct kiln_target *target, PyObject *name, PyObject *path)
 {
-    PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
+    PyObject *spec = make_bare_spec(self, name);
     if (spec == NULL) {
         return NULL;
     }
@@ -319,7 +349,7 @@ make_spec(struct finder *self, const struct kiln_target *target, PyObject *name,
 static PyObject *
 make_own_spec(struct finder *self, PyObject *name)
 {
-    PyObject *spec = PyObject_CallFunctionObjArgs(self->module_spec, name, self->loader, NULL);
+    PyObject *spec = make_bare_spec(self, name);
     PyObject *origin = spec == NULL ? NULL : PyUnicode_FromString("built-in");
     if (origin == NULL || PyObject_SetAttrString(spec, "origin", origin) < 0) {
         Py_CLEAR(spec);
@@ -336,12 +366,15 @@ get_reloaded_spec(struct finder *self, PyObject *name, PyObject *module)
     PyObject *spec = PyObject_GetAttrString(module, "__spec__");
     PyObject *loader = spec == NULL ? NULL : PyObject_GetAttrString(spec, "loader");
     PyObject *spec_name = loader == NULL ? NULL : PyObject_GetAttrString(spec, "name");
-    if (spec_name == NULL || loader != self->loader || !PyUnicode_Check(spec_name) ||
+    PyObject *type =
+        spec_name == NULL ? NULL : PyObject_CallMethod(self->loaders, "get_type", NULL);
+    if (type == NULL || (PyObject *)Py_TYPE(loader) != type || !PyUnicode_Check(spec_name) ||
         PyUnicode_Compare(spec_name, name) != 0)
     {
         Py_CLEAR(spec);
         PyErr_Clear();
     }
+    Py_XDECREF(type);
     Py_XDECREF(spec_name);
     Py_XDECREF(loader);
     return spec;
@@ -426,6 +459,32 @@ finder_find_spec(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
                      values[TARGET] == NULL ? Py_None : values[TARGET]);
 }
 
+#if KILN_HAS_FIND_MODULE
+static PyObject *
+finder_find_module(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"fullname", "path", NULL};
+    PyObject *name, *path = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:find_module", names, &name, &path) ||
+        (KILN_FIND_MODULE_WARNS &&
+         PyErr_WarnEx(PyExc_DeprecationWarning,
+                      KILN_FINDER_TYPE_NAME
+                      ".find_module() is deprecated and slated for removal in Python 3.12; use "
+                      "find_spec() instead",
+                      1) < 0))
+    {
+        return NULL;
+    }
+    PyObject *spec = find_spec((struct finder *)self, name, path, Py_None);
+    if (spec == NULL || spec == Py_None) {
+        return spec;
+    }
+    PyObject *loader = PyObject_GetAttrString(spec, "loader");
+    Py_DECREF(spec);
+    return loader;
+}
+#endif
+
 static PyObject *
 finder_invalidate_caches(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args))
 {
@@ -459,7 +518,7 @@ finder_traverse(PyObject *object, visitproc visit, void *arg)
 #if KILN_TRAVERSE_VISITS_TYPE
     Py_VISIT(Py_TYPE(object));
 #endif
-    Py_VISIT(self->loader);
+    Py_VISIT(self->loaders);
     Py_VISIT(self->module_spec);
     return 0;
 }
@@ -468,7 +527,7 @@ static int
 finder_clear(PyObject *object)
 {
     struct finder *self = (struct finder *)object;
-    Py_CLEAR(self->loader);
+    Py_CLEAR(self->loaders);
     Py_CLEAR(self->module_spec);
     Py_CLEAR(self->suffix);
     return 0;
@@ -488,6 +547,11 @@ static PyMethodDef finder_methods[] = {
     {"find_spec", (PyCFunction)(void (*)(void))finder_find_spec, METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("find_spec($self, fullname, path=None, target=None)\n--\n\n"
                "The spec of a baked module, or None.")},
+#if KILN_HAS_FIND_MODULE
+    {"find_module", (PyCFunction)(void (*)(void))finder_find_module, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("find_module($self, /, fullname, path=None)\n--\n\n"
+               "The loader of a baked module, or None.")},
+#endif
     {"invalidate_caches", finder_invalidate_caches, METH_NOARGS,
      PyDoc_STR("invalidate_caches($self, /)\n--\n\nNothing: the table never changes.")},
     {"discover", (PyCFunction)(void (*)(void))kiln_finder_discover, METH_VARARGS | METH_KEYWORDS,
@@ -532,7 +596,7 @@ get_suffix(PyObject *bootstrap)
 }
 
 PyObject *
-kiln_finder_new(PyObject *bootstrap, PyObject *loader)
+kiln_finder_new(PyObject *bootstrap, PyObject *loaders)
 {
     PyObject *type = PyType_FromSpec(&finder_spec);
     if (type == NULL) {
@@ -543,8 +607,8 @@ kiln_finder_new(PyObject *bootstrap, PyObject *loader)
     if (self == NULL) {
         return NULL;
     }
-    Py_INCREF(loader);
-    self->loader = loader;
+    Py_INCREF(loaders);
+    self->loaders = loaders;
     self->module_spec = PyObject_GetAttrString(bootstrap, "ModuleSpec");
     self->suffix = self->module_spec == NULL ? NULL : get_suffix(bootstrap);
     PyObject_GC_Track(self);

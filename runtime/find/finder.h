@@ -5,9 +5,9 @@
 #include "core/pycompat.h"
 #include "create/create.h"
 
-/* Makes the finder of an interpreter, with its type. BOOTSTRAP is importlib._bootstrap. New
- * reference, or NULL with an exception. */
-PyObject *kiln_finder_new(PyObject *bootstrap, PyObject *loader);
+/* Makes the finder of an interpreter, with its type. BOOTSTRAP is importlib._bootstrap; the method
+ * get_type() of LOADERS returns the type of loaders. New reference, or NULL with an exception. */
+PyObject *kiln_finder_new(PyObject *bootstrap, PyObject *loaders);
 /* Returns the place of the module NAME, which is TARGET and not a package, in a package of this __path__ (NULL or
  * None: in none): where its file is, or would be. New reference, or NULL, with an exception, or without one if it has
  * no place. */

@@ -1,6 +1,6 @@
-/* The loader of baked modules: their __loader__ and __spec__.loader. It creates a module by the
- * function that is found for its name, and executes it as CPython executes one from a shared
- * library. One loader serves all modules of an interpreter. */
+/* The loaders of baked modules: __loader__ and __spec__.loader. One creates its module by the function
+ * that is found for the name, and executes it as CPython executes one from a shared library. This
+ * file has what the loaders of an interpreter have in common; their type is source.c's. */
 #include "load/loader.h"
 
 #include "core/python.h"
@@ -9,15 +9,19 @@
 
 #define NOT_BAKED "%R is not a baked module"
 
-struct loader {
+struct loaders {
     PyObject_HEAD
+    PyObject *bootstrap;
     PyObject *create_builtin; /* CPython's own _imp.create_builtin */
-    PyObject *functions;      /* of frames.c: a tuple */
+    PyObject *make_type;      /* of source.c */
+    PyObject *wrapper;
+    PyObject
+        *type; /* NULL until it is asked for: importlib has its loaders later than its finders */
     PyModuleDef *importer_module, *public_module;
 };
 
 static PyObject *
-create_by_name(struct loader *self, PyObject *spec, PyObject *name)
+create_by_name(struct loaders *self, PyObject *spec, PyObject *name)
 {
     if (!PyUnicode_Check(name)) {
         PyErr_Format(PyExc_TypeError, "the name of a module spec must be str, not %.200s",
@@ -45,7 +49,7 @@ create(PyObject *self, PyObject *spec)
     if (name == NULL) {
         return NULL;
     }
-    PyObject *module = create_by_name((struct loader *)self, spec, name);
+    PyObject *module = create_by_name((struct loaders *)self, spec, name);
     Py_DECREF(name);
     return module;
 }
@@ -80,39 +84,8 @@ execute(PyObject *Py_UNUSED(self), PyObject *module)
     Py_RETURN_NONE;
 }
 
-static PyMethodDef create_method = {"create", create, METH_O, NULL};
-static PyMethodDef execute_method = {"execute", execute, METH_O, NULL};
-
-/* Calls a function of frames.c. */
 static PyObject *
-call(PyObject *self, enum kiln_loader_function index, PyObject *arg)
-{
-    PyObject *functions = ((struct loader *)self)->functions;
-    if (functions == NULL) {
-        PyErr_SetString(PyExc_ImportError, "Python is shutting down");
-        return NULL;
-    }
-    PyObject *function = PyTuple_GET_ITEM(functions, index);
-    Py_INCREF(function);
-    PyObject *result = KILN_VECTORCALL(function, &arg, 1, NULL);
-    Py_DECREF(function);
-    return result;
-}
-
-static PyObject *
-loader_create_module(PyObject *self, PyObject *spec)
-{
-    return call(self, KILN_LOADER_CREATE, spec);
-}
-
-static PyObject *
-loader_exec_module(PyObject *self, PyObject *module)
-{
-    return call(self, KILN_LOADER_EXECUTE, module);
-}
-
-static PyObject *
-loader_is_package(PyObject *Py_UNUSED(self), PyObject *name)
+is_package(PyObject *Py_UNUSED(self), PyObject *name)
 {
     if (!PyUnicode_Check(name)) {
         PyErr_SetString(PyExc_TypeError, "a module name must be str");
@@ -126,126 +99,157 @@ loader_is_package(PyObject *Py_UNUSED(self), PyObject *name)
     return PyBool_FromLong((target.flags & KILN_MODULE_PACKAGE) != 0);
 }
 
-/* Machine code has neither source nor a code object (PEP 302). */
+static PyMethodDef create_method = {"create", create, METH_O, NULL};
+static PyMethodDef execute_method = {"execute", execute, METH_O, NULL};
+static PyMethodDef is_package_method = {"is_package", is_package, METH_O, NULL};
+
+/* --- Their type ---------------------------------------------------------------------------------- */
+
 static PyObject *
-loader_get_none(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(name))
+make_type(struct loaders *self)
 {
-    Py_RETURN_NONE;
+    PyObject *external = kiln_get_bootstrap_external(self->bootstrap);
+    PyObject *base =
+        external == NULL ? NULL : PyObject_GetAttrString(external, "ExtensionFileLoader");
+    PyObject *type =
+        base == NULL ? NULL : PyObject_CallFunctionObjArgs(self->make_type, base, NULL);
+    Py_XDECREF(base);
+    Py_XDECREF(external);
+    return type;
 }
 
-/* Appears in the repr of a module that has no __file__. */
-static PyObject *
-loader_repr(PyObject *Py_UNUSED(self))
+PyObject *
+kiln_loaders_get_type(PyObject *loaders)
 {
-    return PyUnicode_FromString("baked by Kiln");
+    struct loaders *self = (struct loaders *)loaders;
+    PyObject *type = self == NULL ? NULL : __atomic_load_n(&self->type, __ATOMIC_ACQUIRE);
+    if (type != NULL) {
+        return type;
+    }
+    if (self == NULL || self->make_type == NULL) {
+        PyErr_SetString(PyExc_ImportError, "Kiln's loaders are not there yet, or not any more");
+        return NULL;
+    }
+    type = make_type(self);
+    PyObject *present = NULL; /* of another thread */
+    if (type != NULL && !__atomic_compare_exchange_n(&self->type, &present, type, false,
+                                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    {
+        Py_DECREF(type);
+        type = present;
+    }
+    return type;
 }
+
+static PyObject *
+get_type(PyObject *self, PyObject *Py_UNUSED(args))
+{
+    PyObject *type = kiln_loaders_get_type(self);
+    Py_XINCREF(type);
+    return type;
+}
+
+PyObject *
+kiln_loaders_get_wrapper(PyObject *loaders)
+{
+    return ((struct loaders *)loaders)->wrapper;
+}
+
+/* --- What they have in common -------------------------------------------------------------------- */
 
 static int
-loader_traverse(PyObject *self, visitproc visit, void *arg)
+loaders_traverse(PyObject *object, visitproc visit, void *arg)
 {
+    struct loaders *self = (struct loaders *)object;
 #if KILN_TRAVERSE_VISITS_TYPE
-    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(Py_TYPE(object));
 #endif
-    Py_VISIT(((struct loader *)self)->create_builtin);
-    Py_VISIT(((struct loader *)self)->functions);
+    Py_VISIT(self->bootstrap);
+    Py_VISIT(self->create_builtin);
+    Py_VISIT(self->make_type);
+    Py_VISIT(self->wrapper);
+    Py_VISIT(self->type);
     return 0;
 }
 
 static int
-loader_clear(PyObject *self)
+loaders_clear(PyObject *object)
 {
-    Py_CLEAR(((struct loader *)self)->create_builtin);
-    Py_CLEAR(((struct loader *)self)->functions);
+    struct loaders *self = (struct loaders *)object;
+    Py_CLEAR(self->bootstrap);
+    Py_CLEAR(self->create_builtin);
+    Py_CLEAR(self->make_type);
+    Py_CLEAR(self->wrapper);
+    Py_CLEAR(self->type);
     return 0;
 }
 
 static void
-loader_dealloc(PyObject *self)
+loaders_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    loader_clear(self);
+    loaders_clear(self);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
-static PyMethodDef loader_methods[] = {
-    {"create_module", loader_create_module, METH_O,
-     PyDoc_STR("create_module($self, spec, /)\n--\n\nCreate a baked module.")},
-    {"exec_module", loader_exec_module, METH_O,
-     PyDoc_STR("exec_module($self, module, /)\n--\n\nExecute a baked module.")},
-    {"is_package", loader_is_package, METH_O,
-     PyDoc_STR("is_package($self, fullname, /)\n--\n\nWhether the extension is a package.")},
-    {"get_code", loader_get_none, METH_O,
-     PyDoc_STR("get_code($self, fullname, /)\n--\n\nNone: it is machine code.")},
-    {"get_source", loader_get_none, METH_O,
-     PyDoc_STR("get_source($self, fullname, /)\n--\n\nNone: it is machine code.")},
-    {"get_filename", kiln_loader_get_filename, METH_O,
-     PyDoc_STR("get_filename($self, fullname, /)\n--\n\nThe place of a baked module.")},
-    {"get_data", kiln_loader_get_data, METH_O,
-     PyDoc_STR("get_data($self, path, /)\n--\n\nThe content of a file.")},
-    {"get_resource_reader", kiln_loader_get_resource_reader, METH_O,
-     PyDoc_STR("get_resource_reader($self, fullname, /)\n--\n\n"
-               "A reader of a package's resources, or None.")},
+static PyMethodDef loaders_methods[] = {
+    {"get_type", get_type, METH_NOARGS, PyDoc_STR("The type of loaders.")},
     {0},
 };
 
-static PyType_Slot loader_slots[] = {
+static PyType_Slot loaders_slots[] = {
     {Py_tp_new, KILN_SLOT_FUNCTION(kiln_refuse_new)},
-    {Py_tp_dealloc, KILN_SLOT_FUNCTION(loader_dealloc)},
-    {Py_tp_traverse, KILN_SLOT_FUNCTION(loader_traverse)},
-    {Py_tp_clear, KILN_SLOT_FUNCTION(loader_clear)},
-    {Py_tp_repr, KILN_SLOT_FUNCTION(loader_repr)},
-    {Py_tp_methods, loader_methods},
-    {Py_tp_doc, "The loader of the modules that are linked into the program."},
+    {Py_tp_dealloc, KILN_SLOT_FUNCTION(loaders_dealloc)},
+    {Py_tp_traverse, KILN_SLOT_FUNCTION(loaders_traverse)},
+    {Py_tp_clear, KILN_SLOT_FUNCTION(loaders_clear)},
+    {Py_tp_methods, loaders_methods},
+    {Py_tp_doc, "What the loaders of an interpreter have in common."},
     {0, NULL},
 };
 
-static PyType_Spec loader_spec = {
-    .name = "_kiln.Loader",
-    .basicsize = sizeof(struct loader),
+static PyType_Spec loaders_spec = {
+    .name = KILN_MODULE_NAME ".Loaders",
+    .basicsize = sizeof(struct loaders),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = loader_slots,
+    .slots = loaders_slots,
 };
 
-PyObject *
-kiln_loader_get_function(PyObject *loader, enum kiln_loader_function index)
+static int
+fill(struct loaders *self, PyObject *bootstrap)
 {
-    return PyTuple_GET_ITEM(((struct loader *)loader)->functions, index);
+    Py_INCREF(bootstrap);
+    self->bootstrap = bootstrap;
+    self->create_builtin = kiln_get_imp_function(bootstrap, "create_builtin");
+    PyObject *functions =
+        self->create_builtin == NULL
+            ? NULL
+            : kiln_loader_make_functions((PyObject *)self, bootstrap, &create_method,
+                                         &execute_method, &is_package_method);
+    if (functions == NULL || !PyArg_ParseTuple(functions, "OO", &self->make_type, &self->wrapper)) {
+        Py_XDECREF(functions);
+        return -1;
+    }
+    Py_INCREF(self->make_type);
+    Py_INCREF(self->wrapper);
+    Py_DECREF(functions);
+    return 0;
 }
 
-static PyObject *
-make_loader(PyObject *type, PyObject *bootstrap, PyModuleDef *importer_module,
-            PyModuleDef *public_module)
+PyObject *
+kiln_loaders_new(PyObject *bootstrap, PyModuleDef *importer_module, PyModuleDef *public_module)
 {
-    struct loader *self = PyObject_GC_New(struct loader, (PyTypeObject *)type);
-    if (self == NULL) {
-        return NULL;
+    PyTypeObject *type = (PyTypeObject *)PyType_FromSpec(&loaders_spec);
+    struct loaders *self =
+        type == NULL ? NULL : (struct loaders *)type->tp_alloc(type, 0); /* all NULL */
+    Py_XDECREF(type);
+    if (self != NULL && fill(self, bootstrap) < 0) {
+        Py_CLEAR(self);
     }
-    self->functions = NULL;
-    self->importer_module = importer_module;
-    self->public_module = public_module;
-    self->create_builtin = kiln_get_imp_function(bootstrap, "create_builtin");
-    self->functions = self->create_builtin == NULL
-                          ? NULL
-                          : kiln_loader_make_functions((PyObject *)self, bootstrap, &create_method,
-                                                       &execute_method);
-    PyObject_GC_Track(self);
-    if (self->functions == NULL) {
-        Py_DECREF(self);
-        return NULL;
+    if (self != NULL) {
+        self->importer_module = importer_module;
+        self->public_module = public_module;
     }
     return (PyObject *)self;
-}
-
-PyObject *
-kiln_loader_new(PyObject *bootstrap, PyModuleDef *importer_module, PyModuleDef *public_module)
-{
-    PyObject *type = PyType_FromSpec(&loader_spec);
-    if (type == NULL) {
-        return NULL;
-    }
-    PyObject *self = make_loader(type, bootstrap, importer_module, public_module);
-    Py_DECREF(type);
-    return self;
 }

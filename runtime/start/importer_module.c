@@ -1,4 +1,4 @@
-/* The module _kiln: it holds an interpreter's finder and loader. To import it puts the finder in
+/* The module _kiln: it holds an interpreter's finder and the type of loaders. To import it puts the finder in
  * front in sys.meta_path; normally install.c has done that before any other import. */
 #include "core/python.h"
 #include "create/create.h"
@@ -10,7 +10,7 @@
 #include "kiln/version.h"
 
 struct state {
-    PyObject *finder, *loader;
+    PyObject *finder, *loaders;
 };
 
 /* Adds FINDER to sys.meta_path, unless that has one of ours. */
@@ -68,14 +68,13 @@ module_exec(PyObject *module)
         return -1;
     }
     PyObject *bootstrap = kiln_get_bootstrap();
-    if (bootstrap != NULL && state->loader == NULL) {
-        state->loader = kiln_loader_new(bootstrap, &kiln_importer_module, &kiln_public_module);
+    if (bootstrap != NULL && state->loaders == NULL) {
+        state->loaders = kiln_loaders_new(bootstrap, &kiln_importer_module, &kiln_public_module);
     }
-    if (state->loader != NULL && state->finder == NULL) {
-        state->finder = kiln_finder_new(bootstrap, state->loader);
+    if (state->loaders != NULL && state->finder == NULL) {
+        state->finder = kiln_finder_new(bootstrap, state->loaders);
     }
-    if (add_object(module, "loader", state->loader) < 0 ||
-        add_object(module, "finder", state->finder) < 0 ||
+    if (add_object(module, "finder", state->finder) < 0 ||
         PyModule_AddStringConstant(module, "__version__", KILN_VERSION) < 0)
     {
         Py_XDECREF(bootstrap);
@@ -83,7 +82,7 @@ module_exec(PyObject *module)
     }
     int result = add_finder(state->finder);
     if (result == 0) {
-        result = kiln_fast_install(bootstrap, state->finder, state->loader);
+        result = kiln_fast_install(bootstrap, state->finder, state->loaders);
     }
     Py_DECREF(bootstrap);
     return result;
@@ -95,7 +94,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     struct state *state = PyModule_GetState(module);
     if (state != NULL) {
         Py_VISIT(state->finder);
-        Py_VISIT(state->loader);
+        Py_VISIT(state->loaders);
     }
     return 0;
 }
@@ -106,7 +105,7 @@ module_clear(PyObject *module)
     struct state *state = PyModule_GetState(module);
     if (state != NULL) {
         Py_CLEAR(state->finder);
-        Py_CLEAR(state->loader);
+        Py_CLEAR(state->loaders);
     }
     return 0;
 }
@@ -116,6 +115,25 @@ module_free(void *module)
 {
     module_clear(module);
 }
+
+/* Loader is made when it is first asked for. */
+static PyObject *
+module_getattr(PyObject *module, PyObject *name)
+{
+    struct state *state = PyModule_GetState(module);
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "Loader") == 0) {
+        PyObject *type = kiln_loaders_get_type(state == NULL ? NULL : state->loaders);
+        Py_XINCREF(type);
+        return type;
+    }
+    return PyErr_Format(PyExc_AttributeError, "module '" KILN_MODULE_NAME "' has no attribute %R",
+                        name);
+}
+
+static PyMethodDef module_methods[] = {
+    {"__getattr__", module_getattr, METH_O, NULL},
+    {0},
+};
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_create, KILN_SLOT_FUNCTION(module_create)},
@@ -128,6 +146,7 @@ struct PyModuleDef kiln_importer_module = {
     .m_name = KILN_MODULE_NAME,
     .m_doc = PyDoc_STR("The importer of the modules that are linked into the program."),
     .m_size = sizeof(struct state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,
@@ -135,7 +154,7 @@ struct PyModuleDef kiln_importer_module = {
 };
 
 /* Makes _kiln as importlib would, but not from the inittab: another interpreter may be using the
- * trampoline. */
+ * trampoline. The type of loaders cannot be made yet. */
 static PyObject *
 make_module(PyObject *bootstrap)
 {
@@ -148,16 +167,15 @@ make_module(PyObject *bootstrap)
     if (module != NULL && PyModule_ExecDef(module, &kiln_importer_module) < 0) {
         Py_CLEAR(module);
     }
-    if (module != NULL) {
-        PyObject *loader = ((struct state *)PyModule_GetState(module))->loader;
-        if (PyObject_SetAttrString(spec, "loader", loader) < 0 ||
-            PyObject_SetAttrString(module, "__loader__", loader) < 0 ||
-            PyObject_SetAttrString(module, "__spec__", spec) < 0 ||
-            PyModule_AddStringConstant(module, "__package__", "") < 0)
-        {
-            Py_CLEAR(module);
-        }
+    PyObject *loader = module == NULL ? NULL : PyObject_GetAttrString(bootstrap, "BuiltinImporter");
+    if (loader == NULL || PyObject_SetAttrString(spec, "loader", loader) < 0 ||
+        PyObject_SetAttrString(module, "__loader__", loader) < 0 ||
+        PyObject_SetAttrString(module, "__spec__", spec) < 0 ||
+        PyModule_AddStringConstant(module, "__package__", "") < 0)
+    {
+        Py_CLEAR(module);
     }
+    Py_XDECREF(loader);
     Py_XDECREF(origin);
     Py_XDECREF(spec);
     return module;

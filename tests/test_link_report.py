@@ -74,6 +74,27 @@ def test_what_sees_files_is_told_and_stays_one_without_unlinking(reported):
     assert "watcher is not baked from its objects: it uses dl" in reported[1]
 
 
+def test_the_report_says_that_an_address_in_objects_is_in_no_file(python, tmp_path):
+    """And says nothing of an image, of which it is not so: ctypes asks."""
+    addresses = MULTI_PHASE.replace(VALUE, "PyLong_FromVoidPtr((void *)value)")
+    files = {way: extension(tmp_path / "site", f"from_{way}", python, source=addresses, compiler=compiler)
+             for way, compiler in {"objects": BUILD / "kiln-cc", "image": "cc"}.items()}
+    run(BUILD / "kiln", "link", "--quiet", "--python", python, "-o", tmp_path / "app", "--report", tmp_path / "report", tmp_path / "site")
+    limits = {m["way"]: m["limits"] for m in json.loads((tmp_path / "report").read_text())["modules"] if m["name"].startswith("from_")}
+    assert limits["image"] is None and "dladdr() of an address in it answers the executable" in limits["objects"]
+    said = run(tmp_path / "app", "-c", """
+import ctypes, os, sys, from_image, from_objects
+class Info(ctypes.Structure): _fields_ = [("path", ctypes.c_char_p), *((name, ctypes.c_void_p) for name in ("base", "name", "start"))]
+for m in from_objects, from_image:
+    info = Info()
+    ctypes.CDLL(None).dladdr(ctypes.c_void_p(m.value()), ctypes.byref(info))
+    try: there = ctypes.CDLL(m.__file__, os.RTLD_NOW | os.RTLD_NOLOAD) is not None
+    except OSError: there = False
+    print(os.path.basename(info.path.decode()), there)
+""", env={"PYTHONPATH": str(tmp_path / "site")}).stdout
+    assert said.splitlines() == ["app False", f"{files['image'].name} True"]
+
+
 def test_the_report_lists_what_stayed_a_file(reported):
     files = {entry["name"]: entry["reason"] for entry in reported[0]["files"]}
     assert list(files) == ["plain", "watcher"] and "built without Kiln" in files["plain"]

@@ -56,6 +56,16 @@ put_shared_libraries(FILE *stream, const struct kiln_bake *bake)
     }
 }
 
+/* What is not as it is of a module from its file. An image has a file's place, to all who ask. */
+static const char *
+get_limits(const struct kiln_baked *module)
+{
+    return module->is_image ? NULL
+                            : "dladdr() of an address in it answers the executable, and dlopen() "
+                              "of its file loads "
+                              "a second copy (--from wheels unlinks it: then they answer its file)";
+}
+
 static void
 put_module(struct kiln_ctx *ctx, FILE *stream, const struct kiln_baked *module)
 {
@@ -64,6 +74,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct kiln_baked *module)
     kiln_json_string(stream, module->found->name);
     put_text(stream, "way", module->is_image ? "image" : "objects");
     put_text(stream, "not_objects", module->not_objects);
+    put_text(stream, "limits", get_limits(module));
     put_text(stream, "file", kiln_found_get_place(ctx, module->found));
     put_text(stream, "distribution", kiln_baked_get_distribution(ctx, module));
     put_text(stream, "init", isolated->init);

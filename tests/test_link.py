@@ -161,6 +161,20 @@ def test_options_mean_what_they_mean_to_the_python(baked, python, args):
     assert (got.returncode, got.stdout) == (want.returncode, want.stdout)
 
 
+@pytest.mark.parametrize("change, works", [("the version", True), ("the code", False)])
+def test_code_that_was_compiled_for_another_python_is_not_used(change, works, baked, python, tmp_path):
+    version = ask(python, "import sys; answer = sys.version").encode() + b"\0"
+    program = baked[0].read_bytes()
+    at = program.index(version)
+    edit = at if change == "the version" else at + len(version) + 4  # the length of the first comes before it
+    (tmp_path / "app").write_bytes(program[:edit] + b"?" + program[edit + 1:])
+    (tmp_path / "app").chmod(0o755)
+    result = run(tmp_path / "app", "-c", "import _kiln; print(_kiln.finder)", check=False)
+    assert (result.returncode == 0) == works
+    assert works or "marshal" in result.stderr
+
+
+
 @pytest.mark.parametrize("interpreter", ["bin/python", ""], ids=["its-python", "its-directory"])
 def test_a_venv_is_the_venv_of_the_executable(interpreter, site, kiln, python, tmp_path):
     venv = tmp_path / "v"

@@ -1,6 +1,9 @@
 /* Helpers over the C API: importlib's and sys's objects, small conversions, exceptions. */
 #include "core/python.h"
 
+#include <marshal.h>
+#include <string.h>
+
 PyObject *
 kiln_get_bootstrap(void)
 {
@@ -26,10 +29,44 @@ kiln_get_bootstrap_external(PyObject *bootstrap)
     return external;
 }
 
-PyObject *
-kiln_compile_make(PyObject *module, const char *file, const char *source)
+/* Returns what `kiln link` has kept of CODE; NULL without an exception if there is nothing for this interpreter. */
+static PyObject *
+read_code(enum kiln_python_code code)
 {
-    PyObject *code = Py_CompileString(source, file, Py_file_input);
+    if (kiln_python_code == NULL || strcmp(kiln_python_code, Py_GetVersion()) != 0) {
+        return NULL;
+    }
+    const char *at = kiln_python_code + strlen(kiln_python_code) + 1;
+    for (int i = 0;; i++) {
+        uint32_t len;
+        memcpy(&len, at, sizeof len);
+        at += sizeof len;
+        if (i == (int)code) {
+            return PyMarshal_ReadObjectFromString(at, (Py_ssize_t)len);
+        }
+        at += len;
+    }
+}
+
+static PyObject *
+get_code(enum kiln_python_code code)
+{
+    static const struct {
+        const char *source, *file;
+    } sources[KILN_CODE_COUNT] = {
+        [KILN_CODE_LOADER] = {KILN_SOURCE_LOADER, KILN_FILE_OF_EXTERNAL},
+        [KILN_CODE_IMPORT] = {KILN_SOURCE_IMPORT, KILN_FILE_OF_BOOTSTRAP},
+    };
+    PyObject *kept = read_code(code);
+    return kept != NULL || PyErr_Occurred()
+               ? kept
+               : Py_CompileString(sources[code].source, sources[code].file, Py_file_input);
+}
+
+PyObject *
+kiln_get_make(PyObject *module, enum kiln_python_code which)
+{
+    PyObject *code = get_code(which);
     PyObject *locals = code == NULL ? NULL : PyDict_New();
     PyObject *result =
         locals == NULL ? NULL : PyEval_EvalCode(code, PyModule_GetDict(module), locals);

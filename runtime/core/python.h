@@ -4,6 +4,7 @@
 #define KILN_RUNTIME_PYTHON_H
 
 #include "core/pycompat.h"
+#include "kiln/internal/python_code.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,11 +22,9 @@ PyObject *kiln_get_bootstrap(void);
 /* Returns importlib._bootstrap_external; or BOOTSTRAP, which is importlib._bootstrap, if that is not
  * there yet. New reference, or NULL with an exception. */
 PyObject *kiln_get_bootstrap_external(PyObject *bootstrap);
-#define KILN_FILE_OF_BOOTSTRAP "<frozen importlib._bootstrap>"
-#define KILN_FILE_OF_EXTERNAL  "<frozen importlib._bootstrap_external>"
-/* Returns the function make() that SOURCE defines. To warnings and tracebacks it is one of MODULE,
- * whose code is in FILE. New reference, or NULL with an exception. */
-PyObject *kiln_compile_make(PyObject *module, const char *file, const char *source);
+/* Returns the function make() of CODE. To warnings and tracebacks it is one of MODULE, one of importlib's. New
+ * reference, or NULL with an exception. */
+PyObject *kiln_get_make(PyObject *module, enum kiln_python_code code);
 
 /* Returns CPython's own function _imp.NAME, even if builtins.c has replaced it. BOOTSTRAP is
  * importlib._bootstrap. New reference, or NULL with an exception. */

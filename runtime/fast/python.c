@@ -1,4 +1,4 @@
-/* The part of the fast path that is written in Python, for two reasons.
+/* The part of the fast path that is written in Python (kiln/internal/python_code.h), for two reasons.
  *
  * Frames. The frames above a module's code during its import are importlib's: warnings count them
  * for their stacklevel and are issued in their name, and tracebacks leave them out, by the names of
@@ -8,84 +8,27 @@
  * others.
  *
  * Speed. To set all attributes that ModuleSpec.__init__() sets takes as long by the C API as
- * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model:
- * the function sets the same attributes to the same values in the same order, apart from name, loader
- * and place. */
+ * creating the module; bytecode is several times faster. One spec is made by ModuleSpec as a model,
+ * and has to have the attributes that the function sets, of the same values and in the same order, apart from name,
+ * loader and place. */
 #include "fast/state.h"
 
 #include "core/python.h"
 #include "find/finder.h"
 #include "load/loader.h"
 
-/* Appends the formatted text to *TEXT, a str or NULL with an exception. */
-static void
-append(PyObject **text, const char *format, PyObject *a, PyObject *b)
-{
-    PyObject *more = *text == NULL ? NULL : PyUnicode_FromFormat(format, a, b);
-    if (more == NULL) {
-        Py_CLEAR(*text);
-        return;
-    }
-    PyUnicode_Append(text, more);
-    Py_DECREF(more);
-}
-
-/* Returns the expression for the attribute KEY of a spec, which is VALUE in the model; NULL if the
- * attribute is not known. */
-static const char *
-get_expression(struct kiln_fast *fast, PyObject *key, PyObject *value)
-{
-    if (key == fast->names[KILN_NAME_SPEC_NAME]) {
-        return "name";
-    }
-    if (key == fast->names[KILN_NAME_SPEC_LOADER]) {
-        return "loader";
-    }
-    if (key == fast->names[KILN_NAME_SPEC_ORIGIN]) {
-        return "origin";
-    }
-    if (key == fast->names[KILN_NAME_SPEC_HAS_LOCATION]) {
-        return "has_location";
-    }
-    if (PyList_CheckExact(value) && PyList_GET_SIZE(value) == 0) {
-        return "[]";
-    }
-    return value == Py_None ? "None" : value == Py_False ? "False" : NULL;
-}
-
-/* Appends statements that fill a spec like VALUES, the __dict__ of the model. Returns whether the
- * attributes are those that the fast path expects; -1 with an exception. */
-static int
-append_assignments(struct kiln_fast *fast, PyObject **source, PyObject *values)
-{
-    static const enum kiln_fast_name expected[] = {
-        KILN_NAME_SPEC_NAME,
-        KILN_NAME_SPEC_LOADER,
-        KILN_NAME_SPEC_ORIGIN,
-        KILN_NAME_SPEC_HAS_LOCATION,
-    };
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        if (PyDict_Contains(values, fast->names[expected[i]]) != 1) {
-            return PyErr_Occurred() ? -1 : 0;
-        }
-    }
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(values, &position, &key, &value)) {
-        const char *expression = get_expression(fast, key, value);
-        if (expression == NULL || !PyUnicode_Check(key)) {
-            return 0;
-        }
-        PyObject *text = PyUnicode_FromString(expression);
-        if (text == NULL) {
-            return -1;
-        }
-        append(source, "  spec.%U = %U\n", key, text);
-        Py_DECREF(text);
-    }
-    fast->tracks_children = PyDict_Contains(values, fast->names[KILN_NAME_SPEC_CHILDREN]) == 1;
-    return *source == NULL ? -1 : 1;
-}
+/* Those of a spec, in the order in which ModuleSpec.__init__() sets them. */
+enum { CHILDREN = 5, HAS_LOCATION = 6, COUNT = 8 };
+static const char *const attributes[COUNT] = {
+    "name",
+    "loader",
+    "origin",
+    "loader_state",
+    "submodule_search_locations",
+    [CHILDREN] = "_uninitialized_submodules", /* from 3.11 on */
+    [HAS_LOCATION] = "_set_fileattr",
+    "_cached",
+};
 
 /* Returns the __dict__ of a new spec, the model; NULL with or without an exception. */
 static PyObject *
@@ -103,42 +46,51 @@ get_model(struct kiln_fast *fast)
     return values;
 }
 
-#define LOAD                                                                                       \
-    "  spec._initializing = True\n"                                                                \
-    "  try: return exec_module(lock)\n"                                                            \
-    "  finally: spec._initializing = False\n"
+/* Returns whether VALUE is that of the attribute number I of a spec without a name. */
+static bool
+is_default(struct kiln_fast *fast, size_t i, PyObject *value)
+{
+    switch (i) {
+    case 0:
+        return value == fast->empty;
+    case CHILDREN:
+        return PyList_CheckExact(value) && PyList_GET_SIZE(value) == 0;
+    case HAS_LOCATION:
+        return value == Py_False;
+    default:
+        return value == Py_None;
+    }
+}
 
-/* Returns the source; NULL without an exception if this importlib has unknown specs. */
-static PyObject *
-make_source(struct kiln_fast *fast)
+/* Returns whether specs have the attributes that the functions set, in their order; -1 with an exception. */
+static int
+check_model(struct kiln_fast *fast)
 {
     PyObject *values = get_model(fast);
     if (values == NULL) {
-        return NULL;
+        return PyErr_Occurred() ? -1 : 0;
     }
-    PyObject *source = PyUnicode_FromString(
-        "def make(continue_, make_exec_module):\n"
-        " def _call_with_frames_removed(lock): return continue_(lock)\n"
-        " exec_module = make_exec_module(_call_with_frames_removed)\n"
-        " def _find_and_load(spec, lock):\n" LOAD " load_made = _find_and_load\n"
-        " def _find_and_load(spec, lock, name, loader, origin, has_location):\n"
-        "  loader.name = name\n"
-        "  loader.path = origin\n");
-    int known = append_assignments(fast, &source, values);
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    size_t i = 0;
+    fast->tracks_children = PyDict_Contains(values, fast->names[KILN_NAME_SPEC_CHILDREN]) == 1;
+    bool is_known = true;
+    while (is_known && PyDict_Next(values, &position, &key, &value)) {
+        i += i == CHILDREN && !fast->tracks_children;
+        is_known = i < COUNT && PyUnicode_Check(key) &&
+                   PyUnicode_CompareWithASCIIString(key, attributes[i]) == 0 &&
+                   is_default(fast, i, value);
+        i++;
+    }
     Py_DECREF(values);
-    append(&source, LOAD " return load_made, _find_and_load, _call_with_frames_removed.__code__\n",
-           NULL, NULL);
-    if (known <= 0) {
-        Py_CLEAR(source);
-    }
-    return source;
+    return is_known && i == COUNT;
 }
 
-/* Calls the function make() of SOURCE. */
+/* Calls the function make(). */
 static PyObject *
-run(struct kiln_fast *fast, const char *source)
+run(struct kiln_fast *fast)
 {
-    PyObject *make = kiln_compile_make(fast->bootstrap, KILN_FILE_OF_BOOTSTRAP, source);
+    PyObject *make = kiln_get_make(fast->bootstrap, KILN_CODE_IMPORT);
     PyObject *inner = make == NULL ? NULL : PyObject_GetAttrString((PyObject *)fast, "_continue");
     PyObject *functions =
         inner == NULL ? NULL
@@ -152,24 +104,23 @@ run(struct kiln_fast *fast, const char *source)
 int
 kiln_fast_make_functions(struct kiln_fast *fast)
 {
-    PyObject *source = make_source(fast);
-    if (source == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
+    int result = check_model(fast);
+    if (result <= 0) {
+        return result;
     }
-    const char *text = PyUnicode_AsUTF8(source);
-    PyObject *functions = text == NULL ? NULL : run(fast, text);
-    Py_DECREF(source);
-    int result = functions == NULL ? -1
-                                   : PyArg_ParseTuple(functions, "OOO", &fast->load_made,
-                                                      &fast->load_new, &fast->innermost) -
-                                         1;
-    if (result == 0) {
-        Py_INCREF(fast->load_made);
-        Py_INCREF(fast->load_new);
-        Py_INCREF(fast->innermost);
+    PyObject *functions = run(fast), *older, *newer;
+    if (functions == NULL ||
+        !PyArg_ParseTuple(functions, "OOOO", &fast->load_made, &older, &newer, &fast->innermost))
+    {
+        Py_XDECREF(functions);
+        return -1;
     }
-    Py_XDECREF(functions);
-    return result;
+    fast->load_new = fast->tracks_children ? newer : older;
+    Py_INCREF(fast->load_made);
+    Py_INCREF(fast->load_new);
+    Py_INCREF(fast->innermost);
+    Py_DECREF(functions);
+    return 0;
 }
 
 /* Makes the spec as importlib does, by asking the finder. */

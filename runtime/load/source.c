@@ -1,4 +1,4 @@
-/* The part of the loaders that is written in Python: their type. It is importlib's own type of loaders
+/* The part of the loaders that is written in Python (kiln/internal/python_code.h): their type. It is importlib's own type of loaders
  * of shared libraries in all but what a module is created from. So whatever programs do with such
  * a loader works: attributes, comparing, copying, pickling, isinstance() of importlib's classes.
  *
@@ -8,43 +8,12 @@
 #include "core/python.h"
 #include "load/loader.h"
 
-/* A module of a program that was linked by hand may have no place; its path is None. Its repr appears in
- * that of the module. */
-static const char source[] =
-    "def make(bootstrap, create, execute, is_package):\n"
-    " def make_type(ExtensionFileLoader):\n"
-    "  class Loader(ExtensionFileLoader):\n"
-    "   'The loader of a module that is linked into the program.'\n"
-    "   __module__ = '" KILN_MODULE_NAME "'\n"
-    "   __qualname__ = 'Loader'\n"
-    "   def create_module(self, spec):\n"
-    "    return bootstrap._call_with_frames_removed(create, spec)\n"
-    "   def exec_module(self, module):\n"
-    "    bootstrap._call_with_frames_removed(execute, module)\n"
-    "   def is_package(self, fullname): return is_package(self.name)\n"
-    "   def get_filename(self, fullname=None):\n"
-    "    path = super().get_filename(fullname)\n"
-    "    if path is None:\n"
-    "     raise ImportError(f'module {self.name!r} has no file', name=self.name)\n"
-    "    return path\n"
-    "   def get_resource_reader(self, fullname):\n"
-    "    return None if self.path is None else super().get_resource_reader(fullname)\n"
-    "   def __repr__(self):\n"
-    "    if self.path is None: return 'baked by Kiln'\n"
-    "    return f'<loader of {self.name!r}, baked by Kiln from {self.path!r}>'\n"
-    "  return Loader\n"
-    " def make_exec_module(_call_with_frames_removed):\n"
-    "  def exec_module(arg): return _call_with_frames_removed(arg)\n"
-    "  return exec_module\n"
-    " return make_type, make_exec_module\n";
-
 PyObject *
 kiln_loader_make_functions(PyObject *loaders, PyObject *bootstrap, PyMethodDef *create,
                            PyMethodDef *execute, PyMethodDef *is_package)
 {
     PyObject *external = kiln_get_bootstrap_external(bootstrap);
-    PyObject *make =
-        external == NULL ? NULL : kiln_compile_make(external, KILN_FILE_OF_EXTERNAL, source);
+    PyObject *make = external == NULL ? NULL : kiln_get_make(external, KILN_CODE_LOADER);
     PyObject *inner_create = make == NULL ? NULL : PyCFunction_New(create, loaders);
     PyObject *inner_execute = inner_create == NULL ? NULL : PyCFunction_New(execute, loaders);
     PyObject *inner_is_package =

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kiln/internal/python_code.h"
 #include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
 #include "table/table.h"
@@ -30,6 +31,28 @@ emit_python(FILE *stream, const struct kiln_bake *bake)
           "\t.globl kiln_python\n\t.hidden kiln_python\nkiln_python:\n",
           stream);
     emit_string(stream, bake->python.executable);
+}
+
+/* kiln_python_code. */
+static void
+emit_code(FILE *stream, const struct kiln_bake *bake)
+{
+    const struct kiln_strings *code = &bake->python.code;
+    if (code->count != 1 + KILN_CODE_COUNT) {
+        return; /* the runtime does without */
+    }
+    fputs("\t.section .rodata.kiln_python_code,\"a\",%progbits\n"
+          "\t.globl kiln_python_code\n\t.hidden kiln_python_code\nkiln_python_code:\n",
+          stream);
+    emit_string(stream, code->items[0]);
+    for (size_t i = 1; i < code->count; i++) {
+        size_t len = strlen(code->items[i]) / 2;
+        fprintf(stream, "\t.4byte %zu\n", len);
+        for (size_t k = 0; k < len; k++) {
+            fprintf(stream, "%s0x%.2s%s", k % 16 == 0 ? "\t.byte " : "", code->items[i] + 2 * k,
+                    k % 16 == 15 || k + 1 == len ? "\n" : ",");
+        }
+    }
 }
 
 /* kiln_module_files. ORDER is by slot the index of the module. */
@@ -85,6 +108,7 @@ emit_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
     int emitted = kiln_distributions_emit(ctx, bake, stream);
     result = result < 0 ? result : emitted;
     emit_python(stream, bake);
+    emit_code(stream, bake);
     if (result == 0) {
         emit_files(ctx, stream, bake, order);
     }

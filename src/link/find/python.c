@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kiln/internal/python_code.h"
 #include "names/init_symbol.h"
 
 /* Runs on every supported version, with the current directory off sys.path before anything but
@@ -93,6 +94,12 @@ static const char SCRIPT[] =
     "                say('editable', name + '=' + os.path.abspath(place))\n"
     "        except Exception:\n"
     "            say('unlisted', name)\n"
+    /* The sources are arguments. Version 2 of the format depends on the code alone. */
+    "import marshal\n"
+    "say('code', sys.version)\n"
+    "files = '" KILN_FILE_OF_EXTERNAL "', '" KILN_FILE_OF_BOOTSTRAP "'\n"
+    "for file, source in zip(files, sys.argv[1:]):\n"
+    "    say('code', marshal.dumps(compile(source, file, 'exec', dont_inherit=True), 2).hex())\n"
     "sys.stdout.flush()\n";
 
 /* The member for each key of the answer: a string, or a list to push to. */
@@ -114,6 +121,7 @@ static const struct {
     {"editable", 0, offsetof(struct kiln_python, editables)},
     {"unlisted", 0, offsetof(struct kiln_python, unlisted)},
     {"reserved", 0, offsetof(struct kiln_python, reserved)},
+    {"code", 0, offsetof(struct kiln_python, code)},
 };
 
 static void
@@ -156,6 +164,8 @@ kiln_python_ask(struct kiln_ctx *ctx, const char *command, struct kiln_python *o
                                    .err_mode = KILN_STREAM_CAPTURE};
     kiln_strings_push(&ctx->arena, &process.argv, command);
     kiln_strings_push(&ctx->arena, &process.argv, "-");
+    kiln_strings_push(&ctx->arena, &process.argv, KILN_SOURCE_LOADER);
+    kiln_strings_push(&ctx->arena, &process.argv, KILN_SOURCE_IMPORT);
     int result = kiln_process_check(ctx, &process, "cannot ask the Python about itself");
     if (result < 0) {
         return result;

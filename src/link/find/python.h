@@ -24,8 +24,10 @@ struct kiln_python {
     struct kiln_strings
         unlisted; /* modules whose finder does not tell its names, or names without place */
     struct kiln_strings reserved; /* top-level names that the standard library provides */
-    const char *init;             /* which of several init symbols it takes, see kiln_isolate() */
-    bool pie;                     /* its executable is position-independent */
+    struct kiln_strings
+        code; /* sys.version, and the code objects of kiln/internal/python_code.h, in hexadecimal */
+    const char *init; /* which of several init symbols it takes, see kiln_isolate() */
+    bool pie;         /* its executable is position-independent */
 };
 
 /* Ask the interpreter COMMAND: a path, a name on PATH, or the directory of a virtual environment. */

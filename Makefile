@@ -164,7 +164,7 @@ sanitized-host:
 	$(SANITIZED_MAKE) $(B)/san/libkilnhost.a
 
 # The files of the runtime that need no Python but its headers.
-RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv machine/constructors skew/dist_info)
+RUNTIME_PLAIN := $(patsubst %,$(B)/obj/runtime/%.o,find/symbol_name home/venv machine/constructors skew/dist_info skew/listing)
 # An explicit rule: which of two pattern rules is taken differs between versions of make.
 $(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/test_runtime_*.c)): $(B)/%: tests/%.c $(UNIT_HEADERS) $(RUNTIME_PLAIN)
 	$(call say,LD)

@@ -184,7 +184,7 @@ void *opendir(const char *path) {
 """
 
 
-def test_a_distribution_costs_one_stat(call, site, tmp_path):
+def test_a_distribution_costs_one_stat_and_a_directory_is_read_once(call, site, tmp_path):
     source, library, log = tmp_path / "counter.c", tmp_path / "counter.so", tmp_path / "log"
     source.write_text("#define _GNU_SOURCE\n" + COUNTER)
     run("cc", "-shared", "-fPIC", "-w", source, "-o", library, "-ldl")
@@ -196,7 +196,7 @@ log.truncate()
 answer = kinds("alpha._a", "alpha.sub._b", "mixed._ext", "alpha._a") * 2
 answer = open(log.name).read().splitlines()
 """, LD_PRELOAD=str(library), COUNTER_FILE=str(log))
-    assert answer == [f"stat {site}/Alpha_Pack-1.0.dist-info", f"stat {site}/mixed-1.0.dist-info"]
+    assert answer == [f"stat {site}/Alpha_Pack-1.0.dist-info", f"opendir {site}/", f"stat {site}/mixed-1.0.dist-info"]
 
 
 @pytest.mark.parametrize("name", ["alpha.pack-1.0.dist-info", "ALPHA_PACK-1.0.dist-info", "Alpha__Pack-1.0-py3.11.egg-info",
@@ -425,6 +425,69 @@ import importlib.util
 open({str(out)!r}, "w").write(type(importlib.util.find_spec("alpha._a").loader).__name__)
 '''""" + SUBINTERPRETER + "answer = 0")
     assert out.read_text() == "ExtensionFileLoader"
+
+
+# --- Metadata of an older version, left behind ----------------------------------------------------
+
+def leave_behind(site, new, version, seconds):
+    """Let metadata of another version of Alpha-Pack be there, installed SECONDS after those of 1.0."""
+    info = write_metadata(site, new, "Alpha-Pack", version)
+    set_time(info, site / "Alpha_Pack-1.0.dist-info", seconds)
+    return info
+
+
+def set_time(path, other, seconds):
+    """Let PATH have been written SECONDS after OTHER."""
+    then = other.stat().st_mtime_ns + seconds * 10**9
+    os.utime(path, ns=(then, then))
+
+
+@pytest.mark.parametrize("name", ["alpha_pack-0.9.dist-info", "Alpha_Pack-1.1.dist-info", "alpha_pack-1.1-py3.11.egg-info"])
+def test_metadata_that_an_installer_left_behind_do_not_count(name, call, site):
+    """As `pip install --ignore-installed` and `--target --upgrade` do: what was installed last counts, be it older or newer."""
+    version = "0.9" if "0.9" in name else "1.1"
+    info = leave_behind(site, name, version, 10)
+    answer, (warning,) = call("answer = kinds('alpha._a', 'alpha.sub._b')")
+    assert answer == ["file"] * 2 and f"version {version} is installed ({info})" in warning
+    set_time(info, info, -20)
+    assert call("answer = kinds('alpha._a', 'alpha.sub._b')") == (["baked"] * 2, [])
+
+
+def test_of_two_versions_installed_at_one_time_the_other_counts(call, site):
+    leave_behind(site, "alpha_pack-1.1.dist-info", "1.1", 0)
+    answer, (warning,) = call("answer = kinds('alpha._a')")
+    assert answer == ["file"] and "version 1.1" in warning
+
+
+def test_metadata_left_behind_count_at_the_top_level_and_without_a_file(call, site, python):
+    info = write_metadata(site, "top-2.0.dist-info", "top", "2.0")
+    set_time(info, site / "top-1.0.dist-info", 10)
+    assert call("answer = kinds('top')")[0] == ["file"]
+    (site / ("top" + suffix(python))).unlink()
+    answer, _ = call("name = 'top'" + IMPORT_ERROR)
+    assert answer[0] == "ImportError" and "version 2.0 is installed" in answer[1]
+
+
+def test_what_is_installed_while_the_program_runs_is_seen(call, site):
+    """The names in a directory are read again when it has changed."""
+    answer, _ = call(f"""
+import os, shutil, pathlib
+first = kinds("mixed._ext")
+site = pathlib.Path({str(site)!r})
+os.rename(site / "Alpha_Pack-1.0.dist-info", site / "alpha_pack-1.1.dist-info")
+answer = first + kinds("alpha._a")
+""")
+    assert answer == ["baked", "file"]
+
+
+@pytest.mark.parametrize("left", ["0.9", "1.1"])
+def test_link_takes_what_was_installed_last(left, site, kiln, python, tmp_path):
+    info = leave_behind(site, f"alpha_pack-{left}.dist-info", left, -10)
+    (info / "RECORD").write_text((site / "Alpha_Pack-1.0.dist-info/RECORD").read_text())
+    set_time(info, site / "Alpha_Pack-1.0.dist-info", -10)
+    kiln("link", "--from", "objects", "--python", python, "-o", tmp_path / "app", site)
+    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["modules"]
+    assert [m["distribution_version"] for m in listing if m["name"].startswith("alpha.")] == ["1.0", "1.0"]
 
 
 # --- No metadata ----------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
 /* The version of a distribution that is installed in a directory, from its metadata there: the
  * directory NAME-VERSION.dist-info of pip and other installers, or the NAME-VERSION.egg-info (a
- * directory or a file; NAME.egg-info in a source tree) of setuptools. */
+ * directory or a file; NAME.egg-info in a source tree) of setuptools. There may be several:
+ * `pip install --ignore-installed` and `--target --upgrade` leave those of the version before. */
 #include "skew/dist_info.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+
+#include "skew/listing.h"
 
 struct kiln_verdict kiln_verdict_fits, kiln_verdict_absent;
 
@@ -174,32 +176,55 @@ kiln_verdict_new(const char *version, const char *prefix, const char *entry)
     return verdict;
 }
 
+/* Returns whether the metadata A were installed after B. If that cannot be told, whether A counts: it is
+ * not what was baked, or comes later by name. */
+static bool
+is_newer(const char *prefix, const char *a, bool a_is_baked, const char *b, bool b_is_baked)
+{
+    struct timespec times[2] = {{0}};
+    const char *names[] = {a, b};
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        struct stat status;
+        int len = snprintf(path, sizeof path, "%s%s", prefix, names[i]);
+        if (len > 0 && (size_t)len < sizeof path && stat(path, &status) == 0) {
+            times[i] = status.st_mtim;
+        }
+    }
+    if (times[0].tv_sec != times[1].tv_sec) {
+        return times[0].tv_sec > times[1].tv_sec;
+    }
+    if (times[0].tv_nsec != times[1].tv_nsec) {
+        return times[0].tv_nsec > times[1].tv_nsec;
+    }
+    return a_is_baked != b_is_baked ? b_is_baked : strcmp(a, b) > 0;
+}
+
 int
 kiln_dist_info_search(const char *prefix, const struct kiln_distribution *distribution,
                       struct kiln_verdict **other)
 {
-    /* Of several others, the last by name: the same one each time. */
-    char version[NAME_MAX], best_version[NAME_MAX], best[NAME_MAX + 1] = "";
+    char version[NAME_MAX], best_version[NAME_MAX];
     *other = NULL;
-    DIR *directory = opendir(*prefix == '\0' ? "." : prefix);
-    if (directory == NULL) {
-        return 0;
+    const struct kiln_listing *listing = kiln_listing_get(prefix);
+    if (listing == NULL) {
+        return -1;
     }
-    bool same = false;
-    const struct dirent *entry;
-    while (!same && (entry = readdir(directory)) != NULL) {
-        if (!is_metadata_of(version, prefix, entry->d_name, distribution)) {
+    const char *best = NULL, *end = listing->names + listing->size;
+    bool best_is_baked = false;
+    for (const char *entry = listing->names; entry < end; entry += strlen(entry) + 1) {
+        if (!is_metadata_of(version, prefix, entry, distribution)) {
             continue;
         }
-        same = is_same_version(version, distribution);
-        if (strcmp(entry->d_name, best) > 0) {
-            snprintf(best, sizeof best, "%s", entry->d_name);
+        bool is_baked = is_same_version(version, distribution);
+        if (best == NULL || is_newer(prefix, entry, is_baked, best, best_is_baked)) {
+            best = entry;
+            best_is_baked = is_baked;
             strcpy(best_version, version);
         }
     }
-    closedir(directory);
-    if (same || *best == '\0') {
-        return same;
+    if (best == NULL || best_is_baked) {
+        return best != NULL;
     }
     *other = kiln_verdict_new(best_version, prefix, best);
     return *other == NULL ? -1 : 0;

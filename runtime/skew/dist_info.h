@@ -22,12 +22,12 @@ struct kiln_verdict *kiln_verdict_new(const char *version, const char *prefix, c
 
 /* A PREFIX is a directory with a slash at its end, or "", the working directory. */
 
-/* Returns whether the version that was baked is installed below PREFIX: one stat(). */
+/* Returns whether there are metadata of the version that was baked below PREFIX: one stat(). */
 bool kiln_dist_info_exists(const char *prefix, const struct kiln_distribution *distribution);
 
-/* Searches the directory PREFIX for any version. Returns 1 if the one that was baked is there under
- * another spelling of its name; 0 if not, with a verdict on another version in *OTHER, or NULL; -1
- * if there is no memory. */
+/* Searches the directory PREFIX for any version; of several, the one that was installed last counts. Returns
+ * 1 if that is the one that was baked, under any spelling of its name; 0 if not, with a verdict on
+ * another version in *OTHER, or NULL; -1 if there is no memory. */
 int kiln_dist_info_search(const char *prefix, const struct kiln_distribution *distribution,
                           struct kiln_verdict **other);
 

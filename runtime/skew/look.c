@@ -159,7 +159,7 @@ find_file(const struct look *look, Py_ssize_t end)
     return index;
 }
 
-/* Returns the index of the first entry where the version that was baked is installed; the count if
+/* Returns the index of the first entry with metadata of the version that was baked; the count if
  * there is none. */
 static Py_ssize_t
 find_version(const struct look *look)
@@ -194,6 +194,14 @@ search_entry(const struct look *look, Py_ssize_t index)
     return result > 0 ? &kiln_verdict_fits : other;
 }
 
+/* Returns the verdict on entry INDEX, where the version that was baked is installed, or has been. */
+static struct kiln_verdict *
+confirm(const struct look *look, Py_ssize_t index)
+{
+    struct kiln_verdict *verdict = search_entry(look, index);
+    return verdict != NULL || PyErr_Occurred() ? verdict : &kiln_verdict_fits;
+}
+
 static struct kiln_verdict *
 make_unknown(void)
 {
@@ -225,12 +233,12 @@ run_look(struct look *look)
 {
     Py_ssize_t version = find_version(look);
     if (version == 0 && look->count > 0) {
-        return &kiln_verdict_fits;
+        return confirm(look, 0);
     }
     /* Python takes a copy in an entry before it, if there is one. */
     Py_ssize_t file = find_file(look, version);
     if (file == version) {
-        return version < look->count ? &kiln_verdict_fits : search(look, look->count);
+        return version < look->count ? confirm(look, version) : search(look, look->count);
     }
     return file < 0 ? NULL : search(look, file);
 }

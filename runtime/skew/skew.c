@@ -3,9 +3,10 @@
  * Python code of another. The finder asks here at the first import of a module of each
  * distribution.
  *
- * Usually one stat() is enough: the metadata of the version that was baked (the directory
+ * Usually little is needed: the metadata of the version that was baked (the directory
  * NAME-VERSION.dist-info) are in the directory in which the parent package was found, or, for a
- * top-level module, in one on sys.path. Otherwise directories are read, once. The verdict holds for
+ * top-level module, in one on sys.path, and no newer ones are there. That directory is read once for
+ * all distributions (listing.c), others only if it has none. The verdict holds for
  * the process, whatever path an interpreter has later, so that the modules of one distribution are
  * either all baked or all from files:
  *

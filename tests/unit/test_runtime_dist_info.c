@@ -1,4 +1,5 @@
 /* Versions of distributions, from the names and the content of their metadata. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,15 +105,48 @@ other_spellings_of_the_name_are_the_same_name(void **state)
     expect(1, NULL);
 }
 
+/* Lets NAME have been written at that TIME. */
 static void
-another_version_is_the_last_by_name(void **state)
+set_time(const char *name, time_t time)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s%s", prefix, name);
+    const struct timespec times[] = {{.tv_sec = time}, {.tv_sec = time}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void
+of_several_versions_the_one_that_was_installed_last_counts(void **state)
 {
     (void)state;
     install("PyYAML-5.1.dist-info", NULL, NULL);
     install("pyyaml-5.4-py3.11.egg-info", NULL, NULL);
     install("PyYAMLx-9.dist-info", NULL, NULL);
     install("PyYAML-7.txt", NULL, NULL);
+    set_time("PyYAML-5.1.dist-info", 1000);
+    set_time("pyyaml-5.4-py3.11.egg-info", 1000);
     expect(0, "5.4");
+    set_time("PyYAML-5.1.dist-info", 1001);
+    expect(0, "5.1");
+    install("PyYAML-6.0.3.dist-info", NULL, NULL);
+    set_time("PyYAML-6.0.3.dist-info", 1001);
+    expect(0, "5.1");
+    set_time("PyYAML-6.0.3.dist-info", 1002);
+    expect(1, NULL);
+}
+
+static void
+many_names_are_read_and_again_when_there_are_others(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "package%d-1.0.dist-info", i);
+        install(name, NULL, NULL);
+    }
+    expect(0, NULL);
+    install("PyYAML-5.1.dist-info", NULL, NULL);
+    expect(0, "5.1");
 }
 
 static void
@@ -147,7 +181,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_version_that_was_baked_is_found_by_its_directory),
         TEST(other_spellings_of_the_name_are_the_same_name),
-        TEST(another_version_is_the_last_by_name),
+        TEST(of_several_versions_the_one_that_was_installed_last_counts),
+        TEST(many_names_are_read_and_again_when_there_are_others),
         TEST(metadata_without_a_version_in_their_name_are_read),
         TEST(headers_end_at_the_empty_line),
         TEST(a_directory_that_cannot_be_read_has_nothing),

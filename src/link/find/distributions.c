@@ -1,4 +1,5 @@
-/* Which distribution an extension belongs to: the one whose RECORD lists its file.
+/* Which distribution an extension belongs to: the one whose RECORD lists its file. If several do, as the
+ * metadata of an older version have been left behind, it is the one that was installed last.
  *
  * Installers write a `.dist-info` into the directory that they install to, which is the one that is
  * searched. The distribution of an extension without one (a build in place, an editable install, an
@@ -8,6 +9,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -47,6 +49,13 @@ compare_path(const void *key, const void *element)
     return order != 0 ? order : (other[path->len] == '\0' ? 0 : -1);
 }
 
+static bool
+is_newer(const struct kiln_installed *a, const struct kiln_installed *b)
+{
+    return a->time.tv_sec != b->time.tv_sec ? a->time.tv_sec > b->time.tv_sec
+                                            : a->time.tv_nsec > b->time.tv_nsec;
+}
+
 /* Set INSTALLED as the distribution of the modules of PLACE that RECORD lists. Returns whether there are
  * any. */
 static bool
@@ -57,7 +66,9 @@ claim(const struct place *place, struct kiln_span record, const struct kiln_inst
     while (kiln_metadata_next_path(&record, &path)) {
         struct kiln_baked **module =
             bsearch(&path, place->modules, place->count, sizeof(struct kiln_baked *), compare_path);
-        if (module != NULL && (*module)->distribution == NULL) {
+        if (module != NULL &&
+            ((*module)->distribution == NULL || is_newer(installed, (*module)->distribution)))
+        {
             (*module)->distribution = installed;
             any = true;
         }
@@ -104,6 +115,10 @@ read_distribution(struct kiln_ctx *ctx, const struct place *place, const char *d
         struct kiln_installed *installed = kiln_arena_alloc(&ctx->arena, sizeof *installed);
         *installed = (struct kiln_installed){.directory = kiln_arena_strdup(&ctx->arena, directory),
                                              .number = *number};
+        struct stat status;
+        if (stat(base, &status) == 0) {
+            installed->time = status.st_mtim;
+        }
         if (claim(place, record.bytes, installed)) {
             read_metadata(ctx, kiln_arena_printf(&ctx->arena, "%s/METADATA", base), installed);
             ++*number;

@@ -2,6 +2,8 @@
 #ifndef KILN_LINK_DISTRIBUTIONS_H
 #define KILN_LINK_DISTRIBUTIONS_H
 
+#include <time.h>
+
 #include "base/ctx.h"
 
 struct kiln_bake;
@@ -11,7 +13,8 @@ struct kiln_baked;
 struct kiln_installed {
     const char *directory; /* the last component of the metadata's: "numpy-2.3.5.dist-info" */
     const char *name, *version;
-    size_t number; /* in the order in which they were found */
+    size_t number;        /* in the order in which they were found */
+    struct timespec time; /* at which it was installed */
 };
 
 /* Pass: find the distribution of each extension. */

@@ -530,6 +530,54 @@ def test_modules_of_no_distribution_are_not_checked(call, site):
     assert call("answer = kinds('unknown._u')") == (["baked"], [])
 
 
+@pytest.mark.parametrize("path", ["__init__.py", "more.py"])
+def test_package_of_other_python_files_without_metadata_is_not_mixed(path, call, site, tmp_path, python):
+    """A source tree in front on sys.path; its extension has not been built."""
+    tree = tmp_path / "tree"
+    shutil.copytree(site / "alpha", tree / "alpha")
+    (tree / "alpha" / ("_a" + suffix(python))).unlink()
+    (tree / "alpha" / path).write_text("# another version\n")
+    answer, _ = call("name = 'alpha._a'" + IMPORT_ERROR, path=[tree, site])
+    assert answer[0] == "ImportError" and answer[2:] == ["alpha._a", None, False]
+    assert "has other Python files" in answer[1] and "link the program again" in answer[1]
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+@pytest.mark.parametrize("differs", [True, False])
+def test_module_of_no_distribution_is_not_mixed_with_a_package_in_front(differs, has_file, original, call, tmp_path, python):
+    """It was baked where it still is, behind on sys.path."""
+    tree = tmp_path / "tree"
+    shutil.copytree(original / "unknown", tree / "unknown")
+    if not has_file:
+        (tree / "unknown" / ("_u" + suffix(python))).unlink()
+    if differs:
+        (tree / "unknown/__init__.py").write_text("version = 2\n")
+    paths = [tree, original]
+    if not differs:
+        assert call("answer = kinds('unknown._u')", path=paths) == (["baked"], [])
+    elif has_file:
+        answer, (warning,) = call("answer = kinds('unknown._u')", path=paths)
+        assert answer == ["file"] and "unknown._u: " in warning and "has other Python files" in warning
+    else:
+        answer, _ = call("name = 'unknown._u'" + IMPORT_ERROR, path=paths)
+        assert answer[0] == "ImportError" and "has other Python files" in answer[1] and answer[2:] == ["unknown._u", None, False]
+
+
+def test_module_of_no_distribution_may_move_with_its_package(call, site):
+    """The place where it was baked is not on sys.path: only this one counts, whatever has been done to it."""
+    (site / "unknown/__init__.py").write_text("edited = True\n")
+    assert call("answer = kinds('unknown._u')") == (["baked"], [])
+
+
+def test_package_without_python_files_has_nothing_to_compare(call, site, python):
+    """Compiled files alone, say."""
+    shutil.rmtree(site / "Alpha_Pack-1.0.dist-info")
+    for path in "alpha/__init__.py", "alpha/_a" + suffix(python):
+        (site / path).unlink()
+    answer, (warning,) = call("answer = kinds('alpha._a')")
+    assert answer == ["baked"] and "not known" in warning
+
+
 EDITABLE = """
 import importlib.util
 class Finder:

@@ -212,7 +212,7 @@ check_version(struct kiln_fast *fast, struct kiln_import *import)
 {
     PyObject *path = import->path == NULL ? Py_None : import->path;
     PyObject *other = NULL;
-    int result = kiln_skew_check(fast->finder, import->name, import->target.flags, path, &other);
+    int result = kiln_skew_check(fast->finder, import->name, &import->target, path, &other);
     Py_XDECREF(other);
     if (result != KILN_SKEW_LOOKED) {
         return result;

@@ -395,9 +395,8 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
     }
     if (found == 1) {
         PyObject *file = NULL;
-        int fits = target.in_table
-                       ? kiln_skew_check((PyObject *)self, name, target.flags, path, &file)
-                       : 1;
+        int fits =
+            target.in_table ? kiln_skew_check((PyObject *)self, name, &target, path, &file) : 1;
         return fits > 0 ? make_spec(self, &target, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {

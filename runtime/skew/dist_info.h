@@ -13,6 +13,7 @@ struct kiln_verdict {
     const char *version; /* the one that is installed instead; "": not known */
     const char *path;    /* of its metadata, or "" */
     unsigned char warned;
+    bool other_files; /* the version is not known, but it is not the one that was baked */
 };
 extern struct kiln_verdict kiln_verdict_fits, kiln_verdict_absent;
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "core/python.h"
+#include "kiln/internal/fingerprint.h"
+#include "kiln/internal/settings.h"
 #include "kiln/table.h"
 
 /* Returns whether DIRECTORY (LEN bytes) ends in the components of the parent package. */
@@ -241,6 +243,87 @@ run_look(struct look *look)
         return version < look->count ? confirm(look, version) : search(look, look->count);
     }
     return file < 0 ? NULL : search(look, file);
+}
+
+/* -- Without metadata ------------------------------------------------------------------------------ */
+
+/* Returns item INDEX of PATHS, a tuple, as a C string, the content of *BYTES, which is released before; NULL
+ * if it is none, and at the end. */
+static const char *
+get_path(PyObject *paths, Py_ssize_t index, PyObject **bytes)
+{
+    Py_CLEAR(*bytes);
+    PyObject *item = index < PyTuple_GET_SIZE(paths) ? PyTuple_GET_ITEM(paths, index) : NULL;
+    if (item != NULL && PyUnicode_Check(item)) {
+        *bytes = PyUnicode_EncodeFSDefault(item);
+        PyErr_Clear();
+    }
+    return *bytes == NULL ? NULL : PyBytes_AS_STRING(*bytes);
+}
+
+/* Returns a tuple of PATH's items, or of none. */
+static PyObject *
+copy_paths(PyObject *path)
+{
+    PyObject *copy = path == NULL ? NULL : PySequence_Tuple(path);
+    PyErr_Clear();
+    return copy == NULL ? PyTuple_New(0) : copy;
+}
+
+enum kiln_package
+kiln_skew_compare(const struct kiln_asked *asked)
+{
+    enum kiln_package result = KILN_PACKAGE_UNKNOWN;
+    if (asked->file == NULL || asked->file->python_files == 0) {
+        return result;
+    }
+    PyObject *paths = copy_paths(asked->path), *bytes = NULL;
+    Py_ssize_t count = paths == NULL ? 0 : PyTuple_GET_SIZE(paths);
+    for (Py_ssize_t i = 0; i < count && result != KILN_PACKAGE_SAME; i++) {
+        const char *directory = get_path(paths, i, &bytes);
+        uint64_t found = directory == NULL ? 0 : kiln_fingerprint_directory(directory);
+        if (found != 0) {
+            result = found == asked->file->python_files ? KILN_PACKAGE_SAME : KILN_PACKAGE_OTHER;
+        }
+    }
+    Py_XDECREF(bytes);
+    Py_XDECREF(paths);
+    PyErr_Clear();
+    return result;
+}
+
+/* Returns whether PATH has the LEN bytes at DIRECTORY as an item. */
+static bool
+has_directory(PyObject *path, const char *directory, size_t len)
+{
+    PyObject *paths = copy_paths(path), *bytes = NULL;
+    Py_ssize_t count = paths == NULL ? 0 : PyTuple_GET_SIZE(paths);
+    bool found = false;
+    for (Py_ssize_t i = 0; i < count && !found; i++) {
+        const char *item = get_path(paths, i, &bytes);
+        found = item != NULL && strncmp(item, directory, len) == 0 && item[len] == '\0';
+    }
+    Py_XDECREF(bytes);
+    Py_XDECREF(paths);
+    PyErr_Clear();
+    return found;
+}
+
+bool
+kiln_skew_is_in_front(const struct kiln_asked *asked)
+{
+    const char *directory =
+        asked->file == NULL ? NULL : kiln_distance_get_string(&asked->file->directory);
+    size_t len = directory == NULL ? 0 : strlen(directory);
+    if (len <= asked->parent_len + 1 || !ends_in_parent(asked, directory, len) ||
+        has_directory(asked->path, directory, len))
+    {
+        return false;
+    }
+    PyObject *path = kiln_get_sys("path");
+    bool result = path != NULL && has_directory(path, directory, len - asked->parent_len - 1);
+    Py_XDECREF(path);
+    return result;
 }
 
 struct kiln_verdict *

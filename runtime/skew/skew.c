@@ -12,7 +12,8 @@
  *
  *     the version that was baked        baked
  *     another version                   files: what the finders behind ours find
- *     no metadata                       as the first module: its file if it has one, else baked
+ *     no metadata                       as the first module: its file if it has one; else baked, unless
+ *                                       the package's Python files are not those of the link
  *     no metadata, a top-level module   not installed, and nothing to mix with: baked
  *
  * The last verdict is dropped when a module in a package asks, as the package has been found then.
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "core/python.h"
+#include "create/create.h"
 #include "skew/look.h"
 #include "skew/scope.h"
 
@@ -74,19 +76,20 @@ warn(const struct kiln_asked *asked, const struct kiln_verdict *verdict, const c
     return result;
 }
 
+#define OTHER_FILES                                                                                \
+    ", and the package has other Python files beside this module than when it was linked"
+
 static void
 fail(const struct kiln_asked *asked, const struct kiln_verdict *verdict)
 {
     bool known = *verdict->version != '\0';
+    const char *end = known ? ", without a file for this module; link the program again, or "
+                              "install the version that is linked into it"
+                      : verdict->other_files
+                          ? OTHER_FILES "; link the program again, or remove that package"
+                          : "; other modules of it were loaded from files, and this one has none";
     PyObject *path = known ? PyUnicode_DecodeFSDefault(verdict->path) : NULL;
-    PyObject *message =
-        known && path == NULL
-            ? NULL
-            : describe(asked, verdict,
-                       known ? ", without a file for this module; link the program again, or "
-                               "install the version that is linked into it"
-                             : "; other modules of it were loaded from files, and this one has "
-                               "none");
+    PyObject *message = known && path == NULL ? NULL : describe(asked, verdict, end);
     if (message != NULL) {
         PyErr_SetImportError(message, asked->name, path);
     }
@@ -166,7 +169,8 @@ settle(const struct kiln_asked *asked, struct kiln_verdict *old)
         return 0;
     }
     int file = has_file(asked);
-    if (file > 0) {
+    verdict->other_files = file == 0 && kiln_skew_compare(asked) == KILN_PACKAGE_OTHER;
+    if (file > 0 || verdict->other_files) {
         set_verdict(asked, old, verdict);
         return 0;
     }
@@ -174,6 +178,33 @@ settle(const struct kiln_asked *asked, struct kiln_verdict *old)
     return file == 0 && set_verdict(asked, old, &kiln_verdict_fits)
                ? warn(asked, NULL, "; its modules are taken from the program")
                : file;
+}
+
+/* For a module of no distribution: a package in front of the one that it was baked with, a source tree say, is
+ * another one if its Python files are others. */
+static int
+check_place(const struct kiln_asked *asked, PyObject **spec)
+{
+    if (asked->parent_len == 0 || asked->path == Py_None || !kiln_skew_is_in_front(asked) ||
+        kiln_skew_compare(asked) != KILN_PACKAGE_OTHER)
+    {
+        return 1;
+    }
+    *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
+    PyObject *message = *spec == NULL && PyErr_Occurred()
+                            ? NULL
+                            : PyUnicode_FromFormat(
+                                  "%U: it is linked into the program%s%s", asked->name, OTHER_FILES,
+                                  *spec == NULL ? "; link the program again, or remove that package"
+                                                : "; it is loaded from its file");
+    if (*spec == NULL && message != NULL) {
+        PyErr_SetImportError(message, asked->name, NULL);
+    }
+    else if (message == NULL || kiln_warn_of_import(PyExc_ImportWarning, message) < 0) {
+        Py_CLEAR(*spec);
+    }
+    Py_XDECREF(message);
+    return *spec == NULL ? -1 : 0;
 }
 
 /* Python searches for an extension of the standard library, and may come upon a module of that name
@@ -200,11 +231,13 @@ check_standard(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec
 
 /* Returns as kiln_skew_check(). */
 static int
-check_version(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
+check_version(PyObject *finder, PyObject *name, const struct kiln_target *target, PyObject *path,
+              PyObject **spec)
 {
     Py_ssize_t len;
-    struct kiln_asked asked = {.finder = finder, .name = name, .path = path, .flags = flags};
-    if ((flags & KILN_MODULE_STANDARD) != 0) {
+    struct kiln_asked asked = {
+        .finder = finder, .name = name, .path = path, .flags = target->flags, .file = target->file};
+    if ((target->flags & KILN_MODULE_STANDARD) != 0) {
         return check_standard(finder, name, path, spec);
     }
     asked.text = PyUnicode_AsUTF8AndSize(name, &len);
@@ -213,11 +246,11 @@ check_version(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, 
     }
     asked.len = (size_t)len;
     asked.distribution = kiln_distribution_find(asked.text, asked.len);
-    if (asked.distribution == NULL) {
-        return 1;
-    }
     const char *dot = strrchr(asked.text, '.');
     asked.parent_len = dot == NULL ? 0 : (size_t)(dot - asked.text);
+    if (asked.distribution == NULL) {
+        return check_place(&asked, spec);
+    }
     int fits = 1;
     for (;;) {
         struct kiln_verdict *verdict =
@@ -238,10 +271,11 @@ check_version(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, 
 }
 
 int
-kiln_skew_check(PyObject *finder, PyObject *name, unsigned flags, PyObject *path, PyObject **spec)
+kiln_skew_check(PyObject *finder, PyObject *name, const struct kiln_target *target, PyObject *path,
+                PyObject **spec)
 {
     *spec = NULL;
     int scope = kiln_scope_check(finder, name, path, spec);
-    int version = scope <= 0 ? scope : check_version(finder, name, flags, path, spec);
+    int version = scope <= 0 ? scope : check_version(finder, name, target, path, spec);
     return version > 0 && scope == KILN_SKEW_LOOKED ? scope : version;
 }

@@ -14,6 +14,8 @@ extern const char kiln_python[] __attribute__((weak));
 /* The file that a module was baked from, when it was: an absolute directory, and a name in it. */
 struct kiln_module_file {
     int32_t directory, base; /* distances; texts that end in NUL */
+    uint64_t
+        python_files; /* of a module in a package: kiln_fingerprint_directory(); 0: not known */
 };
 /* Of every module of the table, by slot. */
 extern const struct kiln_module_file kiln_module_files[] __attribute__((weak));
@@ -22,10 +24,12 @@ extern const struct kiln_module_file kiln_module_files[] __attribute__((weak));
  * other. */
 #define KILN_MODULE_FILE_ASSEMBLY                                                                  \
     "\t.long .Lfile_directory%zu - .\n"                                                            \
-    "\t.long .Lfile_base%zu - .\n"
+    "\t.long .Lfile_base%zu - .\n"                                                                 \
+    "\t.8byte %llu\n"
 static_assert(offsetof(struct kiln_module_file, directory) == 0 &&
                   offsetof(struct kiln_module_file, base) == 4 &&
-                  sizeof(struct kiln_module_file) == 8,
+                  offsetof(struct kiln_module_file, python_files) == 8 &&
+                  sizeof(struct kiln_module_file) == 16,
               "KILN_MODULE_FILE_ASSEMBLY has another layout");
 
 #endif

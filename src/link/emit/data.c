@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "kiln/internal/fingerprint.h"
 #include "kiln/internal/python_code.h"
 #include "kiln/internal/settings.h"
 #include "link/emit/manifest.h"
@@ -61,6 +62,8 @@ emit_files(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake, con
 {
     size_t *directories =
         kiln_arena_alloc(&ctx->arena, (bake->modules.count + 1) * sizeof *directories);
+    uint64_t *python_files =
+        kiln_arena_alloc(&ctx->arena, (bake->modules.count + 1) * sizeof *python_files);
     const char *last = NULL, *directory = NULL;
     fputs("\t.section .rodata.kiln_module_files,\"a\",%progbits\n", stream);
     for (size_t i = 0; i < bake->modules.count; i++) {
@@ -70,8 +73,10 @@ emit_files(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake, con
         directories[i] = i;
         if (last != NULL && strcmp(last, directory) == 0) {
             directories[i] = directories[i - 1];
+            python_files[i] = python_files[i - 1];
         }
         else {
+            python_files[i] = kiln_fingerprint_directory(directory);
             fprintf(stream, ".Lfile_directory%zu:\n", i);
             emit_string(stream, directory);
         }
@@ -79,12 +84,14 @@ emit_files(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake, con
         emit_string(stream, kiln_file_basename(file));
         last = directory;
     }
-    fputs("\t.balign 4\n\t.globl kiln_module_files\n\t.hidden kiln_module_files\n"
+    fputs("\t.balign 8\n\t.globl kiln_module_files\n\t.hidden kiln_module_files\n"
           "kiln_module_files:\n",
           stream);
     for (size_t slot = 0; slot < bake->modules.count; slot++) {
         size_t module = order[slot];
-        fprintf(stream, KILN_MODULE_FILE_ASSEMBLY, directories[module], module);
+        bool in_package = strchr(bake->modules.items[module].found->name, '.') != NULL;
+        fprintf(stream, KILN_MODULE_FILE_ASSEMBLY, directories[module], module,
+                in_package ? (unsigned long long)python_files[module] : 0ULL);
     }
 }
 

@@ -290,20 +290,44 @@ bench-images: deps
 ## --- Installing ---------------------------------------------------------------------------------
 
 TO := $(DESTDIR)$(PREFIX)
-FLOORS := $(patsubst %/,%,$(wildcard runtime/*/))
 INSTALL ?= install
+BASH_COMPLETION := share/bash-completion/completions
+ZSH_COMPLETION := share/zsh/site-functions
+FISH_COMPLETION := share/fish/vendor_completions.d
+
+# $(call put,MODE,FILES,DIRECTORY): into DIRECTORY below PREFIX.
+define put
+$(if $(V),,@printf '  %-8s %s\n' INSTALL $(TO)/$(3))
+$(Q)$(INSTALL) -d $(TO)/$(3)
+$(Q)$(INSTALL) -m $(1) $(2) $(TO)/$(3)
+
+endef
 install: all
-	$(INSTALL) -d $(TO)/bin $(TO)/lib/pkgconfig $(TO)/include/kiln/internal $(TO)/share/man/man1 \
-	    $(patsubst %,$(TO)/share/kiln/%,$(FLOORS))
-	$(INSTALL) -m 755 $(B)/kiln $(B)/kiln-cc $(TO)/bin
+	$(call put,755,$(B)/kiln $(B)/kiln-cc,bin)
 	$(Q)for link in $(CC_LINKS); do ln -sf kiln-cc $(TO)/bin/$$link || exit 1; done
-	$(INSTALL) -m 644 $(B)/libkiln.a $(TO)/lib
-	$(INSTALL) -m 644 $(wildcard include/kiln/*.h) $(TO)/include/kiln
-	$(INSTALL) -m 644 $(wildcard include/kiln/internal/*.h) $(TO)/include/kiln/internal
-	$(Q)for floor in $(FLOORS); do $(INSTALL) -m 644 $$floor/*.[ch] $(TO)/share/kiln/$$floor || exit 1; done
-	$(INSTALL) -m 644 $(wildcard docs/man/*.1) $(TO)/share/man/man1
-	ln -sf kiln-cc.1 $(TO)/share/man/man1/kiln-c++.1
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
+	$(call put,644,$(B)/libkiln.a,lib)
+	$(call put,644,$(wildcard include/kiln/*.h),include/kiln)
+	$(call put,644,$(wildcard include/kiln/internal/*.h),include/kiln/internal)
+	$(foreach floor,$(patsubst %/,%,$(wildcard runtime/*/)),$(call put,644,$(wildcard $(floor)/*.[ch]),share/kiln/$(floor)))
+	$(call put,644,$(wildcard docs/man/*.1),share/man/man1)
+	$(Q)ln -sf kiln-cc.1 $(TO)/share/man/man1/kiln-c++.1
+	$(call put,644,README.md CHANGELOG.md LICENSE,share/doc/kiln)
+	$(call put,644,$(wildcard docs/*.md),share/doc/kiln/docs)
+	$(call put,644,$(wildcard docs/benchmarks/*),share/doc/kiln/docs/benchmarks)
+	$(call put,644,tool/completion/_kiln,$(ZSH_COMPLETION))
+	$(call put,644,tool/completion/kiln.fish,$(FISH_COMPLETION))
+	$(call put,644,tool/completion/kiln.bash,$(BASH_COMPLETION))
+	$(Q)mv $(TO)/$(BASH_COMPLETION)/kiln.bash $(TO)/$(BASH_COMPLETION)/kiln
+	$(Q)$(INSTALL) -d $(TO)/lib/pkgconfig
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
+
+# Directories that are not Kiln's own stay.
+uninstall:
+	$(if $(V),,@printf '  %-8s %s\n' REMOVE $(TO))
+	$(Q)rm -f $(addprefix $(TO)/bin/,kiln kiln-cc $(CC_LINKS)) $(TO)/lib/libkiln.a $(TO)/lib/pkgconfig/kiln.pc \
+	    $(addprefix $(TO)/share/man/man1/,kiln-c++.1 $(notdir $(wildcard docs/man/*.1))) \
+	    $(TO)/$(BASH_COMPLETION)/kiln $(TO)/$(ZSH_COMPLETION)/_kiln $(TO)/$(FISH_COMPLETION)/kiln.fish
+	$(Q)rm -rf $(TO)/include/kiln $(TO)/share/kiln $(TO)/share/doc/kiln
 
 clean:
 	rm -rf $(B)
@@ -327,12 +351,12 @@ help:
 	@echo 'make fuzz         libFuzzer on the parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make format       clang-format on the sources'
 	@echo 'make deps         install what is needed, on Debian and Ubuntu'
-	@echo 'make install      to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make install      to PREFIX=$(PREFIX), under DESTDIR; make uninstall removes it'
 	@echo 'make clean        remove build/'
 
 force:
 .PHONY: all deps check lint format-check format cppcheck sh-check warnings no-warnings floors unit fuzz-smoke sanitized-host sanitized \
         unit-run fuzz-smoke-run pytest fuzz demo demo-tests packages wheels scope-fuzz cpython-tests matrix matrix-sid matrix-arm64 fresh protocols-page bench bench-quick bench-images \
-        install clean help force
+        install uninstall clean help force
 .DELETE_ON_ERROR:
 .SECONDARY:

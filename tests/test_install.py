@@ -14,14 +14,16 @@ from extensions import ask, extension
 PREFIX = "/opt/kiln"
 
 
+def make(*args):
+    flags = [flag for flag in os.environ.get("MAKEFLAGS", "").split() if not flag.startswith(("-j", "--jobserver"))]
+    return run("make", "-C", ROOT, "--no-print-directory", *args, env={**os.environ, "MAKEFLAGS": " ".join(flags)})
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """PREFIX below a DESTDIR."""
     destdir = tmp_path_factory.mktemp("destdir")
-    flags = [flag for flag in os.environ.get("MAKEFLAGS", "").split()
-             if not flag.startswith(("-j", "--jobserver"))]
-    run("make", "-C", ROOT, "install", f"DESTDIR={destdir}", f"PREFIX={PREFIX}",
-        env={**os.environ, "MAKEFLAGS": " ".join(flags)})
+    make("install", f"DESTDIR={destdir}", f"PREFIX={PREFIX}")
     return pathlib.Path(f"{destdir}{PREFIX}")
 
 
@@ -29,9 +31,49 @@ def installed(tmp_path_factory):
     "bin/kiln", "bin/kiln-cc", "bin/kiln-c++", "bin/kiln-gcc-ar", "lib/libkiln.a", "lib/pkgconfig/kiln.pc",
     "include/kiln/kiln.h", "include/kiln/table.h",
     *(f"share/man/man1/kiln{name}.1" for name in ("", "-cc", "-c++", "-pip", "-link", "-ls", "-isolate", "-table")),
+    "share/doc/kiln/LICENSE", "share/doc/kiln/README.md", "share/doc/kiln/docs/kiln-link.md", "share/bash-completion/completions/kiln",
+    "share/zsh/site-functions/_kiln", "share/fish/vendor_completions.d/kiln.fish",
 ])
 def test_install_puts_every_part_under_the_prefix(installed, path):
     assert (installed / path).is_file()
+
+
+def test_install_says_where_and_uninstall_removes_all_of_it_and_nothing_else(tmp_path):
+    where = (f"DESTDIR={tmp_path}", f"PREFIX={PREFIX}")
+    said = make("install", *where).stdout
+    assert {line.split()[0] for line in said.splitlines() if PREFIX in line} == {"INSTALL"}
+    root = pathlib.Path(f"{tmp_path}{PREFIX}")
+    theirs = [root / "bin/other", root / "share/man/man1/other.1", root / "share/doc/other/README"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    make("uninstall", *where)
+    assert sorted(path for path in root.rglob("*") if not path.is_dir()) == sorted(theirs)
+    make("uninstall", *where)  # again: nothing is there
+
+
+@pytest.mark.parametrize("words, found", [
+    (["l"], {"link", "ls"}), ([""], {"pip", "link", "ls", "isolate", "table", "help", "--help", "--version"}), (["help", "i"], {"isolate"}),
+    (["link", "x"], set()), (["nope", "--"], {"--help"}),
+    *(([command, "-"], None) for command in ("pip", "link", "ls", "isolate", "table")),
+])
+def test_completion_of_bash_knows_the_commands_and_their_options(words, found, kiln, build):
+    """What the usage tells is what is offered."""
+    if shutil.which("bash") is None:
+        pytest.skip("no bash")
+    if found is None:
+        heads = [re.split(" {2,}", line.strip())[0] for line in kiln("help", words[0]).stdout.splitlines() if line.startswith("  -")]
+        found = {option for head in heads for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", head)} | {"--help"}
+    said = run("bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kiln; printf "%s\\n" "${COMPREPLY[@]}"',
+               "-", ROOT / "tool/completion/kiln.bash", build / "kiln", *words).stdout
+    assert set(said.split()) == found
+
+
+@pytest.mark.parametrize("shell, file", [("zsh", "_kiln"), ("fish", "kiln.fish")])
+def test_completion_of_other_shells_parses(shell, file):
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    run(shell, "-n", ROOT / "tool/completion" / file)
 
 
 def test_pkg_config_file_names_the_prefix_without_destdir(installed):

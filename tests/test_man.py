@@ -37,5 +37,13 @@ def test_a_man_page_lists_the_options_of_its_command(kiln, build, command):
     assert read_synopsis(page) <= usage
 
 
+@pytest.mark.parametrize("command", ["link", "ls", "isolate", "table"])
+def test_the_usage_of_a_command_lists_the_options_that_it_parses(command, kiln, build):
+    source = (build.parent / "tool" / f"{command}.c").read_text()
+    parsed = {f"--{name}" for name in re.findall(r'\{"([a-z-]+)", (?:no|required)_argument', source)}
+    common = {"--quiet", "--verbose"} if "KILN_COMMON_OPTIONS" in source else set()
+    assert parsed <= {option for option in read_usage(kiln("help", command).stdout) if option[:2] == "--"} <= parsed | common
+
+
 def test_the_man_page_of_pip_lists_the_one_option_that_is_not_pips(kiln, build):
     assert read_usage(kiln("help", "pip").stdout) <= read_page(build.parent / "docs" / "man" / "kiln-pip.1")

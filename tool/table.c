@@ -23,8 +23,8 @@ static const char usage[] =
     "or PEP 793 export hook (kiln_export_... or PyModExport_...), and `package` if it is the\n"
     "__init__ of a package. # begins a comment. The order of the lines makes no difference.\n"
     "\n"
-    "  -o FILE.S, --output=FILE.S  write there, not to standard output\n"
-    "      --quiet, --verbose      print less, print more\n";
+    "  -o, --output FILE.S  write there, not to standard output\n"
+    "  --quiet, --verbose   print less, print more\n";
 
 /* An executable has CET (gcc -fcf-protection) only if every object has. `as` by itself takes these
  * lines for comments. */

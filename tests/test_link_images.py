@@ -97,7 +97,7 @@ def test_auto_bakes_fat_extensions_from_objects_and_unlinks_the_others(way, site
 
 def test_from_objects_leaves_plain_extensions_as_files(site, python, tmp_path):
     app = tmp_path / "app"
-    said = link(python, app, "--from", "objects", site).stderr
+    said = link(python, app, "--from", "objects", "--verbose", site).stderr
     assert list_ways(app) == {"pkg.fat": "objects"}
     assert list_reasons(said) == dict.fromkeys(PLAIN, "it was built without Kiln (see `kiln help pip`)")
     assert f"{app}: 1 extension baked, 5 left as files" in said
@@ -154,8 +154,15 @@ def test_a_bad_way_is_a_usage_error(args, python, tmp_path):
 ])
 def test_a_module_or_a_package_may_stay_a_file(keeps, files, site, python, tmp_path):
     app = tmp_path / "app"
-    said = link(python, app, *(arg for name in keeps for arg in ("--keep", name)), site).stderr
+    keep = [arg for name in keeps for arg in ("--keep", name)]
+    said = link(python, app, "--verbose", *keep, site).stderr
     assert list_reasons(said) == dict.fromkeys(files, "--keep says so")
+    # A line for each package, without --verbose.
+    said = link(python, app, *keep, site).stderr
+    assert said.count("--keep says so") == len({name.partition(".")[0] for name in files})
+    together = [name for name in files if name.startswith("pkg.")]
+    assert len(together) < 2 or (f"kiln: pkg: {len(together)} extensions stay files (--verbose lists them); "
+                                 f"{together[0]}: --keep says so (") in said
     assert set(list_ways(app)) == set(NAMES) - set(files)
     check_modules(app, python, site, files)
 

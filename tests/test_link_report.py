@@ -6,7 +6,7 @@ import os
 import pytest
 
 from conftest import BUILD, run
-from extensions import MULTI_PHASE, extension
+from extensions import MULTI_PHASE, extension, suffix
 
 VALUE = "PyUnicode_FromString(VALUE)"
 
@@ -72,6 +72,27 @@ def test_what_sees_files_is_told_and_stays_one_without_unlinking(reported):
     files = {entry["name"]: entry["reason"] for entry in reported[0]["files"]}
     assert "its objects are not what its file is: it uses dl" in files["watcher"]
     assert "watcher is not baked from its objects: it uses dl" in reported[1]
+
+
+def test_ls_lists_what_stayed_a_file(python, kiln, tmp_path):
+    site = tmp_path / "site"
+    for name in "pkg.a", "pkg.b", "top":
+        extension(site, name, python, compiler="cc")
+    extension(site, "fat", python)
+    link(python, tmp_path / "app", site)
+    files = {name: site / (name.replace(".", "/") + suffix(python)) for name in ("pkg.a", "pkg.b", "top")}
+    reason = "it was built without Kiln (see `kiln help pip`)"
+    listing = json.loads(kiln("ls", "--json", tmp_path / "app").stdout)
+    assert [m["name"] for m in listing["modules"]] == ["fat"]
+    assert listing["files"] == [{"name": name, "file": str(file), "reason": reason} for name, file in files.items()]
+    lines = kiln("ls", tmp_path / "app").stdout.splitlines()[-3:]
+    assert [line.split(maxsplit=2) for line in lines] == [[name, "file", f"{file}: {reason}"] for name, file in files.items()]
+
+
+def test_ls_of_what_has_no_files_has_an_empty_list(python, kiln, tmp_path):
+    extension(tmp_path / "site", "fat", python)
+    link(python, tmp_path / "app", tmp_path / "site")
+    assert json.loads(kiln("ls", "--json", tmp_path / "app").stdout)["files"] == []
 
 
 def test_the_report_says_that_an_address_in_objects_is_in_no_file(python, tmp_path):

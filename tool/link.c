@@ -39,7 +39,7 @@ static const char USAGE[] =
     "  --bindings FILE      write what each reference of an unlinked extension is bound to\n"
     "  --quiet, --verbose   say less, say more\n"
     "\n"
-    "Extensions that cannot be baked stay files and are listed with the reason.\n";
+    "Extensions that cannot be baked stay files; a line for each package gives the reason.\n";
 
 static int
 set_libpython(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *kind)

@@ -12,7 +12,8 @@
 static const char USAGE[] =
     "usage: kiln ls [--json] FILE\n"
     "\n"
-    "List the extensions in a baked executable, or tell what the fat extension FILE holds.\n"
+    "List the extensions in a baked executable, and those that stayed files, with the reason; or\n"
+    "tell what the fat extension FILE holds.\n"
     "\n"
     "  --json               one JSON object, for programs\n";
 
@@ -79,21 +80,36 @@ end_module_json(struct lists *lists)
 }
 
 static void
+end_modules_json(struct lists *lists, size_t count)
+{
+    if (count > 0) {
+        end_module_json(lists);
+    }
+    fputs(count > 0 ? "\n]" : ", \"modules\": []", stdout);
+}
+
+static void
 print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
 {
     struct lists lists = {0};
     struct pair pair;
     uint64_t offset = 0;
-    bool in_module = false;
+    size_t modules = 0, files = 0;
     fputs("{\"kind\": \"baked\"", stdout);
     while (next_pair(contents, &offset, &pair)) {
         if (is_key(&pair, "module")) {
-            if (in_module) {
+            if (modules > 0) {
                 end_module_json(&lists);
             }
-            fputs(in_module ? ",\n  {" : ", \"modules\": [\n  {", stdout);
+            fputs(modules++ > 0 ? ",\n  {" : ", \"modules\": [\n  {", stdout);
             print_json_pair("", "name", 4, pair.value);
-            in_module = true;
+        }
+        else if (is_key(&pair, "stays")) {
+            if (files == 0) {
+                end_modules_json(&lists, modules);
+            }
+            fputs(files++ > 0 ? "},\n  {" : ", \"files\": [\n  {", stdout);
+            print_json_pair("", "name", 4, pair.value);
         }
         else if (is_key(&pair, "library")) {
             kiln_strings_push(&ctx->arena, &lists.libraries, pair.value);
@@ -108,13 +124,12 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
             print_json_pair(", ", pair.key, pair.key_len, pair.value);
         }
     }
-    if (in_module) {
-        end_module_json(&lists);
-        puts("\n]}");
+    if (files > 0) {
+        puts("}\n]}");
+        return;
     }
-    else {
-        puts(", \"modules\": []}");
-    }
+    end_modules_json(&lists, modules);
+    puts(", \"files\": []}");
 }
 
 static void
@@ -122,7 +137,7 @@ print_manifest(struct kiln_span contents)
 {
     struct pair pair;
     uint64_t offset = 0;
-    const char *init = "", *distribution = "-", *version = "";
+    const char *init = "", *distribution = "-", *version = "", *staying = NULL;
     printf("%-44s %-8s %-12s %10s %6s  %-24s %s\n", "MODULE", "AS", "INIT", "BYTES", "CTORS",
            "DISTRIBUTION", "BUILT FROM");
     while (next_pair(contents, &offset, &pair)) {
@@ -149,6 +164,15 @@ print_manifest(struct kiln_span contents)
         }
         else if (is_key(&pair, "constructors")) {
             printf("%6s  ", pair.value);
+        }
+        else if (is_key(&pair, "stays")) {
+            staying = pair.value;
+        }
+        else if (is_key(&pair, "file") && staying != NULL) {
+            printf("%-44s %-8s %s", staying, "file", pair.value);
+        }
+        else if (is_key(&pair, "reason")) {
+            printf(": %s\n", pair.value);
         }
         else if (is_key(&pair, "file")) {
             int width = printf("%s%s%s", distribution, *version == '\0' ? "" : " ", version);

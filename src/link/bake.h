@@ -125,9 +125,11 @@ int kiln_bake_isolate(struct kiln_ctx *ctx, struct kiln_bake *bake);
 int kiln_bake_select(struct kiln_ctx *ctx, struct kiln_bake *bake);
 /* Fail if there is no module. */
 int kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake);
-/* Let EXTENSION stay a file, and say so. */
+/* Let EXTENSION stay a file; with --verbose, say so. */
 int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension);
+/* Say which stay files, in a line for each distribution; nothing with --verbose. */
+void kiln_bake_say_kept(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 /* Turn the extensions that are not baked from objects into images, which are modules, too. */
 int kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake);
 

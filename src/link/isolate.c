@@ -141,7 +141,6 @@ isolate_whole(struct worker *worker, struct kiln_baked *extension, const struct 
 static int
 isolate(struct worker *worker, struct kiln_baked *extension)
 {
-    struct kiln_ctx *ctx = worker->ctx;
     const struct kiln_bake *bake = worker->isolation->bake;
     const struct kiln_isolation as = {
         .name = extension->found->name,
@@ -150,15 +149,8 @@ isolate(struct worker *worker, struct kiln_baked *extension)
         .bound = extension->sharing == NULL ? NULL : &extension->sharing->bound,
         .exports = &bake->options->exports,
     };
-    int result = extension->sharing == NULL ? isolate_whole(worker, extension, &as)
-                                            : isolate_sharing(worker, extension, &as);
-    if (result == 0 && extension->reason == NULL) {
-        const struct kiln_isolated *isolated = &extension->isolated;
-        kiln_say(ctx, KILN_DETAIL, "%s: %s, %llu bytes, %zu constructors deferred, from %s",
-                 extension->found->name, isolated->init, (unsigned long long)isolated->size,
-                 isolated->constructors, extension->found->path);
-    }
-    return result;
+    return extension->sharing == NULL ? isolate_whole(worker, extension, &as)
+                                      : isolate_sharing(worker, extension, &as);
 }
 
 static int

@@ -36,6 +36,7 @@ say_result(struct kiln_ctx *ctx, const struct kiln_bake *bake)
         standard == 0
             ? ""
             : kiln_arena_printf(&ctx->arena, ", with %zu of the standard library", standard);
+    kiln_bake_say_kept(ctx, bake);
     kiln_say(
         ctx, KILN_NOTE,
         "%s: %zu extension%s baked%s, %zu left as files%s, %.1f MB (Python %s, %s libpython%s)",

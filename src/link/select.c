@@ -6,6 +6,13 @@
 #include "base/file.h"
 #include "link/bake.h"
 
+static void
+say_one(struct kiln_ctx *ctx, const struct kiln_baked *extension)
+{
+    kiln_say(ctx, KILN_NOTE, "%s stays a file: %s (%s)", extension->found->name, extension->reason,
+             extension->found->path);
+}
+
 int
 kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_baked *extension)
 {
@@ -18,9 +25,63 @@ kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_b
         return 0;
     }
     bake->kept++;
-    kiln_say(ctx, KILN_NOTE, "%s stays a file: %s (%s)", found->name, extension->reason,
-             found->path);
+    if (ctx->verbose) {
+        say_one(ctx, extension);
+    }
     return 0;
+}
+
+/* One that stays a file, and what it is a part of: its distribution, its package, or itself. */
+struct kept {
+    const char *group;
+    const struct kiln_baked *extension;
+};
+
+static int
+compare_kept(const void *left, const void *right)
+{
+    const struct kept *a = left, *b = right;
+    int order = strcmp(a->group, b->group);
+    return order != 0 ? order : strcmp(a->extension->found->name, b->extension->found->name);
+}
+
+static struct kept *
+list_kept(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    struct kept *list = kiln_arena_alloc(&ctx->arena, (bake->kept + 1) * sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < bake->extensions.count && count < bake->kept; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->reason != NULL && !extension->is_library) {
+            const char *group = kiln_baked_get_distribution(ctx, extension);
+            list[count].group = group == NULL ? extension->found->name : group;
+            list[count++].extension = extension;
+        }
+    }
+    qsort(list, count, sizeof *list, compare_kept);
+    return list;
+}
+
+void
+kiln_bake_say_kept(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    if (ctx->verbose || bake->kept == 0) {
+        return;
+    }
+    const struct kept *list = list_kept(ctx, bake);
+    for (size_t i = 0, end; i < bake->kept; i = end) {
+        for (end = i + 1; end < bake->kept && strcmp(list[i].group, list[end].group) == 0; end++) {
+        }
+        const struct kiln_baked *first = list[i].extension;
+        if (end == i + 1) {
+            say_one(ctx, first);
+        }
+        else {
+            kiln_say(ctx, KILN_NOTE,
+                     "%s: %zu extensions stay files (--verbose lists them); %s: %s (%s)",
+                     list[i].group, end - i, first->found->name, first->reason, first->found->path);
+        }
+    }
 }
 
 int
@@ -33,6 +94,7 @@ kiln_bake_check_any(struct kiln_ctx *ctx, const struct kiln_bake *bake)
     if (is_any && bake->modules.count > 0) {
         return 0;
     }
+    kiln_bake_say_kept(ctx, bake);
     return kiln_fail(ctx, KILN_ERR_INPUT, "nothing to bake: %s",
                      is_any ? "all extensions that were found stay files"
                             : "no extension was found");

@@ -73,6 +73,14 @@ kiln_manifest_emit(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *b
     for (size_t i = 0; i < bake->modules.count; i++) {
         emit_module(ctx, stream, &bake->modules.items[i]);
     }
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->reason != NULL && !extension->is_library) {
+            emit_string(stream, "stays", extension->found->name);
+            emit_string(stream, "file", kiln_found_get_place(ctx, extension->found));
+            emit_string(stream, "reason", extension->reason);
+        }
+    }
 }
 
 int

@@ -3,7 +3,7 @@
  *
  * Strings "key=value", each ended by a NUL byte. The first is "kiln-baked=1" (the version of this
  * format), then facts about the executable follow; each "module=" starts a module, which the strings
- * up to the next "module=" describe. */
+ * up to the next "module=" describe. At the end are those that stayed files: "stays=", "file=", "reason=". */
 #ifndef KILN_LINK_MANIFEST_H
 #define KILN_LINK_MANIFEST_H
 

@@ -159,9 +159,11 @@ say_module(struct kiln_ctx *ctx, const struct kiln_baked *module)
 {
     const struct kiln_isolated *isolated = &module->isolated;
     kiln_say(ctx, KILN_DETAIL,
-             "%s: %llu bytes, %zu symbols hidden, %zu constructors and %zu destructors deferred",
-             module->found->name, (unsigned long long)isolated->size, isolated->hidden,
-             isolated->constructors, isolated->destructors);
+             "%s: %s, %llu bytes, %zu symbols hidden, %zu constructors and %zu destructors "
+             "deferred (%s)",
+             module->found->name, module->is_image ? "unlinked" : "from objects",
+             (unsigned long long)isolated->size, isolated->hidden, isolated->constructors,
+             isolated->destructors, kiln_found_get_place(ctx, module->found));
 }
 
 static void

@@ -169,6 +169,27 @@ def test_linked_for_a_virtual_environment_it_is_that_environments_python(venv_ap
     assert ours["prefix"] == str(venv) and str(tmp_path) in ours["path"]
 
 
+def test_a_warning_says_that_the_virtual_environment_is_gone(kind, bakery, python, tmp_path):
+    """Instead, CPython starts with the paths that it was compiled with."""
+    venv = tmp_path / "v"
+    run(python, "-m", "venv", "--without-pip", venv)
+    app = bakery.bake(tmp_path / "app", MODULES, kind, venv / "bin" / "python")
+    start = lambda **env: run(app, "-c", "import flat; print('started')", env=env)
+    assert start().stderr == ""
+    venv.rename(tmp_path / "moved")
+    said = start()
+    assert said.stdout == "started\n"
+    line, = said.stderr.splitlines()
+    assert line.startswith(f"{app}: warning: {venv / 'bin/python'} is gone, the Python that this program was linked for")
+    assert "PYTHONHOME" in line and (f"{app}._pth" in line) == (bakery.version >= (3, 11))
+    # Who says where to look is not warned, nor is who starts it in another environment.
+    home = run(python, "-c", "import sys; print(sys.base_prefix)").stdout.strip()
+    assert start(PYTHONHOME=home).stderr == ""
+    other = tmp_path / "moved/bin/app"
+    other.symlink_to(app)
+    assert run(other, "-c", "import flat").stderr == ""
+
+
 def test_in_a_virtual_environment_executable_is_itself_from_sitecustomize_on(venv_app, venv, details):
     seen = details(venv_app)
     assert seen["in_venv"] and seen["prefix"] == str(venv)

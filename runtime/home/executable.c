@@ -17,6 +17,7 @@
 #include "home/venv.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,6 +122,21 @@ keep(wchar_t **kept, const char *path)
     return *kept != NULL;
 }
 
+/* Without its python CPython takes the paths that it was compiled with: perhaps another environment's. */
+static void
+warn_if_gone(const char *self)
+{
+    const char *home = getenv("PYTHONHOME");
+    if (access(kiln_python, F_OK) != 0 && (home == NULL || *home == '\0')) {
+        fprintf(
+            stderr,
+            "%s: warning: %s is gone, the Python that this program was linked for: packages may be "
+            "missing, or another environment's. Install it there again, or set PYTHONHOME%s%s%s\n",
+            self, kiln_python, KILN_HAS_PTH_FILES ? ", or write " : "",
+            KILN_HAS_PTH_FILES ? self : "", KILN_HAS_PTH_FILES ? "._pth" : "");
+    }
+}
+
 PyStatus
 kiln_executable_choose(PyConfig *config, const char *argv0)
 {
@@ -142,6 +158,9 @@ kiln_executable_choose(PyConfig *config, const char *argv0)
      * in an environment itself. */
     if (!in_venv || realpath(kiln_python, start) == NULL) {
         snprintf(start, sizeof start, "%s", kiln_python);
+    }
+    if (!in_venv) {
+        warn_if_gone(self);
     }
     kiln_process.site_first = !in_venv && kiln_venv_find(&other, kiln_python);
     if (!keep(&kiln_process.executable, self) ||

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "command.h"
 #include "elf/elf.h"
 #include "fat/fat.h"
@@ -28,14 +29,17 @@ print_json_list(const char *key, const struct kiln_strings *list)
 }
 
 static void
-print_json_pair(const char *separator, const char *key, size_t key_len, const char *value)
+print_json_pair(struct kiln_ctx *ctx, const char *separator, const char *key, size_t key_len,
+                const char *value)
 {
     bool bare = strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
     for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
         bare = bare || (strlen(NUMBERS[i]) == key_len && strncmp(NUMBERS[i], key, key_len) == 0 &&
                         *value != '\0' && value[strspn(value, "0123456789")] == '\0');
     }
-    printf("%s\"%.*s\": ", separator, (int)key_len, key);
+    fputs(separator, stdout);
+    kiln_json_string(stdout, kiln_arena_strndup(&ctx->arena, key, key_len));
+    fputs(": ", stdout);
     if (bare) {
         fputs(value, stdout);
     }
@@ -102,14 +106,14 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
                 end_module_json(&lists);
             }
             fputs(modules++ > 0 ? ",\n  {" : ", \"modules\": [\n  {", stdout);
-            print_json_pair("", "name", 4, pair.value);
+            print_json_pair(ctx, "", "name", 4, pair.value);
         }
         else if (is_key(&pair, "stays")) {
             if (files == 0) {
                 end_modules_json(&lists, modules);
             }
             fputs(files++ > 0 ? "},\n  {" : ", \"files\": [\n  {", stdout);
-            print_json_pair("", "name", 4, pair.value);
+            print_json_pair(ctx, "", "name", 4, pair.value);
         }
         else if (is_key(&pair, "library")) {
             kiln_strings_push(&ctx->arena, &lists.libraries, pair.value);
@@ -121,7 +125,7 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
             kiln_strings_push(&ctx->arena, &lists.shared, pair.value);
         }
         else {
-            print_json_pair(", ", pair.key, pair.key_len, pair.value);
+            print_json_pair(ctx, ", ", pair.key, pair.key_len, pair.value);
         }
     }
     if (files > 0) {
@@ -133,7 +137,7 @@ print_manifest_json(struct kiln_ctx *ctx, struct kiln_span contents)
 }
 
 static void
-print_manifest(struct kiln_span contents)
+print_manifest(struct kiln_ctx *ctx, struct kiln_span contents)
 {
     struct pair pair;
     uint64_t offset = 0;
@@ -141,6 +145,7 @@ print_manifest(struct kiln_span contents)
     printf("%-44s %-8s %-12s %10s %6s  %-24s %s\n", "MODULE", "AS", "INIT", "BYTES", "CTORS",
            "DISTRIBUTION", "BUILT FROM");
     while (next_pair(contents, &offset, &pair)) {
+        pair.value = kiln_text_make_printable(&ctx->arena, pair.value, false);
         if (is_key(&pair, "module")) {
             printf("%-44s ", pair.value);
             distribution = "-";
@@ -191,40 +196,47 @@ print_manifest(struct kiln_span contents)
 }
 
 static void
-print_fat_json(const struct kiln_fat *fat)
+print_fat_json(struct kiln_ctx *ctx, const struct kiln_fat *fat)
 {
     fputs("{\"kind\": \"fat\"", stdout);
-    print_json_pair(", ", "driver", 6, fat->driver);
-    print_json_pair(", ", "output", 6, fat->output);
+    print_json_pair(ctx, ", ", "driver", 6, fat->driver);
+    print_json_pair(ctx, ", ", "output", 6, fat->output);
     print_json_list("inits", &fat->inits);
     print_json_list("archives", &fat->archives);
     if (fat->failure != NULL) {
-        print_json_pair(", ", "failure", 7, fat->failure);
+        print_json_pair(ctx, ", ", "failure", 7, fat->failure);
     }
     printf(", \"object_size\": %llu}\n", (unsigned long long)fat->object_size);
 }
 
 static void
-print_list(const char *title, const struct kiln_strings *list)
+print_text(struct kiln_ctx *ctx, const char *title, const char *text)
+{
+    printf("%-12s %s\n", title, kiln_text_make_printable(&ctx->arena, text, false));
+}
+
+static void
+print_list(struct kiln_ctx *ctx, const char *title, const struct kiln_strings *list)
 {
     for (size_t i = 0; i < list->count; i++) {
-        printf("%-12s %s\n", title, list->items[i]);
+        print_text(ctx, title, list->items[i]);
     }
 }
 
 static void
-print_fat(const char *path, const struct kiln_fat *fat)
+print_fat(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat)
 {
-    printf("%s: a fat extension\n", path);
-    print_list("init", &fat->inits);
+    printf("%s: a fat extension\n", kiln_text_make_printable(&ctx->arena, path, false));
+    print_list(ctx, "init", &fat->inits);
     if (fat->failure != NULL) {
-        printf("%-12s %s\n", "no object", fat->failure);
+        print_text(ctx, "no object", fat->failure);
     }
     else {
         printf("%-12s %llu bytes\n", "object", (unsigned long long)fat->object_size);
     }
-    printf("%-12s %s\n%-12s %s\n", "linked by", fat->driver, "linked to", fat->output);
-    print_list("archive", &fat->archives);
+    print_text(ctx, "linked by", fat->driver);
+    print_text(ctx, "linked to", fat->output);
+    print_list(ctx, "archive", &fat->archives);
 }
 
 static int
@@ -255,16 +267,16 @@ list_file(struct kiln_ctx *ctx, const char *path, struct kiln_span bytes, bool j
             print_manifest_json(ctx, contents);
         }
         else {
-            print_manifest(contents);
+            print_manifest(ctx, contents);
         }
     }
     else if (result == 0) {
         result = kiln_fat_read(ctx, bytes, path, &fat, &found);
         if (result == 0 && json) {
-            print_fat_json(&fat);
+            print_fat_json(ctx, &fat);
         }
         else if (result == 0) {
-            print_fat(path, &fat);
+            print_fat(ctx, path, &fat);
         }
     }
     kiln_elf_release(&elf);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/interrupt.h"
+#include "base/text.h"
 #include "command.h"
 #include "kiln/version.h"
 
@@ -77,6 +78,8 @@ show_message(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text
     const char *no_colour = getenv("NO_COLOR"); /* no-color.org: set and not empty */
     bool colour = is_terminal() && (no_colour == NULL || *no_colour == '\0');
     clear_progress();
+    /* Messages quote what others wrote: paths, records of extensions, output of compilers. */
+    text = kiln_text_make_printable(&ctx->arena, text, true);
     fprintf(stderr, "kiln: %s%s%s%s\n", colour ? styles[severity].colour : "",
             styles[severity].prefix, colour && *styles[severity].colour ? "\033[0m" : "", text);
 }
@@ -97,7 +100,7 @@ show_progress(struct kiln_ctx *ctx, const char *what, size_t done, size_t total,
     memset(bar, '#', WIDTH * done / total);
     bar[WIDTH] = '\0';
     fprintf(stderr, "\r%-9s [%s] %zu/%zu %.40s", what, bar, done, total,
-            detail == NULL ? "" : detail);
+            detail == NULL ? "" : kiln_text_make_printable(&ctx->arena, detail, false));
     fflush(stderr);
     progress_shown = true;
 }

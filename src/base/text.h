@@ -29,6 +29,14 @@ int kiln_compare_strings(const void *a, const void *b);
 void kiln_strings_sort(struct kiln_strings *list);
 bool kiln_strings_find(const struct kiln_strings *list, const char *text);
 
+/* The length of the UTF-8 sequence at TEXT (RFC 3629: no overlong forms, no surrogates), or 0. */
+size_t kiln_text_get_sequence(const char *text);
+/* Whether the sequence of LEN bytes at TEXT is a control character, C1's included. */
+bool kiln_text_is_control(const char *text, size_t len);
+/* Returns TEXT as it can be shown on a terminal: control characters, and bytes that are not UTF-8, as \xNN. With
+ * LINES, newlines and tabs stay. The same pointer if there is nothing to change. */
+const char *kiln_text_make_printable(struct kiln_arena *arena, const char *text, bool lines);
+
 /* Writes BYTES as they stand between the quotes of a string in assembly. */
 void kiln_asm_write_string(FILE *stream, struct kiln_span bytes);
 

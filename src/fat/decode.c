@@ -5,6 +5,8 @@
 #include <xxhash.h>
 #include <zstd.h>
 
+#include "base/text.h"
+
 static int
 fail(struct kiln_ctx *ctx, const char *name, const char *problem)
 {
@@ -79,6 +81,23 @@ kiln_fat_parse_section(struct kiln_ctx *ctx, struct kiln_span bytes, const char 
     return 0;
 }
 
+/* Whether TEXT is one of the flags that kiln-cc records: combining again hands them to ld. */
+static bool
+is_combine_flag(const char *text)
+{
+    static const char *const flags[] = {"--strip-debug", "--allow-multiple-definition"};
+    static const char *const prefixes[] = {
+        "--undefined=", "--require-defined=", "--wrap=", "--defsym="};
+    bool known = false;
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        known = known || strcmp(text, flags[i]) == 0;
+    }
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        known = known || kiln_starts_with(text, prefixes[i]);
+    }
+    return known;
+}
+
 /* Finds the field that TAG fills: a text, a list, or neither for a tag of a later or an older Kiln. */
 static void
 find_field(struct kiln_fat *fat, uint32_t tag, const char ***text, struct kiln_strings **list)
@@ -140,6 +159,9 @@ kiln_fat_parse_record(struct kiln_ctx *ctx, const struct kiln_fat_section *secti
             continue;
         }
         const char *copy = kiln_arena_strndup(&ctx->arena, (const char *)text.ptr, text.len);
+        if (tag == KILN_FAT_COMBINE && !is_combine_flag(copy)) {
+            return fail(ctx, section->name, "its record has an option that kiln-cc never records");
+        }
         if (list != NULL) {
             kiln_strings_push(&ctx->arena, list, copy);
         }

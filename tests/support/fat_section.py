@@ -66,3 +66,33 @@ def undefined(fat, directory):
     path = directory / "relocatable.o"
     path.write_bytes(fat.object)
     return {line.split()[-1] for line in run("nm", "--undefined-only", path).stdout.splitlines()}
+
+
+def change_record(path, edit):
+    """Let EDIT change the entries of the record of the fat extension at PATH, a list of (tag, bytes), checksum and all."""
+    section = pathlib.Path(f"{path}.section")
+    run("objcopy", "-O", "binary", "--only-section=.kiln", "--set-section-flags", ".kiln=alloc", path, section)
+    data = section.read_bytes()
+    version, record_size = struct.unpack_from("<II", data, 8)
+    start = 64 if version == 2 else 40
+    record, entries = data[start:start + record_size], []
+    while record:
+        tag, size = struct.unpack_from("<II", record)
+        entries.append((tag, record[8:8 + size]))
+        record = record[8 + size:]
+    edit(entries)
+    record = b"".join(struct.pack("<II", tag, len(text)) + text for tag, text in entries)
+    data = bytearray(data[:start] + record + data[start + record_size:])
+    struct.pack_into("<I", data, 12, len(record))
+    parts_size = struct.unpack_from("<Q", data, 48)[0] if version == 2 else 0
+    struct.pack_into("<Q", data, 32, hash_bytes(bytes(data[40:len(data) - parts_size])))
+    section.write_bytes(data)
+    run("objcopy", "--update-section", f".kiln={section}", path)
+    section.unlink()
+
+
+def hash_bytes(data):
+    xxhash = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0")
+    xxhash.XXH3_64bits.restype = ctypes.c_uint64
+    xxhash.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    return xxhash.XXH3_64bits(data, len(data))

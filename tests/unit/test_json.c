@@ -27,6 +27,7 @@ quotes_and_control_characters_are_escaped(void **state)
 {
     (void)state;
     expect("a\"b\\c\n\x01", "\"a\\\"b\\\\c\\u000a\\u0001\"");
+    expect("\x7f\xc2\x9b\xc2\xa0", "\"\\u007f\\u009b\xc2\xa0\"");
 }
 
 static void

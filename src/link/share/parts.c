@@ -119,21 +119,28 @@ take_part(struct kiln_ctx *ctx, struct kiln_share_group *group, size_t number,
         .bytes = in->bytes,
         .user = number,
         .order = user->parts.count - 1,
-        .path = kiln_arena_printf(&ctx->arena, "%s/%zu-%zu%s", group->tmpdir, number,
-                                  user->parts.count - 1,
-                                  kiln_span_starts_with(in->bytes, "!<arch>", 7) ? ".a" : ".o"),
+        .path = kiln_arena_printf(&ctx->arena, "%s/%zu-%zu.o", group->tmpdir, number,
+                                  user->parts.count - 1),
     };
-    if (in->archive > 0) {
-        part->archive = user->extension->fat.archives.items[in->archive - 1];
-        const char *library = kiln_file_basename(part->archive);
-        part->library = is_shared(group, user->extension, library) ? library : NULL;
-    }
-    else if (kiln_span_starts_with(in->bytes, "!<arch>", 7)) {
+    enum kiln_object_kind kind = kiln_elf_classify(in->bytes);
+    if (kind == KILN_OBJECT_ARCHIVE) {
         return fail(ctx, user->extension, group->common->name,
                     kiln_arena_printf(&ctx->arena,
                                       "some members of %s have one name, and nobody can tell which "
                                       "of them were linked",
                                       in->name));
+    }
+    if (kind != KILN_OBJECT_RELOCATABLE) { /* ld would read a script, a compiler bytecode */
+        return fail(ctx, user->extension, group->common->name,
+                    kiln_arena_printf(&ctx->arena,
+                                      "%s in its " KILN_FAT_SECTION
+                                      " section is no object file; build the extension again",
+                                      in->name));
+    }
+    if (in->archive > 0) {
+        part->archive = user->extension->fat.archives.items[in->archive - 1];
+        const char *library = kiln_file_basename(part->archive);
+        part->library = is_shared(group, user->extension, library) ? library : NULL;
     }
     int result = kiln_file_write(ctx, part->path, part->bytes);
     return result == 0 && part->library != NULL ? identify(ctx, user, part) : result;

@@ -165,8 +165,8 @@ combine_user(struct kiln_ctx *ctx, const struct kiln_share_group *group, size_t 
     const struct kiln_fat *fat = &user->extension->fat;
     struct kiln_combine combine = {.inits = fat->inits};
     for (size_t i = 0; i < fat->combine.count; i++) {
-        /* The members have been chosen. */
-        if (!kiln_starts_with(fat->combine.items[i], "--undefined")) {
+        /* Without a value: the members have been chosen, and what changes symbols cannot share. */
+        if (strchr(fat->combine.items[i], '=') == NULL) {
             kiln_strings_push(&ctx->arena, &combine.flags, fat->combine.items[i]);
         }
     }

@@ -71,6 +71,12 @@ CASES = {
     # What it keeps to itself is its own, in its file as well.
     "hidden.name": Case("__attribute__((visibility(\"hidden\"))) int strverscmp(const char *a, const char *b) { return 98; }",
                         'strverscmp("a", "a")', "objects"),
+    # Sections that linkers, or Kiln, write for the executable.
+    **{f"section{name.replace('.', '_')}": Case(f'__attribute__((section("{name}"), used)) static const char mine[] = "/nowhere";', "mine[1]", "image",
+                                                f"section {name} has the name of one that the executable has")
+       for name in (".interp", ".kiln", ".dynamic")},
+    # What lld would look for.
+    "deplibs": Case('__asm__(".section .deplibs,\\"MS\\",@0x6fff4c04,1\\n.asciz \\"/nowhere/lib.a\\"\\n.text\\n");', "5", "objects"),
     "version": Case('__asm__(".symver old_realpath, realpath@GLIBC_2.2.5"); char *old_realpath(const char *, char *);',
                     'old_realpath("/", NULL) == NULL', "image", "another version"),
     "default.version": Case('__asm__(".symver this_strverscmp, strverscmp@GLIBC_2.2.5");\n'

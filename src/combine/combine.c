@@ -23,7 +23,8 @@
 
 /* Sections that the script does not name keep their names. Constructors are in the order in which
  * ld's script for shared objects puts them. `.gnu.linkonce` sections are an older kind of section
- * groups: of each name, linkers keep only one, across modules. Compilers disagree about the type of
+ * groups: of each name, linkers keep only one, across modules. `.deplibs` names libraries, which the shared object has
+ * been linked with. Compilers disagree about the type of
  * `.eh_frame`, which would make two sections of it. Without the address 0, an output section of a
  * relocatable object starts where the one before it ends. */
 static const char script[] =
@@ -51,6 +52,7 @@ static const char script[] =
     "  .tbss.linkonce 0 : { *(.gnu.linkonce.tb.*) }\n"
     "  /DISCARD/ : {\n"
     "    *(.gnu.lto_* .gnu.debuglto_* .llvmbc .llvmcmd .llvm.lto .note.gnu.build-id)\n"
+    "    *(.deplibs .linker-options)\n"
     "  }\n"
     "}\n";
 

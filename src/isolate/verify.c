@@ -7,6 +7,10 @@
 #include "base/text.h"
 #include "names/combined.h"
 
+/* LLVM's "Extensions": what lld reads in an object besides code. */
+#define SHT_LLVM_LINKER_OPTIONS      0x6fff4c01
+#define SHT_LLVM_DEPENDENT_LIBRARIES 0x6fff4c04
+
 static int
 fail_section(struct kiln_ctx *ctx, const struct kiln_elf *elf, size_t index, const char *problem)
 {
@@ -19,6 +23,19 @@ fail_symbol(struct kiln_ctx *ctx, const struct kiln_elf *elf, const char *name, 
 {
     return kiln_fail(ctx, KILN_ERR_INPUT, "%s: not isolated: symbol %s %s", elf->name, name,
                      problem);
+}
+
+/* Whether linkers, or Kiln, write a section of the NAME: what a module has there would become the executable's. */
+static bool
+is_of_executable(const char *name, uint64_t flags)
+{
+    static const char *const names[] = {".interp", ".dynamic", ".eh_frame_hdr", ".gnu_debuglink",
+                                        ".kiln"};
+    bool result = strcmp(name, ".comment") == 0 && (flags & SHF_ALLOC) != 0;
+    for (size_t i = 0; !result && i < sizeof names / sizeof names[0]; i++) {
+        result = strcmp(name, names[i]) == 0;
+    }
+    return result;
 }
 
 static const char *
@@ -37,6 +54,12 @@ find_section_problem(const struct kiln_elf *elf, size_t index, const Elf64_Shdr 
     }
     if (strcmp(name, ".note.GNU-stack") == 0 && (shdr->sh_flags & SHF_EXECINSTR) != 0) {
         return "asks for an executable stack";
+    }
+    if (is_of_executable(name, shdr->sh_flags)) {
+        return "has the name of one that the executable has of its own";
+    }
+    if (shdr->sh_type == SHT_LLVM_LINKER_OPTIONS || shdr->sh_type == SHT_LLVM_DEPENDENT_LIBRARIES) {
+        return "names libraries to the linker; combine the objects by Kiln";
     }
     if (kiln_starts_with(name, ".gnu.linkonce.")) {
         return "is kept once for all modules";

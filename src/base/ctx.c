@@ -81,6 +81,7 @@ kiln_ctx_get_tmpdir(struct kiln_ctx *ctx)
         if (parent == NULL || *parent == '\0') {
             parent = "/tmp";
         }
+        kiln_temporary_sweep(&ctx->arena, parent, "kiln-");
         char *path = kiln_arena_printf(&ctx->arena, "%s/kiln-XXXXXX", parent);
         if (!kiln_temporary_make_dir(path)) {
             kiln_fail_errno(ctx, "%s: cannot make a temporary directory (set TMPDIR)", parent);

@@ -31,6 +31,7 @@ struct kiln_ctx {
     struct kiln_arena arena;
     size_t errors;       /* messages of KILN_ERROR so far */
     const char *tmpdir;  /* see kiln_ctx_get_tmpdir() */
+    bool no_cache;       /* the cache cannot be used, which has been said: see base/cache.h */
     bool verbose, quiet; /* --verbose, --quiet */
     const char
         *subject; /* put in front of errors and warnings that do not begin with it, unless NULL

@@ -1,4 +1,4 @@
-/* Files: inputs, outputs, paths. An output is created with O_EXCL beside its final name, so that the
+/* Files: inputs, outputs, paths. An output is created in a directory beside its final name, so that the
  * rename cannot cross file systems and a reader sees the old file or the whole new one. */
 #include "base/file.h"
 
@@ -114,16 +114,14 @@ kiln_output_init(struct kiln_ctx *ctx, const char *path, unsigned mode, struct k
         out->fd = open(path, O_WRONLY | O_CLOEXEC);
         out->tmppath = out->path;
     }
-    for (unsigned attempt = 0; out->tmppath != out->path && attempt < 100; attempt++) {
-        out->tmppath =
-            kiln_arena_printf(&ctx->arena, "%s.kiln-%ld-%u", path, (long)getpid(), attempt);
-        out->fd = kiln_temporary_create(out->tmppath, mode);
-        if (out->fd >= 0 || errno != EEXIST) {
-            break;
-        }
+    else if ((out->dir = kiln_temporary_make_dir_for(&ctx->arena, path)) != NULL) {
+        out->tmppath = kiln_arena_printf(&ctx->arena, "%s/%s", out->dir, kiln_file_basename(path));
+        out->fd = open(out->tmppath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     }
     if (out->fd < 0) {
-        return kiln_fail_errno(ctx, "%s: cannot write", path);
+        int result = kiln_fail_errno(ctx, "%s: cannot write", path);
+        kiln_output_release(out);
+        return result;
     }
     return 0;
 }
@@ -185,31 +183,27 @@ kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out)
     /* close() is where NFS and quotas report a full disk. */
     int fd = out->fd;
     out->fd = -1;
-    bool closed = close(fd) == 0;
-    bool is_aside = out->tmppath != out->path;
-    if (closed && (!is_aside || rename(out->tmppath, out->path) == 0)) {
-        if (is_aside) {
-            kiln_temporary_keep(out->tmppath);
-        }
-        return 0;
+    int result = 0;
+    if (close(fd) < 0 || (out->dir != NULL && rename(out->tmppath, out->path) < 0)) {
+        result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
     }
-    int result = kiln_fail_errno(ctx, "%s: cannot write", out->path);
-    if (is_aside) {
-        kiln_temporary_remove(out->tmppath);
-    }
+    kiln_output_release(out);
     return result;
 }
 
 void
 kiln_output_release(struct kiln_output *out)
 {
+    int error = errno;
     if (out->fd >= 0) {
         close(out->fd);
-        if (out->tmppath != out->path) {
-            kiln_temporary_remove(out->tmppath);
-        }
         out->fd = -1;
     }
+    if (out->dir != NULL) {
+        kiln_temporary_remove(out->dir);
+        out->dir = NULL;
+    }
+    errno = error;
 }
 
 int
@@ -265,25 +259,6 @@ kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path)
         }
     }
     return 0;
-}
-
-const char *
-kiln_file_get_cache_dir(struct kiln_ctx *ctx)
-{
-    const char *base = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    const char *path;
-    if (base != NULL && *base == '/') { /* the XDG specification: a relative path is ignored */
-        path = kiln_arena_printf(&ctx->arena, "%s/kiln", base);
-    }
-    else if (home != NULL && *home == '/') {
-        path = kiln_arena_printf(&ctx->arena, "%s/.cache/kiln", home);
-    }
-    else {
-        kiln_fail(ctx, KILN_ERR_INPUT, "no place for the cache: set HOME or XDG_CACHE_HOME");
-        return NULL;
-    }
-    return kiln_file_make_dirs(ctx, path) == 0 ? path : NULL;
 }
 
 enum {

@@ -17,10 +17,11 @@ void kiln_file_release(struct kiln_file *file);
 /* Read FD, a pipe or a file, to its end, into the context's arena. NAME is for messages. */
 int kiln_file_read(struct kiln_ctx *ctx, int fd, const char *name, struct kiln_span *out);
 
-/* An unfinished output: a temporary file beside PATH that becomes PATH at commit. If PATH is a device
+/* An unfinished output: a file in a temporary directory beside PATH that becomes PATH at commit. If PATH is a device
  * or a pipe, it is written directly, and tmppath is path. */
 struct kiln_output {
     const char *path;    /* the final name, in the context's arena */
+    const char *dir;     /* the directory; NULL: PATH is written directly, or it has been removed */
     const char *tmppath; /* the name until commit; a program may write it */
     int fd;              /* open for reading and writing; -1 after commit or release */
 };
@@ -34,7 +35,7 @@ int kiln_output_write_all(struct kiln_ctx *ctx, struct kiln_output *out,
                           const struct kiln_span *parts, size_t count);
 /* Rename into place. Removes the temporary file on failure. */
 int kiln_output_commit(struct kiln_ctx *ctx, struct kiln_output *out);
-/* Remove the temporary file unless it was committed. {.fd = -1} is allowed. */
+/* Remove the temporary file unless it was committed. {.fd = -1} is allowed. Keeps errno. */
 void kiln_output_release(struct kiln_output *out);
 
 /* Write PATH whole: init, write, commit. */
@@ -46,7 +47,7 @@ int kiln_file_copy(struct kiln_ctx *ctx, const char *from, const char *to);
  * written through a mapping, as linkers do, is in the page cache by single pages, from which a program starts, and
  * its pages are mapped, more slowly. Uses the name PATH.new. */
 void kiln_file_rewrite(const char *path);
-/* Make PATH and the directories above it. */
+/* Make PATH and the directories above it, those that are missing. */
 int kiln_file_make_dirs(struct kiln_ctx *ctx, const char *path);
 
 /* Links are followed; false if there is no such file. */
@@ -57,9 +58,6 @@ bool kiln_file_is_special(const char *path);
 /* Whether A and B name one existing file or directory. */
 bool kiln_file_is_same(const char *a, const char *b);
 
-/* Returns `$XDG_CACHE_HOME/kiln` or `~/.cache/kiln`, which is made if missing, or NULL after reporting
- * the error. */
-const char *kiln_file_get_cache_dir(struct kiln_ctx *ctx);
 /* Returns the absolute path of the running program, links resolved, or NULL after reporting the error.
  */
 const char *kiln_file_get_program(struct kiln_ctx *ctx);

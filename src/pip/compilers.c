@@ -8,12 +8,14 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "base/temporary.h"
@@ -81,49 +83,50 @@ find_drivers(struct kiln_ctx *ctx)
     return names;
 }
 
+/* Returns the name of the directory: a hash of what is in it. */
 static const char *
-name_directory(struct kiln_ctx *ctx, const char *cache, const char *kiln_cc,
-               const struct kiln_strings *names)
+name_directory(struct kiln_ctx *ctx, const char *kiln_cc, const struct kiln_strings *names)
 {
     const char *text = kiln_cc;
     for (size_t i = 0; i < names->count; i++) {
         text = kiln_arena_printf(&ctx->arena, "%s\n%s", text, names->items[i]);
     }
-    return kiln_arena_printf(&ctx->arena, "%s/compilers-%016llx", cache,
+    return kiln_arena_printf(&ctx->arena, "compilers-%016llx",
                              (unsigned long long)XXH3_64bits(text, strlen(text)));
 }
 
-/* Make DIR with its links under another name first: other runs look for it. */
-static int
-make_directory(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
-               const struct kiln_strings *names)
+/* Make the links in DIR that are missing or lead elsewhere, each under another name first: other runs use them. Returns
+ * false with errno set. */
+static bool
+make_links(struct kiln_ctx *ctx, const char *dir, const char *kiln_cc,
+           const struct kiln_strings *names)
 {
-    char *aside = kiln_arena_printf(&ctx->arena, "%s-XXXXXX", dir);
-    if (!kiln_temporary_make_dir(aside)) {
-        return kiln_fail_errno(ctx, "%s: cannot make the directory", aside);
-    }
-    int result = 0;
-    for (size_t i = 0; i < names->count && result == 0; i++) {
-        const char *link = kiln_arena_printf(&ctx->arena, "%s/%s", aside, names->items[i]);
-        if (symlink(kiln_cc, link) < 0) {
-            result = kiln_fail_errno(ctx, "%s: cannot make the link", link);
+    bool made = true;
+    for (size_t i = 0; made && i < names->count; i++) {
+        char target[PATH_MAX];
+        const char *link = kiln_arena_printf(&ctx->arena, "%s/%s", dir, names->items[i]);
+        ssize_t len = readlink(link, target, sizeof target);
+        if (len == (ssize_t)strlen(kiln_cc) && memcmp(target, kiln_cc, (size_t)len) == 0) {
+            continue;
         }
+        const char *aside = kiln_temporary_make_dir_for(&ctx->arena, link);
+        if (aside == NULL) {
+            return false;
+        }
+        const char *other = kiln_arena_printf(&ctx->arena, "%s/link", aside);
+        made = symlink(kiln_cc, other) == 0 && rename(other, link) == 0;
+        int error = errno;
+        kiln_temporary_remove(aside);
+        errno = error;
     }
-    if (result == 0 && (chmod(aside, 0755) < 0 || rename(aside, dir) < 0) && errno != EEXIST &&
-        errno != ENOTEMPTY)
-    {
-        result = kiln_fail_errno(ctx, "%s: cannot make the directory", dir);
-    }
-    kiln_temporary_remove(aside); /* still there if another run was first, or after a failure */
-    return result;
+    return made;
 }
 
 const char *
 kiln_pip_make_compilers(struct kiln_ctx *ctx)
 {
-    const char *program = kiln_file_get_program(ctx);
-    const char *cache = kiln_file_get_cache_dir(ctx);
-    if (program == NULL || cache == NULL) {
+    const char *program = kiln_file_get_program(ctx), *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (program == NULL || tmpdir == NULL) {
         return NULL;
     }
     const char *kiln_cc =
@@ -133,8 +136,19 @@ kiln_pip_make_compilers(struct kiln_ctx *ctx)
         return NULL;
     }
     struct kiln_strings names = find_drivers(ctx);
-    const char *dir = name_directory(ctx, cache, kiln_cc, &names);
-    if (access(dir, X_OK) < 0 && make_directory(ctx, dir, kiln_cc, &names) != 0) {
+    const char *name = name_directory(ctx, kiln_cc, &names), *dir = kiln_cache_get_dir(ctx, name);
+    if (dir != NULL && make_links(ctx, dir, kiln_cc, &names)) {
+        return dir;
+    }
+    if (dir != NULL) {
+        kiln_cache_give_up(ctx, dir, strerror(errno));
+    }
+    dir = kiln_arena_printf(&ctx->arena, "%s/%s", tmpdir, name);
+    if (kiln_file_make_dirs(ctx, dir) < 0) {
+        return NULL;
+    }
+    if (!make_links(ctx, dir, kiln_cc, &names)) {
+        kiln_fail_errno(ctx, "%s: cannot make links to kiln-cc", dir);
         return NULL;
     }
     return dir;

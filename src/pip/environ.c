@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -154,9 +155,14 @@ int
 kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
                          const struct kiln_pip_python *python, struct kiln_strings *out)
 {
-    const char *cache = kiln_file_get_cache_dir(ctx);
-    if (cache == NULL) {
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
+    if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
+    }
+    const char *name = kiln_arena_printf(&ctx->arena, "pip-%d", KILN_PIP_CACHE_VERSION);
+    const char *cache = kiln_cache_get_dir(ctx, name);
+    if (cache == NULL) { /* for this run: driver.py names other places after it */
+        cache = kiln_arena_printf(&ctx->arena, "%s/%s", tmpdir, name);
     }
     const char *path = getenv("PATH");
     set(ctx, out, "PATH",
@@ -168,8 +174,7 @@ kiln_pip_set_environment(struct kiln_ctx *ctx, const char *compilers,
     set_linker(ctx, out, compilers, "LDCXXSHARED", python->ldcxxshared, python->cxx);
     set_cargo(ctx, out, compilers);
     kiln_pip_set_caches(ctx, compilers, out);
-    set(ctx, out, "PIP_CACHE_DIR",
-        kiln_arena_printf(&ctx->arena, "%s/pip-%d", cache, KILN_PIP_CACHE_VERSION));
+    set(ctx, out, "PIP_CACHE_DIR", cache);
     kiln_strings_push(&ctx->arena, out,
                       "PIP_PYTHON"); /* used already; pip would start itself again */
     return 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "kiln/version.h"
@@ -136,59 +137,42 @@ has_fixed_place(const struct kiln_bake *bake)
     return strcmp(bake->linker, "gold") == 0;
 }
 
-/* Returns the path of the cached outcome of the trials, a hash of everything known to affect it, or NULL
- * if there is no cache. */
+/* Returns the key of the outcome of the trials: a hash of everything known to affect it. */
 static const char *
-get_memory(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
+make_key(struct kiln_ctx *ctx, const struct kiln_bake *bake, bool fixed)
 {
     const struct kiln_python *python = &bake->python;
-    const char *path = NULL;
-    struct kiln_ctx silent = {.quiet = true};
-    const char *cache = kiln_file_get_cache_dir(&silent);
-    const char *dir = cache == NULL ? "" : kiln_arena_printf(&ctx->arena, "%s/trials", cache);
-    if (cache != NULL && kiln_file_make_dirs(&silent, dir) == 0) {
-        struct kiln_strings files = {0};
-        kiln_process_push_command(ctx, bake->driver, &files);
-        for (size_t i = 0; i < files.count; i++) {
-            files.items[i] = kiln_process_find(ctx, files.items[i]);
-        }
-        kiln_strings_push(&ctx->arena, &files, python->static_library);
-        kiln_strings_push(&ctx->arena, &files, python->shared_library);
-        const char *text =
-            kiln_arena_printf(&ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d", python->identity,
-                              bake->driver, bake->linker, (int)bake->options->libpython, fixed,
-                              python->pie, (int)bake->options->pie);
-        for (size_t i = 0; i < files.count; i++) {
-            struct stat st;
-            if (files.items[i] != NULL && stat(files.items[i], &st) == 0) {
-                text = kiln_arena_printf(&ctx->arena, "%s %s %lld %lld.%ld", text, files.items[i],
-                                         (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                                         st.st_mtim.tv_nsec);
-            }
-        }
-        path = kiln_arena_printf(&ctx->arena, "%s/%016llx", dir,
-                                 (unsigned long long)XXH3_64bits(text, strlen(text)));
+    struct kiln_strings files = {0};
+    kiln_process_push_command(ctx, bake->driver, &files);
+    for (size_t i = 0; i < files.count; i++) {
+        files.items[i] = kiln_process_find(ctx, files.items[i]);
     }
-    kiln_ctx_release(&silent);
-    return path;
+    kiln_strings_push(&ctx->arena, &files, python->static_library);
+    kiln_strings_push(&ctx->arena, &files, python->shared_library);
+    const char *text = kiln_arena_printf(
+        &ctx->arena, KILN_VERSION " %s %s %s %d %d %d %d", python->identity, bake->driver,
+        bake->linker, (int)bake->options->libpython, fixed, python->pie, (int)bake->options->pie);
+    for (size_t i = 0; i < files.count; i++) {
+        struct stat st;
+        if (files.items[i] != NULL && stat(files.items[i], &st) == 0) {
+            text = kiln_arena_printf(&ctx->arena, "%s %s %lld %lld.%ld", text, files.items[i],
+                                     (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                                     st.st_mtim.tv_nsec);
+        }
+    }
+    return kiln_arena_printf(&ctx->arena, "%016llx",
+                             (unsigned long long)XXH3_64bits(text, strlen(text)));
 }
 
 static bool
-recall(const char *path, struct kiln_bake *bake)
+recall(struct kiln_ctx *ctx, const char *key, struct kiln_bake *bake)
 {
-    struct kiln_ctx silent = {.quiet = true};
-    struct kiln_file file;
-    bool known =
-        path != NULL && access(path, R_OK) == 0 && kiln_file_map(&silent, path, &file) == 0;
+    struct kiln_span text;
+    bool known = kiln_cache_load(ctx, "trials", key, &text) && text.len == 2;
     if (known) {
-        known = file.bytes.len == 2;
-        if (known) {
-            bake->shared_libpython = file.bytes.ptr[0] == '1';
-            bake->pie = file.bytes.ptr[1] == '1';
-        }
-        kiln_file_release(&file);
+        bake->shared_libpython = text.ptr[0] == '1';
+        bake->pie = text.ptr[1] == '1';
     }
-    kiln_ctx_release(&silent);
     return known;
 }
 
@@ -213,9 +197,9 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
                          "executable needs as they are; take another linker",
                          bake->linker);
     }
-    const char *memory = get_memory(ctx, bake, fixed), *why = NULL;
+    const char *key = make_key(ctx, bake, fixed), *why = NULL;
     bake->program = kiln_arena_printf(&ctx->arena, "%s/program", kiln_ctx_get_tmpdir(ctx));
-    if (recall(memory, bake)) {
+    if (recall(ctx, key, bake)) {
         say_choice(ctx, bake);
         int result = link_program(ctx, bake, &works, &why);
         if (result < 0 || works) {
@@ -229,11 +213,9 @@ kiln_bake_libpython(struct kiln_ctx *ctx, struct kiln_bake *bake)
     /* Not if the static library does not link: what it lacks may be installed later. */
     bool settled = !bake->shared_libpython || bake->python.static_library == NULL ||
                    bake->options->libpython == KILN_LIBPYTHON_SHARED;
-    if (result == 0 && memory != NULL && settled) {
+    if (result == 0 && settled) {
         const char text[] = {bake->shared_libpython ? '1' : '0', bake->pie ? '1' : '0'};
-        struct kiln_ctx silent = {.quiet = true};
-        kiln_file_write(&silent, memory, kiln_span_of(text, sizeof text));
-        kiln_ctx_release(&silent);
+        kiln_cache_store(ctx, "trials", key, kiln_span_of(text, sizeof text));
     }
     return result;
 }

@@ -149,8 +149,8 @@ split_debug(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *aside, con
 static int
 link_aside(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *output)
 {
-    char *dir = kiln_arena_printf(&ctx->arena, "%s.kiln-XXXXXX", output);
-    if (!kiln_temporary_make_dir(dir)) {
+    const char *dir = kiln_temporary_make_dir_for(&ctx->arena, output);
+    if (dir == NULL) {
         return kiln_fail_errno(ctx, "%s: cannot write", output);
     }
     const char *aside = kiln_arena_printf(&ctx->arena, "%s/%s", dir, kiln_file_basename(output));

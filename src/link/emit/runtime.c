@@ -1,10 +1,12 @@
 /* The importer for one Python: compiled from the sources that come with Kiln against that Python's
- * headers, on every core, and kept in the cache under a hash of all inputs. */
+ * headers, on every core, and kept in the cache under a hash of all inputs. What is linked is a copy in the temporary
+ * directory, which nobody else can write. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/process.h"
@@ -135,14 +137,25 @@ compile_file(struct kiln_ctx *ctx, size_t index, void *arg)
     const struct sources *sources = compilation->sources;
     struct kiln_process compiler = {.cwd = compilation->dir, .err_mode = KILN_STREAM_CAPTURE};
     kiln_process_push_command(ctx, compilation->cc, &compiler.argv);
-    const char *argv[] = {"-std=c11", "-D_GNU_SOURCE",
-                          "-O2",      "-g",
-                          "-fPIC",    "-fvisibility=hidden",
-                          "-I",       sources->runtime,
-                          "-I",       sources->include,
-                          "-I",       compilation->bake->python.include,
-                          "-c",       sources->translation.items[index],
-                          "-o",       sources->objects.items[index]};
+    /* Each time the same bytes, wherever the temporary directory is. */
+    const char *map = kiln_arena_printf(&ctx->arena, "-fdebug-prefix-map=%s=.", compilation->dir);
+    const char *argv[] = {"-std=c11",
+                          "-D_GNU_SOURCE",
+                          "-O2",
+                          "-g",
+                          "-fPIC",
+                          "-fvisibility=hidden",
+                          map,
+                          "-I",
+                          sources->runtime,
+                          "-I",
+                          sources->include,
+                          "-I",
+                          compilation->bake->python.include,
+                          "-c",
+                          sources->translation.items[index],
+                          "-o",
+                          sources->objects.items[index]};
     for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
         kiln_strings_push(&ctx->arena, &compiler.argv, argv[i]);
     }
@@ -151,19 +164,11 @@ compile_file(struct kiln_ctx *ctx, size_t index, void *arg)
 
 static int
 compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources *sources,
-        const char *cc, const char *library)
+        const char *cc, const char *dir)
 {
-    const char *tmpdir = kiln_ctx_get_tmpdir(ctx);
-    if (tmpdir == NULL) {
-        return KILN_ERR_SYSTEM;
-    }
-    const char *dir = kiln_arena_printf(&ctx->arena, "%s/runtime", tmpdir);
     struct compilation compilation = {.bake = bake, .sources = sources, .cc = cc, .dir = dir};
-    int result = kiln_file_make_dirs(ctx, dir);
-    if (result == 0) {
-        result = kiln_parallel_run(ctx, "compile", sources->translation.count, compile_file,
-                                   &compilation);
-    }
+    int result =
+        kiln_parallel_run(ctx, "compile", sources->translation.count, compile_file, &compilation);
     if (result == 0) {
         struct kiln_process ar = {.cwd = dir, .err_mode = KILN_STREAM_CAPTURE};
         kiln_strings_push(&ctx->arena, &ar.argv,
@@ -173,34 +178,47 @@ compile(struct kiln_ctx *ctx, const struct kiln_bake *bake, const struct sources
         kiln_strings_push_all(&ctx->arena, &ar.argv, &sources->objects);
         result = kiln_process_check(ctx, &ar, "cannot collect the importer");
     }
-    return result < 0
-               ? result
-               : kiln_file_copy(ctx, kiln_arena_printf(&ctx->arena, "%s/libkiln.a", dir), library);
+    return result;
+}
+
+/* Keep the library at PATH. */
+static int
+store(struct kiln_ctx *ctx, const char *path, const char *key)
+{
+    struct kiln_file file;
+    int result = kiln_file_map(ctx, path, &file);
+    if (result == 0) {
+        kiln_cache_store(ctx, "runtime", key, file.bytes);
+    }
+    kiln_file_release(&file);
+    return result;
 }
 
 int
 kiln_bake_runtime(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
-    const char *cc = bake->driver;
-    const char *cache = kiln_file_get_cache_dir(ctx);
+    const char *tmpdir = kiln_ctx_get_tmpdir(ctx), *hash = NULL;
     struct sources sources = {0};
-    const char *hash = NULL;
-    if (cache == NULL) {
+    struct kiln_span library;
+    if (tmpdir == NULL) {
         return KILN_ERR_SYSTEM;
     }
+    const char *dir = kiln_arena_printf(&ctx->arena, "%s/runtime", tmpdir);
+    bake->runtime = kiln_arena_printf(&ctx->arena, "%s/libkiln.a", dir);
     int result = find_sources(ctx, &sources);
     if (result == 0) {
-        result = hash_inputs(ctx, bake, &sources, cc, &hash);
+        result = hash_inputs(ctx, bake, &sources, bake->driver, &hash);
+    }
+    if (result == 0) {
+        result = kiln_file_make_dirs(ctx, dir);
     }
     if (result < 0) {
         return result;
     }
-    const char *dir = kiln_arena_printf(&ctx->arena, "%s/runtime", cache);
-    bake->runtime = kiln_arena_printf(&ctx->arena, "%s/libkiln-%s.a", dir, hash);
-    if (access(bake->runtime, R_OK) == 0) {
-        return 0;
+    if (kiln_cache_load(ctx, "runtime", hash, &library)) {
+        return kiln_file_write(ctx, bake->runtime, library);
     }
     kiln_say(ctx, KILN_DETAIL, "compiling the importer for Python %s", bake->python.version);
-    result = kiln_file_make_dirs(ctx, dir);
-    return result < 0 ? result : compile(ctx, bake, &sources, cc, bake->runtime);
+    result = compile(ctx, bake, &sources, bake->driver, dir);
+    return result < 0 ? result : store(ctx, bake->runtime, hash);
 }

@@ -254,3 +254,65 @@ def test_a_signal_ends_a_wait_for_a_reader_of_the_report(python, tmp_path):
             break
     assert status == -signal.SIGTERM and seconds < 5
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+# --- One bad file ---
+
+def make_cut(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def make_empty(path):
+    path.write_bytes(b"")
+
+
+def make_script(path):
+    path.write_text("INPUT(-lgcc_s)\n")
+
+
+def make_32_bit(path):
+    data = bytearray(path.read_bytes())
+    data[4] = 1
+    path.write_bytes(data)
+
+
+def make_headless(path):
+    """Program headers far outside of the file."""
+    data = bytearray(path.read_bytes())
+    data[32:40] = (1 << 60).to_bytes(8, "little")
+    path.write_bytes(data)
+
+
+UNDERLINKED = "extern int nowhere(void); int (*volatile p)(void);\n" + MULTI_PHASE.replace(
+    "return PyModuleDef_Init", "p = nowhere; return PyModuleDef_Init")
+
+
+@pytest.mark.parametrize("make", [make_cut, make_empty, make_script, make_32_bit, make_headless, None])
+def test_one_bad_file_stays_one_and_fails_nothing(make, python, tmp_path):
+    site = tmp_path / "site"
+    extension(site, "good", python)
+    bad = extension(site, "pkg.bad", python, source=MULTI_PHASE if make else UNDERLINKED)
+    if make:
+        make(bad)
+    said = link(python, "-o", tmp_path / "app", site).stderr
+    assert said.count("stays a file") == 1 and "kiln: pkg.bad stays a file: " in said and f"({bad})" in said
+    assert value(tmp_path / "app", site, "good") == "good"
+    # --strict makes it an error, which --keep takes back.
+    (tmp_path / "app").unlink()
+    result = link(python, "-o", tmp_path / "app", "--strict", site, check=False)
+    assert result.returncode == 1 and f"error: {bad}: pkg.bad would stay a file: " in result.stderr
+    assert not (tmp_path / "app").exists()
+    link(python, "-o", tmp_path / "app", "--strict", "--keep", "pkg", site)
+    assert value(tmp_path / "app", site, "good") == "good"
+
+
+def test_strict_lists_all_that_would_stay_files(python, tmp_path):
+    site = tmp_path / "site"
+    extension(site, "good", python)
+    for name in "pkg.one", "pkg.two":
+        make_empty(extension(site, name, python))
+    extension(site, "pkg.three", python, compiler="cc", more=["-Wl,-z,initfirst"])
+    result = link(python, "-o", tmp_path / "app", "--strict", site, check=False)
+    assert result.returncode == 1 and [name for name in ("pkg.one", "pkg.two", "pkg.three") if f"{name} would stay a file" in result.stderr] == [
+        "pkg.one", "pkg.two", "pkg.three"]
+    assert result.stderr.count("error: ") == 3

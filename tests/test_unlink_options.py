@@ -38,7 +38,7 @@ def site(python, tmp_path):
     return site
 
 
-@pytest.mark.parametrize("options, constant", [([], "r-x"), (["--strict"], "r--")], ids=["default", "strict"])
+@pytest.mark.parametrize("options, constant", [([], "r-x"), (["--separate-code"], "r--")], ids=["default", "separate"])
 def test_rights_of_an_images_pages(options, constant, python, site, tmp_path):
     run(BUILD / "kiln", "link", *options, "--python", python, "-o", tmp_path / "app", site)
     said = run(tmp_path / "app", "-c", PROGRAM, env={**os.environ, "PYTHONPATH": str(site)}).stdout

@@ -21,7 +21,9 @@ static const char USAGE[] =
     "  --keep NAME          let a module, or all of a package, stay files; may be given several "
     "times\n"
     "  --pie, --no-pie      whether the executable is position-independent; default: as PY is\n"
-    "  --strict             take the right to execute from the read-only data of unlinked "
+    "  --strict             let nothing stay a file, but what --keep names: it is an error; with\n"
+    "                       --separate-code\n"
+    "  --separate-code      take the right to execute from the read-only data of unlinked "
     "extensions\n"
     "  --linker NAME        bfd, gold, lld or mold; default: lld if present, else bfd\n"
     "  --export SYMBOL      keep a symbol of an extension visible under its own name, for code "
@@ -39,7 +41,8 @@ static const char USAGE[] =
     "  --bindings FILE      write what each reference of an unlinked extension is bound to\n"
     "  --quiet, --verbose   say less, say more\n"
     "\n"
-    "Extensions that cannot be baked stay files; a line for each package gives the reason.\n";
+    "Extensions that cannot be baked stay files, without --strict; a line for each package gives "
+    "the reason.\n";
 
 static int
 set_libpython(struct kiln_ctx *ctx, struct kiln_link_options *options, const char *kind)
@@ -96,6 +99,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         KEEP,
         PIE,
         NO_PIE,
+        SEPARATE_CODE,
         STRICT,
         LIBPYTHON,
         LINKER,
@@ -113,6 +117,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         {"keep", required_argument, NULL, KEEP},
         {"pie", no_argument, NULL, PIE},
         {"no-pie", no_argument, NULL, NO_PIE},
+        {"separate-code", no_argument, NULL, SEPARATE_CODE},
         {"strict", no_argument, NULL, STRICT},
         {"libpython", required_argument, NULL, LIBPYTHON},
         {"linker", required_argument, NULL, LINKER},
@@ -151,8 +156,11 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         case NO_PIE:
             link.pie = KILN_PIE_NO;
             break;
+        case SEPARATE_CODE:
+            link.separate_code = true;
+            break;
         case STRICT:
-            link.strict = true;
+            link.strict = link.separate_code = true;
             break;
         case EXPORT:
             kiln_strings_add(&ctx->arena, &link.exports, optarg);

@@ -42,6 +42,7 @@ struct kiln_baked {
 
     /* open */
     const char *reason;    /* why it stays a file; NULL if it does not, and the rest is filled */
+    bool is_kept;          /* the user wants it to stay one */
     bool is_library;       /* it has the name of an extension, but no init function */
     bool is_plain;         /* it can be unlinked at most */
     const char *fault;     /* why its record cannot be used; NULL: it can, or there is none */
@@ -101,7 +102,8 @@ struct kiln_bake {
     struct kiln_strings objects; /* isolate: files with the relocatables; archives among them are to
                                   * be linked whole */
     struct kiln_baked_list modules; /* select: the extensions that are baked, sorted by name */
-    size_t kept;                    /* select: how many stay files */
+    size_t kept;                    /* select: how many stay files, */
+    size_t refused;                 /* and how many of them must not */
 
     const struct kiln_unlink_image *images; /* unlink: all that is in the executable */
     size_t image_count;

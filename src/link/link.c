@@ -134,6 +134,7 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
     /* Unlink the rest: with the libraries that their packages bring, they become images, and modules. What
      * cannot be unlinked stays a file. */
     result = RUN(result, kiln_bake_unlink(ctx, bake));
+    result = RUN(result, bake->refused > 0 ? KILN_ERR_INPUT : 0);
 
     /* The symbols of --export must not be those of the process. */
     result = RUN(result, kiln_bake_check_exports(ctx, bake));

@@ -31,7 +31,8 @@ struct kiln_link_options {
     enum kiln_libpython libpython; /* the one asked for */
     enum kiln_from from;
     enum kiln_pie pie;
-    bool strict; /* no read-only data of an image can be executed once it is imported */
+    bool separate_code; /* no read-only data of an image can be executed once it is imported */
+    bool strict;        /* what stays a file, unless the user wants it to, is an error */
     struct kiln_strings keeps;   /* modules, and packages, that stay files */
     struct kiln_strings exports; /* symbols of modules that stay visible under their own names */
     bool strip;                  /* no debug information, and no symbols but the dynamic ones */

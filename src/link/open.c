@@ -103,6 +103,7 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
         extension->reason = "the standard library has a module of this name, which Python prefers";
     }
     if (is_kept(bake->options, found->name)) {
+        extension->is_kept = true;
         extension->reason = "--keep says so";
         return 0;
     }

@@ -1,5 +1,5 @@
 /* Sorts the extensions into modules, which have an object, files, which have a reason, and those to
- * unlink. The reason is an error only if the extension was named on the command line. */
+ * unlink. The reason is an error if the extension was named on the command line, or with --strict. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +25,12 @@ kiln_bake_keep(struct kiln_ctx *ctx, struct kiln_bake *bake, const struct kiln_b
         return 0;
     }
     bake->kept++;
+    if (bake->options->strict && !extension->is_kept) {
+        bake->refused++; /* the passes go on, so that all of them are told */
+        kiln_fail(ctx, KILN_ERR_INPUT, "%s: %s would stay a file: %s (--strict)", found->path,
+                  found->name, extension->reason);
+        return 0;
+    }
     if (ctx->verbose) {
         say_one(ctx, extension);
     }

@@ -89,7 +89,7 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     struct kiln_unlink unlink = {.machine = bake->python.machine,
                                  .pie = bake->pie,
-                                 .strict = bake->options->strict,
+                                 .separate_code = bake->options->separate_code,
                                  .bindings = bake->bindings,
                                  .program = bake->program,
                                  .libraries = bake->libraries};
@@ -122,11 +122,10 @@ kiln_bake_unlink(struct kiln_ctx *ctx, struct kiln_bake *bake)
     }
     const char *object = kiln_arena_printf(&ctx->arena, "%s/images.o", tmpdir);
     int result = kiln_unlink(ctx, &unlink, object);
-    for (size_t i = 0; result == 0 && i < unlink.module_count; i++) {
-        if (candidates[i] == NULL) {
-            continue;
-        }
-        result = take(ctx, bake, candidates[i], &unlink.modules[i]);
+    bool works = result == 0;
+    for (size_t i = 0; works && i < unlink.module_count; i++) {
+        int failed = candidates[i] == NULL ? 0 : take(ctx, bake, candidates[i], &unlink.modules[i]);
+        result = failed < 0 ? failed : result;
     }
     result = result < 0 ? result : kiln_bake_check_any(ctx, bake);
     if (result == 0 && unlink.image_count > 0) {

@@ -20,7 +20,7 @@ kiln_tables_write(struct kiln_set *set, struct kiln_tables *tables, struct kiln_
 
 /* pages.c: PROTECTIONS of IMAGE, whose words are WORDS. */
 void kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words,
-                        bool strict, struct kiln_buffer *protections);
+                        bool separate_code, struct kiln_buffer *protections);
 
 /* symbols.c: the functions of IMAGE, for debuggers. */
 void

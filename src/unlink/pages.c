@@ -95,8 +95,8 @@ protect_segment(const struct kiln_dynobj *dso, const Elf64_Phdr *load,
 }
 
 void
-kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words, bool strict,
-                   struct kiln_buffer *protections)
+kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *words,
+                   bool separate_code, struct kiln_buffer *protections)
 {
     const struct kiln_dynobj *dso = &image->dso;
     for (size_t i = 0; i < dso->load_count; i++) {
@@ -104,7 +104,7 @@ kiln_pages_protect(const struct kiln_object *image, const struct kiln_words *wor
         if ((load->p_flags & PF_W) != 0) {
             protect_segment(dso, load, words, protections);
         }
-        else if (strict && (load->p_flags & PF_X) == 0) {
+        else if (separate_code && (load->p_flags & PF_X) == 0) {
             add(protections, round_down(load->p_vaddr), round_up(load->p_vaddr + load->p_memsz),
                 KILN_IMAGE_CONSTANT);
         }

@@ -261,7 +261,7 @@ kiln_tables_add(struct kiln_set *set, struct kiln_tables *tables, const struct k
     record.patches = add_patches(set, tables, words);
     record.relative = add_relative(tables, words);
     size_t first = count_words(tables);
-    kiln_pages_protect(image, words, set->unlink->strict, &tables->words);
+    kiln_pages_protect(image, words, set->unlink->separate_code, &tables->words);
     record.protections = end_list(tables, first, 3);
     kiln_buffer_append(&tables->records, &record, sizeof record);
     tables->count++;

@@ -56,7 +56,7 @@ struct kiln_unlink {
                                     * what it defines, and what it needs, is there before them */
     const struct kiln_machine *machine;
     bool pie;
-    bool strict;          /* read-only data becomes unexecutable at the import */
+    bool separate_code;   /* read-only data becomes unexecutable at the import */
     const char *bindings; /* where a line for each reference goes; NULL: nowhere */
 
     /* Filled by kiln_unlink(), in the order of their places. */

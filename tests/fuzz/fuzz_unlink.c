@@ -151,7 +151,7 @@ unlink_input(bool pie)
                                  .program = files.program,
                                  .machine = kiln_machine_find(EM_X86_64),
                                  .pie = pie,
-                                 .strict = pie,
+                                 .separate_code = pie,
                                  .bindings = pie ? "/dev/null" : NULL};
     int result = kiln_unlink(&ctx, &unlink, files.output);
     if (getenv("FUZZ_REASONS") != NULL) {

@@ -170,10 +170,10 @@ make_segments(void)
 }
 
 static void
-assert_protections(bool strict, const uint32_t (*expected)[3], size_t count)
+assert_protections(bool separate_code, const uint32_t (*expected)[3], size_t count)
 {
     struct kiln_buffer protections = {0};
-    kiln_pages_protect(&image, &words, strict, &protections);
+    kiln_pages_protect(&image, &words, separate_code, &protections);
     assert_int_equal(protections.len, count * sizeof expected[0]);
     assert_memory_equal(protections.bytes, expected, protections.len);
     kiln_buffer_release(&protections);
@@ -186,9 +186,9 @@ test_pages_of_a_writable_segment_become_writable(void **state)
     make_segments();
     static const uint32_t expected[][3] = {{0x2000, 0x4000, KILN_IMAGE_WRITABLE}};
     assert_protections(false, expected, 1);
-    static const uint32_t strict[][3] = {{0, 0x2000, KILN_IMAGE_CONSTANT},
-                                         {0x2000, 0x4000, KILN_IMAGE_WRITABLE}};
-    assert_protections(true, strict, 2);
+    static const uint32_t separate[][3] = {{0, 0x2000, KILN_IMAGE_CONSTANT},
+                                           {0x2000, 0x4000, KILN_IMAGE_WRITABLE}};
+    assert_protections(true, separate, 2);
 }
 
 static void

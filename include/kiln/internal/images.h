@@ -41,7 +41,7 @@ enum kiln_image_protection {
     KILN_IMAGE_WRITABLE = 1, /* RW from then on */
     KILN_IMAGE_RELRO = 2,    /* RW while words are filled in, then R */
     KILN_IMAGE_ZEROS = 3,    /* RW, anonymous memory: zeros, which the file does not hold */
-    KILN_IMAGE_CONSTANT = 4, /* R, never written: no code (--strict) */
+    KILN_IMAGE_CONSTANT = 4, /* R, never written: no code (--separate-code) */
 };
 
 /* How the value of an import comes about. */

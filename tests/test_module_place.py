@@ -86,6 +86,32 @@ def test_without_its_file_a_module_is_where_it_would_be(fast, places, python, tm
         shutil.copytree(tmp_path / "saved", places / "site")
 
 
+LIST = """
+import ns, json, pkgutil
+print(json.dumps([[sorted(m.name for m in pkgutil.iter_modules([p])) for p in ns.__path__], sorted(m.name for m in pkgutil.iter_modules(ns.__path__))]))
+"""
+
+
+def test_a_module_is_listed_in_the_directory_where_it_is_or_would_be(places, python, tmp_path):
+    site = shutil.copytree(places / "site", tmp_path / "site")
+    listing = lambda program: json.loads(run(program, "-c", LIST, env={**os.environ, "PYTHONPATH": f"{site}/one:{site}/two"}).stdout)
+    stock = listing(python)
+    assert stock == [[["first"], ["second"]], ["first", "second"]] == listing(places / "app")
+    for file in site.rglob("*.so"):
+        file.unlink()
+    # Moved, it is listed in the first, as nothing tells where it would be.
+    assert listing(places / "app") == [[["first", "second"], []], ["first", "second"]]
+    shutil.copytree(places / "site", tmp_path / "saved")
+    try:
+        for file in (places / "site").rglob("*.so"):
+            file.unlink()
+        site = places / "site"
+        assert listing(places / "app") == stock
+    finally:
+        shutil.rmtree(places / "site")
+        shutil.copytree(tmp_path / "saved", places / "site")
+
+
 def test_with_nothing_installed_a_module_of_no_package_is_where_it_was(places, tmp_path):
     said = run(places / "app", "-c", "import top, top_abi; print(top.__file__, top_abi.__file__)", cwd=tmp_path).stdout
     assert said.split() == [str(next((places / "site/one").glob("top.*"))), str(places / "site/two/top_abi.abi3.so")]

@@ -12,6 +12,7 @@
 #include "core/process.h"
 #include "core/python.h"
 #include "find/lookup.h"
+#include "find/place.h"
 #include "home/executable.h"
 #include "kiln/internal/settings.h"
 #include "skew/skew.h"
@@ -108,136 +109,13 @@ join_place(struct finder *self, PyObject *directory, PyObject *name, Py_ssize_t 
     return place;
 }
 
-/* -- The place of a module that was baked from a file -- */
-
-static bool
-is_ascii(const char *text)
-{
-    while (*text > 0) {
-        text++;
-    }
-    return *text == '\0';
-}
-
-/* Returns DIRECTORY/BASE. */
-static PyObject *
-join_base(PyObject *directory, const char *base)
-{
-    if (!PyUnicode_IS_ASCII(directory) || !is_ascii(base)) {
-        PyObject *name = PyUnicode_DecodeFSDefault(base);
-        PyObject *place = name == NULL ? NULL : PyUnicode_FromFormat("%U/%U", directory, name);
-        Py_XDECREF(name);
-        return place;
-    }
-    size_t len = (size_t)PyUnicode_GET_LENGTH(directory), base_len = strlen(base);
-    PyObject *place = PyUnicode_New((Py_ssize_t)(len + 1 + base_len), 127);
-    if (place != NULL) {
-        Py_UCS1 *to = PyUnicode_1BYTE_DATA(place);
-        memcpy(to, PyUnicode_1BYTE_DATA(directory), len);
-        to[len] = '/';
-        memcpy(to + len + 1, base, base_len);
-    }
-    return place;
-}
-
-static bool
-is_directory_named(PyObject *directory, const char *name)
-{
-    if (!PyUnicode_Check(directory)) {
-        return false;
-    }
-    if (is_ascii(name)) {
-        return PyUnicode_CompareWithASCIIString(directory, name) == 0;
-    }
-    PyObject *text = PyUnicode_DecodeFSDefault(name);
-    bool result = text != NULL && PyUnicode_Compare(directory, text) == 0;
-    PyErr_Clear();
-    Py_XDECREF(text);
-    return result;
-}
-
-static bool
-is_file_in(PyObject *directory, const char *base)
-{
-    PyObject *path = PyUnicode_Check(directory) ? join_base(directory, base) : NULL;
-    PyObject *bytes = path == NULL ? NULL : PyUnicode_EncodeFSDefault(path);
-    struct stat status;
-    bool result = bytes != NULL && stat(PyBytes_AS_STRING(bytes), &status) == 0;
-    PyErr_Clear(); /* the name cannot be encoded */
-    Py_XDECREF(bytes);
-    Py_XDECREF(path);
-    return result;
-}
-
-/* Returns which of DIRECTORIES, a list or tuple, the file is in: the one in which it was, or else one in which it
- * is. Borrowed; NULL: none. */
-static PyObject *
-find_directory_of(const struct kiln_module_file *file, PyObject *directories)
-{
-    const char *old = kiln_distance_get_string(&file->directory);
-    const char *base = kiln_distance_get_string(&file->base);
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
-        if (is_directory_named(directory, old)) {
-            return directory;
-        }
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
-        if (is_file_in(directory, base)) {
-            return directory;
-        }
-    }
-    return NULL;
-}
-
-/* Returns the place of FILE on SEARCH_PATH. If it is nowhere there, that is in the first directory, or where it was
- * if there is none or that IS_SYS_PATH. */
-static PyObject *
-place_on(const struct kiln_module_file *file, PyObject *search_path, bool is_sys_path)
-{
-    PyObject *directories = PySequence_Fast(search_path, "a search path must be iterable");
-    if (directories == NULL) {
-        return NULL;
-    }
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
-    PyObject *first = count == 0 ? NULL : PySequence_Fast_GET_ITEM(directories, 0);
-    bool has_first = !is_sys_path && first != NULL && PyUnicode_Check(first);
-    PyObject *directory = has_first && count == 1 ? first : find_directory_of(file, directories);
-    directory = directory == NULL && has_first ? first : directory;
-    Py_XINCREF(directory);
-    Py_DECREF(directories);
-    if (directory == NULL) {
-        directory = PyUnicode_DecodeFSDefault(kiln_distance_get_string(&file->directory));
-    }
-    PyObject *place =
-        directory == NULL ? NULL : join_base(directory, kiln_distance_get_string(&file->base));
-    Py_XDECREF(directory);
-    return place;
-}
-
-/* Returns the place of FILE, of a module in a package of this __path__, or of none (NULL): the directory may be
- * another than it was. */
-static PyObject *
-place_file(const struct kiln_module_file *file, PyObject *path)
-{
-    if (path != NULL) {
-        return place_on(file, path, false);
-    }
-    PyObject *sys_path = kiln_get_sys("path");
-    PyObject *place = sys_path == NULL ? NULL : place_on(file, sys_path, true);
-    Py_XDECREF(sys_path);
-    return place;
-}
-
 PyObject *
 kiln_finder_get_place(PyObject *finder, PyObject *name, PyObject *path,
                       const struct kiln_target *target)
 {
     path = path == Py_None ? NULL : path;
     if (target->file != NULL) {
-        return place_file(target->file, path);
+        return kiln_place_get(target->file, path);
     }
     PyObject *directory = path == NULL ? NULL : kiln_get_first_string(path);
     Py_ssize_t dot = PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), -1);
@@ -293,7 +171,7 @@ place_package(struct finder *self, PyObject *spec, PyObject *name, PyObject *pat
         PyObject *init = PyUnicode_FromString("__init__");
         PyObject *place = init == NULL ? NULL
                           : target->file != NULL
-                              ? place_file(target->file, locations)
+                              ? kiln_place_get(target->file, locations)
                               : join_place(self, PyList_GET_ITEM(locations, 0), init, 0);
         result = place == NULL ? -1 : set_place(spec, place);
         Py_XDECREF(place);

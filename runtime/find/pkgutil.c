@@ -4,7 +4,7 @@
  * generic function pkgutil.iter_importer_modules() for each directory of the package's __path__.
  * When pkgutil is imported, that function gets implementations for the finders of directories and
  * of zip files that add the baked members to the result. They are listed where their specs place
- * them: in the first directory of the __path__ of their parent. To be called at that time, our
+ * them, in a directory of the __path__ of their parent. To be called at that time, our
  * finder returns for `pkgutil` the spec that the finders behind it have, with load_pkgutil() as its
  * loader's exec_module() for one call. */
 #include "find/finder.h"
@@ -13,52 +13,78 @@
 
 #include "core/process.h"
 #include "core/python.h"
+#include "find/lookup.h"
+#include "find/place.h"
 
 /* --- The baked modules of a directory ------------------------------------------------------------
  */
 
+/* Returns the __path__ of the package PARENT, a tuple; it is empty if PARENT has not been imported, is no package, or
+ * has a __path__ that cannot be iterated over. NULL if there is no memory. */
 static PyObject *
-get_first_location(PyObject *parent)
+get_locations(PyObject *parent)
 {
     PyObject *module = PyImport_GetModule(parent);
     PyObject *path = module == NULL ? NULL : PyObject_GetAttrString(module, "__path__");
-    PyObject *first = path == NULL ? NULL : kiln_get_first_string(path);
+    PyObject *locations = path == NULL ? NULL : PySequence_Tuple(path);
     Py_XDECREF(path);
     Py_XDECREF(module);
-    PyErr_Clear(); /* the module is no package, or its __path__ cannot be iterated over */
-    return first;
+    PyErr_Clear();
+    return locations == NULL ? PyTuple_New(0) : locations;
 }
 
-/* Returns whether the modules of the package PARENT have their place in DIRECTORY; -1 with an
- * exception. KNOWN caches the results. */
-static int
-is_placed_in(PyObject *parent, PyObject *directory, PyObject *known)
+/* The same, a borrowed reference. KNOWN caches the results. */
+static PyObject *
+find_locations(PyObject *parent, PyObject *known)
 {
-    PyObject *answer = PyDict_GetItemWithError(known, parent);
-    if (answer != NULL || PyErr_Occurred()) {
-        return answer == NULL ? -1 : answer == Py_True;
+    PyObject *locations = PyDict_GetItemWithError(known, parent);
+    if (locations != NULL || PyErr_Occurred()) {
+        return locations;
     }
-    PyObject *first = get_first_location(parent);
-    bool placed = first != NULL && PyUnicode_Compare(first, directory) == 0;
-    Py_XDECREF(first);
-    if (PyErr_Occurred() || PyDict_SetItem(known, parent, placed ? Py_True : Py_False) < 0) {
-        return -1;
-    }
-    return placed;
+    locations = get_locations(parent);
+    int result = locations == NULL ? -1 : PyDict_SetItem(known, parent, locations);
+    Py_XDECREF(locations);
+    return result < 0 ? NULL : locations;
 }
 
-/* The same for one module, whose package is PARENT (LEN bytes). A module without a package has its
- * place in no directory: NULL. */
+/* Returns whether the place of the module NAME, in a package of these LOCATIONS, is DIRECTORY; -1 with an
+ * exception. */
 static int
-is_wanted(const char *parent, Py_ssize_t len, PyObject *directory, PyObject *known)
+is_placed_in(const char *name, Py_ssize_t len, PyObject *locations, PyObject *directory)
 {
-    if (len == 0 || directory == NULL) {
-        return len == 0 && directory == NULL;
+    int is_there = PySequence_Contains(locations, directory);
+    if (is_there <= 0 || PyTuple_GET_SIZE(locations) == 1) {
+        return is_there;
     }
-    PyObject *name = PyUnicode_FromStringAndSize(parent, len);
-    int result = name == NULL ? -1 : is_placed_in(name, directory, known);
-    Py_XDECREF(name);
+    PyObject *text = PyUnicode_FromStringAndSize(name, len);
+    struct kiln_target target;
+    bool has_file = text != NULL && kiln_find_in_table(text, &target) && target.file != NULL &&
+                    (target.flags & KILN_MODULE_PACKAGE) == 0;
+    if (!has_file) {
+        Py_XDECREF(text);
+        return text == NULL
+                   ? -1
+                   : PyObject_RichCompareBool(PyTuple_GET_ITEM(locations, 0), directory, Py_EQ);
+    }
+    Py_DECREF(text);
+    PyObject *place = kiln_place_get_directory(target.file, locations);
+    int result = place == NULL ? -1 : PyObject_RichCompareBool(place, directory, Py_EQ);
+    Py_XDECREF(place);
     return result;
+}
+
+/* Returns whether the module NAME (LEN bytes), whose package is the first PARENT_LEN bytes of that, belongs in DIRECTORY. A module
+ * without a package has its place in no directory: NULL. -1 with an exception. */
+static int
+is_wanted(const char *name, size_t len, size_t parent_len, PyObject *directory, PyObject *known)
+{
+    if (parent_len == 0 || directory == NULL) {
+        return parent_len == 0 && directory == NULL;
+    }
+    PyObject *parent = PyUnicode_FromStringAndSize(name, (Py_ssize_t)parent_len);
+    PyObject *locations = parent == NULL ? NULL : find_locations(parent, known);
+    Py_XDECREF(parent);
+    return locations == NULL ? -1 : is_placed_in(name, (Py_ssize_t)len, locations, directory);
 }
 
 static int
@@ -87,7 +113,7 @@ add_baked(PyObject *found, PyObject *prefix, PyObject *directory)
         const char *dot = memrchr(name, '.', len);
         size_t parent_len = dot == NULL ? 0 : (size_t)(dot - name);
         size_t start = dot == NULL ? 0 : parent_len + 1;
-        int wanted = is_wanted(name, (Py_ssize_t)parent_len, directory, known);
+        int wanted = is_wanted(name, len, parent_len, directory, known);
         result = wanted <= 0 ? wanted
                              : add_name(found, prefix, name + start, len - start,
                                         kiln_table_get_flags(entry));

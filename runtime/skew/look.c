@@ -292,19 +292,48 @@ kiln_skew_compare(const struct kiln_asked *asked)
     return result;
 }
 
+/* Returns whether ITEM is the LEN bytes at DIRECTORY. */
+static bool
+is_directory(PyObject *item, const char *directory, size_t len)
+{
+    if (!PyUnicode_Check(item)) {
+        return false;
+    }
+    if (PyUnicode_IS_ASCII(item)) {
+        return (size_t)PyUnicode_GET_LENGTH(item) == len &&
+               memcmp(PyUnicode_1BYTE_DATA(item), directory, len) == 0;
+    }
+    PyObject *bytes = PyUnicode_EncodeFSDefault(item);
+    bool result = bytes != NULL && (size_t)PyBytes_GET_SIZE(bytes) == len &&
+                  memcmp(PyBytes_AS_STRING(bytes), directory, len) == 0;
+    Py_XDECREF(bytes);
+    PyErr_Clear();
+    return result;
+}
+
 /* Returns whether PATH has the LEN bytes at DIRECTORY as an item. */
 static bool
 has_directory(PyObject *path, const char *directory, size_t len)
 {
-    PyObject *paths = copy_paths(path), *bytes = NULL;
-    Py_ssize_t count = paths == NULL ? 0 : PyTuple_GET_SIZE(paths);
-    bool found = false;
-    for (Py_ssize_t i = 0; i < count && !found; i++) {
-        const char *item = get_path(paths, i, &bytes);
-        found = item != NULL && strncmp(item, directory, len) == 0 && item[len] == '\0';
+    bool is_list = PyList_CheckExact(path), found = false;
+    PyObject *items = is_list ? path : copy_paths(path), *item;
+    for (Py_ssize_t i = 0; items != NULL && !found; i++) {
+        if (is_list) {
+            item = kiln_get_item(items, i);
+        }
+        else {
+            item = i < PyTuple_GET_SIZE(items) ? PyTuple_GET_ITEM(items, i) : NULL;
+            Py_XINCREF(item);
+        }
+        if (item == NULL) {
+            break;
+        }
+        found = is_directory(item, directory, len);
+        Py_DECREF(item);
     }
-    Py_XDECREF(bytes);
-    Py_XDECREF(paths);
+    if (!is_list) {
+        Py_XDECREF(items);
+    }
     PyErr_Clear();
     return found;
 }

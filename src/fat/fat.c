@@ -24,10 +24,11 @@ static const char *
 hash_contents(struct kiln_ctx *ctx, const struct kiln_elf *elf)
 {
     uint64_t sum = 0;
+    size_t own = kiln_elf_find_section(elf, KILN_FAT_SECTION);
     for (size_t i = 1; i < elf->section_count; i++) {
         Elf64_Shdr section;
         kiln_elf_get_section(elf, i, &section);
-        if (section.sh_type == SHT_PROGBITS && (section.sh_flags & SHF_ALLOC) != 0) {
+        if (i != own && section.sh_type == SHT_PROGBITS && (section.sh_flags & SHF_ALLOC) != 0) {
             const char *name = kiln_elf_get_section_name(elf, i);
             struct kiln_span bytes = kiln_elf_get_contents(elf, i);
             sum += XXH3_64bits_withSeed(bytes.ptr, bytes.len, XXH3_64bits(name, strlen(name)));

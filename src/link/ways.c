@@ -199,7 +199,8 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
     if (IS_ONE_OF(symbol->name, SEE_FILES)) {
         return kiln_arena_printf(&ctx->arena, "it uses %s, which sees files", symbol->name);
     }
-    return found.version != NULL && is_newer(rule, found.version->name)
+    return process != &rule->cplusplus && found.version != NULL &&
+                   is_newer(rule, found.version->name)
                ? kiln_arena_printf(&ctx->arena,
                                    "it looks for %s in %s, which is newer than what Python needs",
                                    symbol->name, found.version->name)

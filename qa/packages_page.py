@@ -146,13 +146,14 @@ class Summary:
             except (Failure, FileNotFoundError):
                 return f"no {argv[0]}"
         built = [row for row in self.rows if row.failure is None]
+        ways = collections.Counter(module["way"] for module in report["modules"] if "/lib-dynload/" not in module["file"])
         facts = [
             f"{self.bakery.base['implementation']} {self.bakery.base['version']} with {report['libpython']} libpython, "
             f"linked by {report['linker']}",
             *(first_line(tool, "--version") for tool in ("cc", "rustc")),
             f"{len(built)} packages, {sum(row.baked for row in built)} extensions of theirs and "
-            f"{len(report['modules']) - sum(row.baked for row in built)} of what they need, "
-            f"one executable of {report['size'] / 1e6:.0f} MB",
+            f"{ways.total() - sum(row.baked for row in built)} of what they need, "
+            f"one executable of {report['size'] / 1e6:.0f} MB: {ways['objects']} are baked from their objects, {ways['image']} unlinked",
             f"{self.count('passed', 'files')} tests passed from .so files, {self.count('passed', 'baked')} baked",
         ]
         return "".join(f"- {fact}\n" for fact in facts)

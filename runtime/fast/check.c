@@ -211,8 +211,13 @@ static int
 check_version(struct kiln_fast *fast, struct kiln_import *import)
 {
     PyObject *path = import->path == NULL ? Py_None : import->path;
+    PyObject *get_flags = PyDict_GetItemWithError(fast->sys_dict, fast->names[KILN_NAME_GET_FLAGS]);
     PyObject *other = NULL;
-    int result = kiln_skew_check(fast->finder, import->name, &import->target, path, &other);
+    if (get_flags == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    int result =
+        kiln_skew_check(fast->finder, get_flags, import->name, &import->target, path, &other);
     Py_XDECREF(other);
     if (result != KILN_SKEW_LOOKED) {
         return result;

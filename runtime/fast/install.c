@@ -126,6 +126,7 @@ make_names(struct kiln_fast *fast)
         [KILN_NAME_OWNER] = "owner",
         [KILN_NAME_THREAD] = "_thread",
         [KILN_NAME_GET_IDENT] = "get_ident",
+        [KILN_NAME_GET_FLAGS] = "getdlopenflags",
     };
     for (int i = 0; i < KILN_NAME_COUNT; i++) {
         fast->names[i] = PyUnicode_InternFromString(names[i]);

@@ -27,6 +27,7 @@ enum kiln_fast_name {
     KILN_NAME_OWNER,     /* of locks */
     KILN_NAME_THREAD,    /* of importlib._bootstrap: _thread */
     KILN_NAME_GET_IDENT, /* of that */
+    KILN_NAME_GET_FLAGS, /* of sys */
     KILN_NAME_COUNT
 };
 

@@ -272,9 +272,10 @@ find_spec(struct finder *self, PyObject *name, PyObject *path, PyObject *module)
         return NULL;
     }
     if (found == 1) {
-        PyObject *file = NULL;
-        int fits =
-            target.in_table ? kiln_skew_check((PyObject *)self, name, &target, path, &file) : 1;
+        PyObject *file = NULL, *get_flags = PySys_GetObject("getdlopenflags");
+        int fits = target.in_table
+                       ? kiln_skew_check((PyObject *)self, get_flags, name, &target, path, &file)
+                       : 1;
         return fits > 0 ? make_spec(self, &target, name, path) : file;
     }
     if (PyUnicode_CompareWithASCIIString(name, KILN_MODULE_NAME) == 0) {

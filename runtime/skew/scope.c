@@ -10,13 +10,15 @@
 
 /* Returns whether this import would open its file with RTLD_GLOBAL (sys.setdlopenflags()); -1 with an exception. */
 static int
-is_global(void)
+is_global(PyObject *get_flags)
 {
-    PyObject *get = PySys_GetObject("getdlopenflags");
-    PyObject *flags = get == NULL ? NULL : PyObject_CallObject(get, NULL);
-    long value = flags == NULL ? 0 : PyLong_AsLong(flags);
+    if (get_flags == NULL) {
+        return 0;
+    }
+    PyObject *flags = KILN_VECTORCALL(get_flags, NULL, 0, NULL);
+    long value = flags == NULL ? -1 : PyLong_AsLong(flags);
     Py_XDECREF(flags);
-    return PyErr_Occurred() ? -1 : (value & RTLD_GLOBAL) != 0;
+    return value == -1 && PyErr_Occurred() ? -1 : (value & RTLD_GLOBAL) != 0;
 }
 
 /* Returns whether SPEC is of a file to which the module gives way. */
@@ -47,9 +49,10 @@ warn(PyObject *name, const char *reason)
 }
 
 int
-kiln_scope_check(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec)
+kiln_scope_check(PyObject *finder, PyObject *get_flags, PyObject *name, PyObject *path,
+                 PyObject **spec)
 {
-    int global = is_global();
+    int global = is_global(get_flags);
     if (global < 0) {
         return -1;
     }

@@ -5,6 +5,7 @@
 #include "core/pycompat.h"
 
 /* Arguments and result are those of kiln_skew_check(). */
-int kiln_scope_check(PyObject *finder, PyObject *name, PyObject *path, PyObject **spec);
+int kiln_scope_check(PyObject *finder, PyObject *get_flags, PyObject *name, PyObject *path,
+                     PyObject **spec);
 
 #endif

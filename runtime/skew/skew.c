@@ -271,11 +271,11 @@ check_version(PyObject *finder, PyObject *name, const struct kiln_target *target
 }
 
 int
-kiln_skew_check(PyObject *finder, PyObject *name, const struct kiln_target *target, PyObject *path,
-                PyObject **spec)
+kiln_skew_check(PyObject *finder, PyObject *get_flags, PyObject *name,
+                const struct kiln_target *target, PyObject *path, PyObject **spec)
 {
     *spec = NULL;
-    int scope = kiln_scope_check(finder, name, path, spec);
+    int scope = kiln_scope_check(finder, get_flags, name, path, spec);
     int version = scope <= 0 ? scope : check_version(finder, name, target, path, spec);
     return version > 0 && scope == KILN_SKEW_LOOKED ? scope : version;
 }

@@ -316,3 +316,66 @@ def test_strict_lists_all_that_would_stay_files(python, tmp_path):
     assert result.returncode == 1 and [name for name in ("pkg.one", "pkg.two", "pkg.three") if f"{name} would stay a file" in result.stderr] == [
         "pkg.one", "pkg.two", "pkg.three"]
     assert result.stderr.count("error: ") == 3
+
+
+# --- An executable that does not start ---
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """The environment of a compiler driver that spoils each executable with the module SPOILER, by the word in it."""
+    compiler = tmp_path / "cc"
+    compiler.write_text(f"""#!/bin/sh
+gcc "$@" || exit
+for arg; do
+    case $arg in @*/link.rsp)
+        output=$(sed -n '/^-o$/{{n;p}}' "${{arg#@}}")
+        for word in $SPOILERS; do if grep -q $word "$output"; then $SPOIL "$output" || exit; fi; done;;
+    esac
+done
+""")
+    compiler.chmod(0o755)
+    return {**os.environ, "KILN_CC": str(compiler), "SPOILERS": "spoil""ing-a spoil""ing-b"}
+
+
+SPOILER = MULTI_PHASE + '\nstatic const char word[] __attribute__((used)) = WORD;\n'
+
+
+@pytest.mark.parametrize("spoil, why", [
+    ("objcopy --set-start=0", "signal 11"),
+    ("sed -i s,/ld-linux-x86-64,/xd-linux-x86-64,", "it cannot be run"),
+    ("sed -i s/libm.so.6/libM.so.6/", "cannot open shared object file"),
+], ids=["crash", "loader", "library"])
+def test_a_module_with_which_the_executable_does_not_start_stays_a_file(spoil, why, spoiled, python, tmp_path):
+    site = tmp_path / "site"
+    for name in "a", "b", "pkg.c", "d":
+        extension(site, name, python)
+    bad = extension(site, "pkg.bad", python, source=SPOILER, before=['-DWORD="spoil" "ing-a"'])
+    result = link(python, "-o", tmp_path / "app", site, env={**spoiled, "SPOIL": spoil})
+    (line,) = [line for line in result.stderr.splitlines() if "stays a file" in line]
+    assert line.startswith("kiln: pkg.bad stays a file: the executable does not start with it: ") and why in line and f"({bad})" in line
+    assert list(list_modules(tmp_path / "app")) == ["a", "b", "d", "pkg.c"]
+    assert [value(tmp_path / "app", site, name) for name in ("a", "pkg.bad")] == ["a", "pkg.bad"]
+
+
+def test_two_such_modules_stay_files_and_strict_makes_them_errors(spoiled, python, tmp_path):
+    site = tmp_path / "site"
+    extension(site, "good", python)
+    for name in "a", "b":
+        extension(site, f"pkg.bad_{name}", python, source=SPOILER, before=[f'-DWORD="spoil" "ing-{name}"'])
+    env = {**spoiled, "SPOIL": "objcopy --set-start=0"}
+    said = link(python, "-o", tmp_path / "app", site, env=env).stderr
+    assert [said.count(f"pkg.bad_{name} stays a file: the executable") for name in "ab"] == [1, 1]
+    (tmp_path / "app").unlink()
+    result = link(python, "-o", tmp_path / "app", "--strict", site, env=env, check=False)
+    assert result.returncode == 1 and "pkg.bad_a would stay a file: the executable does not start" in result.stderr
+    assert not (tmp_path / "app").exists()
+
+
+def test_an_executable_that_never_starts_is_an_error_and_keeps_the_old_one(spoiled, python, tmp_path):
+    site = tmp_path / "site"
+    extension(site, "good", python)
+    (tmp_path / "app").write_text("old")
+    result = link(python, "-o", tmp_path / "app", "--from", "objects", site, check=False, env={
+        **spoiled, "SPOILERS": "PyInit", "SPOIL": "objcopy --set-start=0"})
+    assert result.returncode == 1 and result.stderr.count("error: ") == 1
+    assert (tmp_path / "app").read_text() == "old"

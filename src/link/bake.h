@@ -73,11 +73,20 @@ struct kiln_baked_list {
     size_t count, capacity;
 };
 
+/* Modules with which the executable has not started, in an earlier link. */
+struct kiln_unfit_list {
+    struct kiln_unfit {
+        const char *name, *reason;
+    } * items;
+    size_t count, capacity;
+};
+
 struct kiln_set;
 struct kiln_unlink_image;
 
 struct kiln_bake {
     const struct kiln_link_options *options;
+    const struct kiln_unfit_list *unfit;
     const char *bindings; /* a temporary file with what images are bound to; NULL: nobody asks */
     struct kiln_python python;         /* python */
     struct kiln_found_list found;      /* search */
@@ -107,7 +116,8 @@ struct kiln_bake {
 
     const struct kiln_unlink_image *images; /* unlink: all that is in the executable */
     size_t image_count;
-    size_t debug_images; /* output: those with debug information that gdb is told of */
+    size_t debug_images;     /* output: those with debug information that gdb is told of, */
+    const char *not_started; /* and why the executable does not start; NULL: it does */
 
     const char *runtime; /* runtime: path of libkiln.a for this Python */
     const char *data;    /* data: path of the object with table, manifest and settings */

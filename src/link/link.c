@@ -143,7 +143,7 @@ run_passes(struct kiln_ctx *ctx, struct kiln_bake *bake)
     result = RUN(result, kiln_bake_runtime(ctx, bake));
     result = RUN(result, kiln_bake_data(ctx, bake));
 
-    /* Link. The executable is written under another name and renamed when it is complete. */
+    /* Link. The executable is written under another name, started, and renamed. */
     result = RUN(result, kiln_bake_output(ctx, bake));
     if (result < 0) {
         return result;
@@ -165,19 +165,93 @@ set_tmpdir(struct kiln_ctx *ctx)
     return setenv("TMPDIR", tmpdir, 1) == 0 ? 0 : kiln_fail_errno(ctx, "TMPDIR: cannot set");
 }
 
+/* Link with the modules before number END only. Returns false if that fails in another way than by a program that does
+ * not start, which *starts tells. */
+static bool
+try_some(struct kiln_ctx *ctx, const struct kiln_bake *whole, size_t end, bool *starts)
+{
+    struct kiln_ctx silent = {.quiet = true};
+    struct kiln_unfit_list unfit = {0};
+    struct kiln_link_options options = *whole->options;
+    struct kiln_bake bake = {.options = &options, .unfit = &unfit};
+    options.output = kiln_arena_printf(&silent.arena, "%s/trial", kiln_ctx_get_tmpdir(ctx));
+    options.report = options.bindings = NULL;
+    options.split_debug = options.strict = false;
+    for (size_t i = 0; i < whole->unfit->count; i++) {
+        *KILN_ARENA_PUSH(&silent.arena, &unfit) = whole->unfit->items[i];
+    }
+    for (size_t i = end; i < whole->modules.count; i++) {
+        *KILN_ARENA_PUSH(&silent.arena, &unfit) =
+            (struct kiln_unfit){.name = whole->modules.items[i].found->name, .reason = "trial"};
+    }
+    int result = run_passes(&silent, &bake);
+    *starts = result == 0;
+    bool tells = result == 0 || bake.not_started != NULL;
+    kiln_bake_close(&bake);
+    kiln_ctx_release(&silent);
+    return tells;
+}
+
+/* Returns the first module with which, and all before it, the executable does not start; or NULL. */
+static const struct kiln_baked *
+find_culprit(struct kiln_ctx *ctx, const struct kiln_bake *bake)
+{
+    size_t good = 0, bad = bake->modules.count;
+    while (bad - good > 1) {
+        size_t middle = good + (bad - good) / 2;
+        bool starts;
+        kiln_progress(ctx, "start", good, bad, bake->modules.items[middle].found->name);
+        if (!try_some(ctx, bake, middle, &starts)) {
+            return NULL;
+        }
+        good = starts ? middle : good;
+        bad = starts ? bad : middle;
+    }
+    kiln_progress(ctx, "start", bad, bad, NULL);
+    return bad == 0 ? NULL : &bake->modules.items[bad - 1];
+}
+
+/* The executable does not start. Add the module for which it does not to UNFIT. */
+static int
+note_culprit(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_unfit_list *unfit)
+{
+    enum { MANY = 8 }; /* so many are not at fault */
+    const struct kiln_baked *culprit = unfit->count < MANY ? find_culprit(ctx, bake) : NULL;
+    if (culprit == NULL) {
+        return kiln_fail(ctx, KILN_ERR_TOOL, "%s: the executable does not start: %s",
+                         bake->options->output, bake->not_started);
+    }
+    *KILN_ARENA_PUSH(&ctx->arena, unfit) = (struct kiln_unfit){
+        .name = culprit->found->name,
+        .reason = kiln_arena_printf(&ctx->arena, "the executable does not start with it: %s",
+                                    bake->not_started),
+    };
+    return 0;
+}
+
 int
 kiln_link(struct kiln_ctx *ctx, const struct kiln_link_options *options)
 {
     struct kiln_link_options complete = *options;
     complete.output = options->output == NULL ? "python" : options->output;
-    struct kiln_bake bake = {.options = &complete};
+    struct kiln_unfit_list unfit = {0};
+    struct kiln_strings notes = {0};
+    const char *bindings = NULL;
+    bool again = true;
+    ctx->once = &notes;
     int result = set_tmpdir(ctx);
     result = RUN(result, check_place(ctx, options->report));
     result = RUN(result, check_place(ctx, options->bindings));
     if (result == 0 && options->bindings != NULL) {
-        bake.bindings = kiln_arena_printf(&ctx->arena, "%s/bindings", kiln_ctx_get_tmpdir(ctx));
+        bindings = kiln_arena_printf(&ctx->arena, "%s/bindings", kiln_ctx_get_tmpdir(ctx));
     }
-    result = RUN(result, run_passes(ctx, &bake));
-    kiln_bake_close(&bake);
+    while (result == 0 && again) {
+        struct kiln_bake bake = {.options = &complete, .unfit = &unfit, .bindings = bindings};
+        result = run_passes(ctx, &bake);
+        again = bake.not_started != NULL;
+        result = again ? note_culprit(ctx, &bake, &unfit) : result;
+        kiln_bake_close(&bake);
+    }
+    ctx->once = NULL;
     return result;
 }

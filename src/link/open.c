@@ -90,6 +90,18 @@ is_kept(const struct kiln_link_options *options, const char *name)
     return result;
 }
 
+/* Returns why the extension NAME must not be in the executable, as it has turned out; NULL if it may. */
+static const char *
+find_unfit(const struct kiln_bake *bake, const char *name)
+{
+    for (size_t i = 0; i < bake->unfit->count; i++) {
+        if (strcmp(bake->unfit->items[i].name, name) == 0) {
+            return bake->unfit->items[i].reason;
+        }
+    }
+    return NULL;
+}
+
 static int
 open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
 {
@@ -101,6 +113,11 @@ open_extension(struct kiln_ctx *ctx, size_t index, void *arg)
     if (extension->reason == NULL && !found->is_standard && is_reserved(&bake->python, found->name))
     {
         extension->reason = "the standard library has a module of this name, which Python prefers";
+    }
+    const char *unfit = find_unfit(bake, found->name);
+    if (unfit != NULL) {
+        extension->reason = unfit;
+        return 0;
     }
     if (is_kept(bake->options, found->name)) {
         extension->is_kept = true;

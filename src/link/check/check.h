@@ -11,4 +11,8 @@ int kiln_bake_check_exports(struct kiln_ctx *ctx, const struct kiln_bake *bake);
 const char *kiln_bake_find_fixed(const struct kiln_bake *bake);
 /* Check the executable at PATH before it gets its name. */
 int kiln_bake_check_result(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *path);
+/* Start it. If only the program without extensions starts, sets bake->not_started and returns KILN_ERR_TOOL, which has
+ * not been reported. */
+int kiln_bake_check_start(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *path);
+
 #endif

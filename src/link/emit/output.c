@@ -158,6 +158,9 @@ link_aside(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *output)
     if (result == 0) {
         result = kiln_bake_check_result(ctx, bake, aside);
     }
+    if (result == 0) {
+        result = kiln_bake_check_start(ctx, bake, aside);
+    }
     if (result == 0 && bake->options->split_debug) {
         result = split_debug(ctx, bake, aside, output);
     }

@@ -23,6 +23,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wvla -Wundef
 KILN_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(WARNINGS) -fno-common -fvisibility=hidden
 HOST_LIBS := -lzstd -lxxhash -pthread
 # Asked when a recipe needs it: before `make check` and `make demo` there may be no Python.
+PYTHON_VERSION = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LDVERSION"))')
 PYTHON_INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
 HOST_SRC    := $(wildcard src/*/*.c src/*/*/*.c)
@@ -319,7 +320,8 @@ install: all
 	$(call put,644,tool/completion/kiln.bash,$(BASH_COMPLETION))
 	$(Q)mv $(TO)/$(BASH_COMPLETION)/kiln.bash $(TO)/$(BASH_COMPLETION)/kiln
 	$(Q)$(INSTALL) -d $(TO)/lib/pkgconfig
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@PYTHON@|$(PYTHON_VERSION)|' \
+	    scripts/kiln.pc.in >$(TO)/lib/pkgconfig/kiln.pc
 
 # Directories that are not Kiln's own stay.
 uninstall:

@@ -1,10 +1,14 @@
 """Programs that initialise Python in a way of their own, with baked modules through Kiln_Install()."""
 
 import os
+import re
+import shutil
 
 import pytest
 
+from bakery import Bakery
 from conftest import require_libpython, run
+from extensions import ask
 from runner import make_packages
 from sources import multi, single
 
@@ -197,3 +201,32 @@ def test_kilns_own_modules_declare_that_they_work_in_every_interpreter_and_witho
     declared = " interpreters=1" + (" gil=1" if bakery.version >= (3, 13) else "")
     assert embedded("show(&kiln_importer_module); show(&kiln_public_module); return 0;", top=SHOW) == (
         f"_kiln{declared}\nkiln{declared}\n")
+
+
+# --- The wrong libkiln.a ---
+
+@pytest.mark.parametrize("main", [None, """
+#include <Python.h>
+#include <kiln/kiln.h>
+#include <kiln/table.h>
+int main(void) {
+    int results[] = {Kiln_Install(&kiln_table), Kiln_LookupSymbols(NULL, 0), Kiln_HashInittab()};
+    for (int i = 0; i < 3; i++) puts(Kiln_GetInstallError(results[i]));
+    return 1;
+}
+"""], ids=["launcher", "functions"])
+@pytest.mark.parametrize("change", [("PY_MINOR_VERSION", "99"), ("PY_MINOR_VERSION", "1"), ("PY_MAJOR_VERSION", "4")])
+def test_a_runtime_for_another_python_says_so(change, main, bakery, python, store, tmp_path):
+    headers = tmp_path / "headers"
+    shutil.copytree(bakery.config["include"], headers)
+    name, number = change
+    text = (headers / "patchlevel.h").read_text()
+    # With another PY_VERSION_HEX, Kiln and CPython's headers would want what these headers have not.
+    text = re.sub(r"(#define PY_VERSION_HEX\b)(.*\\\n)*.*", rf"\1 {ask(python, 'import sys; answer = sys.hexversion')}", text)
+    (headers / "patchlevel.h").write_text(re.sub(rf"(#define {name}\s+)\d+", rf"\g<1>{number}", text))
+    other = Bakery(python, store, more=[f"-I{headers}"])
+    program = other.bake(tmp_path / "program", MODULES, main=main)
+    result = run(program, "-c", "pass", check=False)
+    version = f"{number}.{bakery.version[1]}" if name == "PY_MAJOR_VERSION" else f"3.{number}"
+    assert result.returncode == 1
+    assert (result.stdout + result.stderr).count(f"libkiln.a was compiled for Python {version}, and the program runs another") == (3 if main else 1)

@@ -80,6 +80,11 @@ def test_pkg_config_file_names_the_prefix_without_destdir(installed):
     assert f"prefix={PREFIX}\n" in (installed / "lib/pkgconfig/kiln.pc").read_text()
 
 
+def test_pkg_config_file_names_the_python(installed):
+    version = ask("/usr/bin/python3", "import sysconfig; answer = sysconfig.get_config_var('LDVERSION')")
+    assert f"python={version}\n" in (installed / "lib/pkgconfig/kiln.pc").read_text()
+
+
 def test_pkg_config_links_an_embedder(installed, bakery, tmp_path):
     if shutil.which("pkg-config") is None:
         pytest.skip("no pkg-config")

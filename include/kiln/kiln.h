@@ -44,6 +44,7 @@ enum Kiln_InstallResult {
     KILN_INSTALL_LATE = -2,   /* an interpreter runs already */
     KILN_INSTALL_MEMORY = -3, /* the system has no memory left */
     KILN_INSTALL_PREFIX = -4, /* no prefix of symbols: see Kiln_LookupSymbols() */
+    KILN_INSTALL_PYTHON = -5, /* libkiln.a is for another version of Python */
 };
 
 /* Make every interpreter that is initialised from now on find the modules of TABLE: the importer is

@@ -8,6 +8,16 @@
 
 _Static_assert(PY_VERSION_HEX >= 0x03080000, "Kiln needs CPython 3.8 or later");
 
+/* What it is compiled for; Py_GetVersion() begins so, and tells of a build without a GIL. */
+#ifdef Py_GIL_DISABLED
+#define KILN_IS_FREE_THREADED true
+#else
+#define KILN_IS_FREE_THREADED false
+#endif
+#define KILN_TEXT_OF_(number) #number
+#define KILN_TEXT_OF(number)  KILN_TEXT_OF_(number)
+#define KILN_PYTHON           KILN_TEXT_OF(PY_MAJOR_VERSION) "." KILN_TEXT_OF(PY_MINOR_VERSION)
+
 /* tp_traverse of a heap type visits the type (bpo-40217). */
 #define KILN_TRAVERSE_VISITS_TYPE (PY_VERSION_HEX >= 0x03090000)
 

@@ -38,6 +38,9 @@ Kiln_GetInstallError(int result)
     case KILN_INSTALL_PREFIX:
         return "a prefix of symbols is made of letters, digits and underscores, ends in an "
                "underscore, and is short";
+    case KILN_INSTALL_PYTHON:
+        return "libkiln.a was compiled for Python " KILN_PYTHON
+               ", and the program runs another; compile it with the headers of that one";
     default:
         return "out of memory";
     }

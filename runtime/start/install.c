@@ -66,10 +66,24 @@ init_first_module(void)
     return result;
 }
 
+/* Whether the libpython of this process is of the version whose headers libkiln.a was compiled with: structures and
+ * functions of another one differ, which would be found out by a crash. */
+static bool
+is_for_this_python(void)
+{
+    const char *version = Py_GetVersion();
+    size_t len = strlen(KILN_PYTHON);
+    return strncmp(version, KILN_PYTHON, len) == 0 && (version[len] < '0' || version[len] > '9') &&
+           (strstr(version, "free-threading") != NULL) == KILN_IS_FREE_THREADED;
+}
+
 int
 kiln_install_importer(void)
 {
     static bool is_prepared;
+    if (!is_for_this_python()) {
+        return KILN_INSTALL_PYTHON;
+    }
     if (kiln_inittab_is_installed()) {
         return KILN_INSTALL_OK;
     }

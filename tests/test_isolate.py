@@ -731,6 +731,39 @@ def test_the_line_for_the_table_goes_to_standard_output(workshop):
     assert result.stdout == "a_b.m kiln_init_a__b_dm\n" and result.stderr == ""
 
 
+def test_the_line_for_the_table_can_go_to_a_file(workshop):
+    source = workshop.compile("a.c", VALUE + INIT)
+    result = workshop.isolate("a.m", "--names", "a.names", source, check=False)
+    assert result.stdout == "" and (workshop.dir / "a.names").read_text() == "a.m kiln_init_a_dm\n"
+    # One that cannot be written: there is no object without its line.
+    result = workshop.isolate("b.m", "--names", "missing/b.names", source, check=False)
+    assert result.returncode == 1 and "missing/b.names: cannot write" in result.stderr
+    assert not (workshop.dir / "b.m.o").exists()
+
+
+def test_arguments_can_come_from_a_file(workshop):
+    source = workshop.compile("a.c", VALUE + INIT, out="two words.o")
+    expected = workshop.isolate("p.m", source).read_bytes()
+    (workshop.dir / "inner").write_text("'two words.o'\n")
+    (workshop.dir / "arguments").write_text("--python-version 3.11 @inner\n")
+    assert workshop.isolate("p.m", "@arguments").read_bytes() == expected
+
+
+@only_native
+def test_the_linker_and_the_assembler_can_be_chosen(workshop):
+    source = workshop.compile("a.c", "static int n; __attribute__((constructor)) static void early(void) { n = 4; }" +
+                              "int value(void) { return n; }" + INIT)
+    expected = workshop.isolate("p.m", source).read_bytes()
+    for option, program in ("--ld", "ld.bfd"), ("--as", "as"):
+        tool = workshop.dir / f"my {program}"
+        tool.write_text(f'#!/bin/sh\necho >"{tool}.called"\nexec {program} "$@"\n')
+        tool.chmod(0o755)
+        assert workshop.isolate("p.m", option, tool, source).read_bytes() == expected
+        assert tool.with_name(tool.name + ".called").exists()
+        result = workshop.isolate("p.m", option, "nowhere", source, check=False)
+        assert result.returncode == 1 and "cannot run nowhere" in result.stderr
+
+
 def test_an_export_hook_keeps_its_kind(workshop):
     source = workshop.compile("a.c", "void *PyModExport_m(void) { return 0; }")
     assert workshop.isolate("p.m", source, check=False).stdout == "p.m kiln_export_p_dm\n"

@@ -319,8 +319,39 @@ def test_a_full_disk_is_an_error(kiln):
     assert "/dev/full: cannot write: No space left on device" in result.stderr
 
 
-@pytest.mark.parametrize("args", [["--bogus"], ["-o"], ["a", "b"]])
+@pytest.mark.parametrize("args", [["--bogus"], ["-o"]])
 def test_a_wrong_command_line_is_a_usage_error(kiln, args):
     result = kiln("table", *args, check=False)
     assert result.returncode == 2
     assert "kiln help table" in result.stderr
+
+
+# --- Several files ---
+
+@pytest.fixture
+def lists(tmp_path):
+    (tmp_path / "one").write_text("a f\npkg g package\n")
+    (tmp_path / "two words").write_text("pkg.b h # and a comment")
+    (tmp_path / "all").write_text("one 'two words'\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("args", [["one", "two words"], ["two words", "one"], ["@all"], ["two words", "-"]])
+def test_several_files_are_one_list(args, lists, kiln):
+    text = (lists / "one").read_text()
+    expected = kiln("table", input=text + (lists / "two words").read_text()).stdout
+    assert kiln("table", *args, cwd=lists, **({"input": text} if "-" in args else {})).stdout == expected
+
+
+def test_what_is_wrong_with_any_of_them_is_told(lists, kiln):
+    (lists / "three").write_text("wrong\npkg.b other\n")
+    result = kiln("table", "-o", "table.S", "three", "one", "two words", "missing", cwd=lists, check=False)
+    assert result.returncode == 1 and not (lists / "table.S").exists()
+    for part in ("three:1: ", "missing: cannot read", "two words:1: the module pkg.b is listed twice", "the first is at three:2"):
+        assert part in result.stderr, part
+
+
+def test_a_list_that_names_itself_is_an_error(lists, kiln):
+    (lists / "loop").write_text("one @loop")
+    result = kiln("table", "@loop", cwd=lists, check=False)
+    assert result.returncode == 2 and "names itself" in result.stderr

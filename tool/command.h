@@ -38,4 +38,8 @@ int kiln_command_bad_option(struct kiln_ctx *ctx, const struct kiln_command *com
 /* Flush standard output. */
 int kiln_command_flush(struct kiln_ctx *ctx);
 
+/* Expand arguments "@FILE", response files as compilers have them, in *ARGC and *ARGV. */
+int kiln_command_expand(struct kiln_ctx *ctx, const struct kiln_command *command, int *argc,
+                        char ***argv);
+
 #endif

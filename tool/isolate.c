@@ -11,7 +11,7 @@
 #include "names/init_symbol.h"
 
 static const char usage[] =
-    "usage: kiln isolate --name DOTTED.NAME [OPTION...] OBJECT|ARCHIVE...\n"
+    "usage: kiln isolate --name DOTTED.NAME [OPTION...] OBJECT|ARCHIVE|@FILE...\n"
     "\n"
     "Makes one relocatable object of everything that a Python extension is linked from. It "
     "exports\n"
@@ -22,6 +22,7 @@ static const char usage[] =
     "\n"
     "  --name DOTTED.NAME      the module's whole name, as it is imported\n"
     "  -o, --output FILE       the object to write (default: DOTTED.NAME.o)\n"
+    "  --names FILE            write the line for `kiln table` to FILE, not to standard output\n"
     "  --init SYMBOL           the init function, if there are several: PyInit_x, PyModExport_x\n"
     "  --export-init           make the init function visible, for Kiln_LookupSymbols()\n"
     "  --python-version X.Y    the Python it is for: from 3.15 on, a PyModExport_x is preferred "
@@ -35,8 +36,12 @@ static const char usage[] =
     "  --distribution NAME     share STB_GNU_UNIQUE symbols with the modules of the same NAME\n"
     "  --cc COMPILER           the compiler that lowers gcc's LTO objects (default: cc, or the\n"
     "                          cross compiler for their machine)\n"
+    "  --ld LINKER             GNU ld, and\n"
+    "  --as ASSEMBLER          the assembler; default: ld.bfd and as, or those of the cross\n"
+    "                          toolchain for their machine\n"
     "  --quiet, --verbose      print less, print more\n"
     "\n"
+    "@FILE stands for the arguments in FILE. "
     "An input \"LIB.a(MEMBER.o)\" is that member of the archive. With --verbose, constructors "
     "that\n"
     "now run at the first import, hidden symbols and undefined symbols are listed. The object "
@@ -46,6 +51,7 @@ static const char usage[] =
 struct request {
     struct kiln_combine combine;
     const char *name, *output, *distribution;
+    const char *names;      /* --names; NULL: standard output */
     const char *init;       /* --init */
     const char *preference; /* kiln_init_export_first, or NULL */
     bool export_init;
@@ -60,6 +66,9 @@ enum {
     OPTION_WRAP,
     OPTION_DEFSYM,
     OPTION_CC,
+    OPTION_LD,
+    OPTION_AS,
+    OPTION_NAMES,
     OPTION_EXPORT_INIT,
     OPTION_EXPORT,
     OPTION_DISTRIBUTION
@@ -76,6 +85,9 @@ static const struct option options[] = {
     {"defsym", required_argument, NULL, OPTION_DEFSYM},
     {"undefined", required_argument, NULL, 'u'},
     {"cc", required_argument, NULL, OPTION_CC},
+    {"ld", required_argument, NULL, OPTION_LD},
+    {"as", required_argument, NULL, OPTION_AS},
+    {"names", required_argument, NULL, OPTION_NAMES},
     {"export", required_argument, NULL, OPTION_EXPORT},
     {"distribution", required_argument, NULL, OPTION_DISTRIBUTION},
     KILN_COMMON_OPTIONS,
@@ -136,6 +148,15 @@ take_option(struct kiln_ctx *ctx, struct request *request, int option, char **ar
         return 0;
     case OPTION_DISTRIBUTION:
         request->distribution = optarg;
+        return 0;
+    case OPTION_LD:
+        request->combine.ld = optarg;
+        return 0;
+    case OPTION_AS:
+        request->combine.as = optarg;
+        return 0;
+    case OPTION_NAMES:
+        request->names = optarg;
         return 0;
     case OPTION_CC:
         request->combine.cc = optarg;
@@ -211,11 +232,26 @@ describe(struct kiln_ctx *ctx, const struct request *request, const struct kiln_
     }
 }
 
+/* Write what `kiln table` reads. */
+static int
+write_line(struct kiln_ctx *ctx, const struct request *request, const char *symbol)
+{
+    const char *line = kiln_arena_printf(&ctx->arena, "%s %s\n", request->name, symbol);
+    if (request->names != NULL) {
+        return kiln_file_write(ctx, request->names, kiln_span_of_string(line));
+    }
+    fputs(line, stdout);
+    return kiln_command_flush(ctx);
+}
+
 static int
 run(struct kiln_ctx *ctx, int argc, char **argv)
 {
     struct request request = {0};
-    int result = parse(ctx, argc, argv, &request);
+    int result = kiln_command_expand(ctx, &kiln_command_isolate, &argc, &argv);
+    if (result == 0) {
+        result = parse(ctx, argc, argv, &request);
+    }
     if (result < 0) {
         return result;
     }
@@ -240,8 +276,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
     }
     if (result == 0) {
         /* Before the commit, so that there is no object without its line. */
-        printf("%s %s\n", request.name, isolated.symbol);
-        result = kiln_command_flush(ctx);
+        result = write_line(ctx, &request, isolated.symbol);
     }
     if (result == 0) {
         result = kiln_output_commit(ctx, &out);

@@ -11,9 +11,9 @@
 #include "table/table.h"
 
 static const char usage[] =
-    "usage: kiln table [-o FILE.S] [NAMES]\n"
+    "usage: kiln table [-o FILE.S] [NAMES|@FILE...]\n"
     "\n"
-    "Lays the modules listed in NAMES (default: standard input) out as a table, to be\n"
+    "Lays the modules listed in the files NAMES (default: standard input) out as a table, to be\n"
     "linked into the executable with them and libkiln.a, and writes it as assembly for\n"
     "`cc -c` or `as`. A line of NAMES is\n"
     "\n"
@@ -21,7 +21,8 @@ static const char usage[] =
     "\n"
     "with the name to import the module by, its init function (what `kiln isolate` gave it)\n"
     "or PEP 793 export hook (kiln_export_... or PyModExport_...), and `package` if it is the\n"
-    "__init__ of a package. # begins a comment. The order of the lines makes no difference.\n"
+    "__init__ of a package. # begins a comment. The order of the lines, and of the files, makes\n"
+    "no difference. @FILE stands for the names of files in FILE.\n"
     "\n"
     "  -o, --output FILE.S  write there, not to standard output\n"
     "  --quiet, --verbose   print less, print more\n";
@@ -91,6 +92,10 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     const char *out_path = NULL;
+    int result = kiln_command_expand(ctx, &kiln_command_table, &argc, &argv);
+    if (result < 0) {
+        return result;
+    }
     for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
         if (option == 'o') {
             out_path = optarg;
@@ -99,15 +104,14 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             return kiln_command_bad_option(ctx, &kiln_command_table, argv);
         }
     }
-    if (argc - optind > 1) {
-        return kiln_fail(ctx, KILN_ERR_USAGE,
-                         "table: one file of names only, not also %s (see `kiln help table`)",
-                         argv[optind + 1]);
-    }
-    const char *in_path = argc > optind && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
-
     struct kiln_table_names names = {0};
-    int result = read_names(ctx, in_path, &names);
+    if (optind == argc) {
+        result = read_names(ctx, NULL, &names);
+    }
+    for (int i = optind; i < argc; i++) {
+        int failed = read_names(ctx, strcmp(argv[i], "-") == 0 ? NULL : argv[i], &names);
+        result = failed < 0 ? failed : result;
+    }
     if (result < 0) {
         /* Report what is wrong with the lines that could be parsed, too. */
         kiln_table_sort(ctx, names.items, names.count);

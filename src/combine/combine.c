@@ -147,7 +147,8 @@ link_relocatable(struct kiln_combining *run, const char *shim, const char *out_p
     static const char *const flags[] = {
         "-r", "-d",          "--trace",        "--trace", "--force-group-allocation",
         "-z", "noexecstack", "--build-id=none"};
-    push(ctx, &ld, kiln_machine_get_tool(ctx, run->machine, "ld.bfd"));
+    push(ctx, &ld,
+         run->in->ld != NULL ? run->in->ld : kiln_machine_get_tool(ctx, run->machine, "ld.bfd"));
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         push(ctx, &ld, flags[i]);
     }

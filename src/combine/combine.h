@@ -23,6 +23,8 @@ struct kiln_combine {
     struct kiln_strings flags;      /* for ld -r, as recorded: --wrap=, --defsym=, -u, ... */
     struct kiln_strings inits;      /* the init symbols to keep; empty: all that are defined */
     const char *cc; /* the driver that lowers gcc's LTO objects; NULL: the one for their machine */
+    const char *ld; /* GNU ld, and the assembler; NULL: those for the machine of the objects */
+    const char *as;
 
     /* Filled by kiln_combine() if there are members of archives among the inputs, so that the object
      * can be combined again without some of them; NULL: not wanted. */

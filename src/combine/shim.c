@@ -106,13 +106,14 @@ get_template(const struct kiln_machine *machine)
 }
 
 static int
-assemble(struct kiln_ctx *ctx, const struct kiln_machine *machine, const char *text,
-         const char *out)
+assemble(struct kiln_ctx *ctx, const char *program, const struct kiln_machine *machine,
+         const char *text, const char *out)
 {
     struct kiln_process as = {.out_mode = KILN_STREAM_DROP,
                               .err_mode = KILN_STREAM_CAPTURE,
                               .input = kiln_span_of_string(text)};
-    kiln_strings_push(&ctx->arena, &as.argv, kiln_machine_get_tool(ctx, machine, "as"));
+    kiln_strings_push(&ctx->arena, &as.argv,
+                      program != NULL ? program : kiln_machine_get_tool(ctx, machine, "as"));
     kiln_strings_push(&ctx->arena, &as.argv, "-o");
     kiln_strings_push(&ctx->arena, &as.argv, out);
     kiln_strings_push(&ctx->arena, &as.argv, "-");
@@ -138,7 +139,7 @@ kiln_shim_make(struct kiln_combining *run, const char *out)
     fputs(record, stream);
     fputs(chosen->end, stream);
     fclose(stream);
-    int result = assemble(ctx, run->machine, text, out);
+    int result = assemble(ctx, run->in->as, run->machine, text, out);
     free(text);
     return result;
 }
@@ -157,7 +158,7 @@ kiln_shim_make_library_start(struct kiln_ctx *ctx, const struct kiln_machine *ma
         "        ret\n"
         "        .size " KILN_LIBRARY_INIT ", .-" KILN_LIBRARY_INIT "\n%s",
         machine->number == EM_AARCH64 ? "hint #34" : "endbr64", get_template(machine)->end);
-    return assemble(ctx, machine, text, out);
+    return assemble(ctx, NULL, machine, text, out);
 }
 
 int
@@ -170,5 +171,5 @@ kiln_shim_make_library_call(struct kiln_ctx *ctx, const struct kiln_machine *mac
                           "        .p2align 3\n"
                           "        .quad " KILN_INIT_PREFIX "%s\n%s",
                           id, get_template(machine)->end);
-    return assemble(ctx, machine, text, out);
+    return assemble(ctx, NULL, machine, text, out);
 }

@@ -172,7 +172,10 @@ compare_names(const void *a, const void *b)
 {
     const struct kiln_table_name *left = a, *right = b;
     int order = strcmp(left->name, right->name);
-    /* Equal names are an error, and its message goes by lines. */
+    /* Equal names are an error, and its message goes by files and lines. */
+    if (order == 0 && left->file != NULL && right->file != NULL) {
+        order = strcmp(left->file, right->file);
+    }
     return order != 0 ? order : (left->line > right->line) - (left->line < right->line);
 }
 

@@ -37,6 +37,8 @@ static const char USAGE[] =
     "                       only\n"
     "  --split-debug        the debug information into OUT.debug, where debuggers find it;\n"
     "                       that of unlinked extensions beside it, with a script for gdb\n"
+    "  --path-map OLD=NEW   call what is below the directory OLD as if it were below NEW, in the\n"
+    "                       executable and the report; may be given several times\n"
     "  --report FILE        write what was done to each extension, as JSON\n"
     "  --bindings FILE      write what each reference of an unlinked extension is bound to\n"
     "  --quiet, --verbose   say less, say more\n"
@@ -105,6 +107,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         LINKER,
         EXPORT,
         SHARE,
+        PATH_MAP,
         REPORT,
         BINDINGS,
         STRIP,
@@ -123,6 +126,7 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
         {"linker", required_argument, NULL, LINKER},
         {"export", required_argument, NULL, EXPORT},
         {"share", required_argument, NULL, SHARE},
+        {"path-map", required_argument, NULL, PATH_MAP},
         {"report", required_argument, NULL, REPORT},
         {"bindings", required_argument, NULL, BINDINGS},
         {"strip", no_argument, NULL, STRIP},
@@ -164,6 +168,13 @@ run(struct kiln_ctx *ctx, int argc, char **argv)
             break;
         case EXPORT:
             kiln_strings_add(&ctx->arena, &link.exports, optarg);
+            break;
+        case PATH_MAP:
+            if (strchr(optarg, '=') == NULL) {
+                result =
+                    kiln_fail(ctx, KILN_ERR_USAGE, "link: --path-map is OLD=NEW, not %s", optarg);
+            }
+            kiln_strings_push(&ctx->arena, &link.path_maps, optarg);
             break;
         case REPORT:
             link.report = optarg;

@@ -83,6 +83,19 @@ kiln_text_make_printable(struct kiln_arena *arena, const char *text, bool lines)
     return copy;
 }
 
+const char *
+kiln_text_map_path(struct kiln_arena *arena, const struct kiln_strings *maps, const char *path)
+{
+    for (size_t i = maps->count; i-- > 0;) {
+        const char *equals = strrchr(maps->items[i], '=');
+        size_t len = equals == NULL ? 0 : (size_t)(equals - maps->items[i]);
+        if (equals != NULL && strncmp(path, maps->items[i], len) == 0) {
+            return kiln_arena_printf(arena, "%s%s", equals + 1, path + len);
+        }
+    }
+    return path;
+}
+
 void
 kiln_asm_write_string(FILE *stream, struct kiln_span bytes)
 {

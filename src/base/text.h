@@ -37,6 +37,11 @@ bool kiln_text_is_control(const char *text, size_t len);
  * LINES, newlines and tabs stay. The same pointer if there is nothing to change. */
 const char *kiln_text_make_printable(struct kiln_arena *arena, const char *text, bool lines);
 
+/* Returns PATH with the beginning OLD replaced by NEW, by the last of MAPS, "OLD=NEW", that fits, as compilers take
+ * -ffile-prefix-map; PATH itself if none does. */
+const char *
+kiln_text_map_path(struct kiln_arena *arena, const struct kiln_strings *maps, const char *path);
+
 /* Writes BYTES as they stand between the quotes of a string in assembly. */
 void kiln_asm_write_string(FILE *stream, struct kiln_span bytes);
 

@@ -33,6 +33,7 @@ enum kiln_option_meaning {
     KILN_MEANS_LANGUAGE,     /* -x */
     KILN_MEANS_COVERAGE,     /* --coverage: the traced link must write no notes */
     KILN_MEANS_PREPROCESSOR, /* -Wp,: may hold dependency options */
+    KILN_MEANS_PATH_MAP,     /* -ffile-prefix-map=: for what is recorded, too */
     KILN_MEANS_LIBRARY,      /* -l: an input */
     KILN_MEANS_COMBINE,      /* changes symbols, so that ld -r needs it; value after "=" */
     KILN_MEANS_COMBINE_FLAG, /* the same, without a value */
@@ -65,6 +66,7 @@ struct kiln_command_line {
     const char *obstacle;        /* why no relocatable can replace this link; NULL: nothing */
     struct kiln_strings trace;   /* arguments of the traced link, without the program */
     struct kiln_strings combine; /* arguments for `ld -r`: --wrap=, --defsym=, ... */
+    struct kiln_strings maps;    /* "OLD=NEW": what recorded paths are to be called */
     struct kiln_strings objects; /* object files among the inputs, not those after --start-lib */
 };
 

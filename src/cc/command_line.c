@@ -202,6 +202,9 @@ read_option(struct parser *parser, const struct kiln_option *option, const char 
     case KILN_MEANS_PREPROCESSOR:
         read_preprocessor(parser, text);
         return false;
+    case KILN_MEANS_PATH_MAP:
+        kiln_strings_push(arena, &line->maps, argument);
+        return true;
     case KILN_MEANS_LIBRARY:
         parser->has_inputs = true;
         return true;

@@ -50,6 +50,10 @@ make_object(struct kiln_cc *cc, struct kiln_fat *fat, const char *path)
     struct kiln_ctx *ctx = &cc->ctx;
     struct kiln_trace trace;
     struct kiln_combine combine = {.flags = cc->line.combine, .cc = cc->compiler.driver};
+    /* What the traced link compiles has a name that is another one each time. */
+    kiln_strings_push(&ctx->arena, &combine.maps,
+                      kiln_arena_printf(&ctx->arena, "%s=.", ctx->tmpdir));
+    kiln_strings_push_all(&ctx->arena, &combine.maps, &cc->line.maps);
 
     /* What the link reads, in order. */
     int result = kiln_traced_link_run(ctx, &cc->compiler, &cc->line, &trace);
@@ -82,12 +86,13 @@ join_problems(struct kiln_cc *cc)
 
 /* Signals are blocked: an interrupted write would leave a temporary file beside the output. */
 static int
-write_section(struct kiln_ctx *ctx, const struct kiln_fat *fat, struct kiln_span object)
+write_section(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
+              struct kiln_span object)
 {
     sigset_t all, saved;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &saved);
-    int result = kiln_fat_write(ctx, fat->output, fat, object);
+    int result = kiln_fat_write(ctx, path, fat, object);
     sigprocmask(SIG_SETMASK, &saved, NULL);
     return result;
 }
@@ -96,12 +101,13 @@ int
 kiln_fatten(struct kiln_cc *cc, const char *reason)
 {
     struct kiln_ctx *ctx = &cc->ctx;
+    const char *output = kiln_file_absolute(ctx, cc->line.output);
     struct kiln_fat fat = {
         .driver = cc->compiler.driver,
-        .output = kiln_file_absolute(ctx, cc->line.output),
+        .output = kiln_text_map_path(&ctx->arena, &cc->line.maps, output),
         .failure = reason,
     };
-    int result = read_inits(ctx, fat.output, &fat.inits);
+    int result = read_inits(ctx, output, &fat.inits);
     if (result < 0 || fat.inits.count == 0) {
         return result;
     }
@@ -114,7 +120,7 @@ kiln_fatten(struct kiln_cc *cc, const char *reason)
         fat.failure = join_problems(cc);
         fat.parts = kiln_span_of(NULL, 0);
     }
-    result = write_section(ctx, &fat, object.bytes);
+    result = write_section(ctx, output, &fat, object.bytes);
     kiln_file_release(&object);
     return result;
 }

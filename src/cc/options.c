@@ -48,6 +48,7 @@ static const struct kiln_option driver_options[] = {
     {"-x", JOINED, KILN_MEANS_LANGUAGE, NULL},
     {"--language", EQUALS, KILN_MEANS_LANGUAGE, NULL},
     {"-l", JOINED, KILN_MEANS_LIBRARY, NULL},
+    {"-ffile-prefix-map=", PREFIX, KILN_MEANS_PATH_MAP, NULL},
 
     /* Symbols and layout. */
     {"-u", JOINED, KILN_MEANS_COMBINE, "--undefined"},

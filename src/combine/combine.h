@@ -21,6 +21,7 @@ struct kiln_link_inputs {
 struct kiln_combine {
     struct kiln_link_inputs inputs; /* in the order of the link */
     struct kiln_strings flags;      /* for ld -r, as recorded: --wrap=, --defsym=, -u, ... */
+    struct kiln_strings maps;       /* "OLD=NEW": for the paths of ARCHIVES and PARTS */
     struct kiln_strings inits;      /* the init symbols to keep; empty: all that are defined */
     const char *cc; /* the driver that lowers gcc's LTO objects; NULL: the one for their machine */
     const char *ld; /* GNU ld, and the assembler; NULL: those for the machine of the objects */

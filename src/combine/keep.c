@@ -69,7 +69,9 @@ keep_input(struct keeping *keeping, const struct kiln_input *input)
     struct kiln_combining *run = keeping->run;
     const struct kiln_link_input *member = &input->archive_member;
     struct kiln_part part = {
-        .name = member->path == NULL ? input->name : member->member,
+        .name = member->path == NULL
+                    ? kiln_text_map_path(&run->ctx->arena, &run->in->maps, input->name)
+                    : member->member,
         .archive = number_archive(run, member->path),
     };
     struct kiln_file file;
@@ -100,7 +102,11 @@ kiln_keep_inputs(struct kiln_combining *run)
         result = keep_input(&keeping, &run->inputs.items[i]);
     }
     if (result == 0) {
-        *run->in->archives = run->archives;
+        for (size_t i = 0; i < run->archives.count; i++) {
+            kiln_strings_push(
+                &run->ctx->arena, run->in->archives,
+                kiln_text_map_path(&run->ctx->arena, &run->in->maps, run->archives.items[i]));
+        }
         *run->in->parts = kiln_parts_format(&keeping.parts, &run->ctx->arena);
     }
     kiln_arena_release(&keeping.contents);

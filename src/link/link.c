@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "link/bake.h"
 #include "link/check/check.h"
 #include "link/emit/emit.h"
@@ -48,6 +49,10 @@ static void
 list_extensions(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     for (size_t i = 0; i < bake->found.count; i++) {
+        struct kiln_found *found = &bake->found.items[i];
+        const char *place = kiln_file_absolute(ctx, found->place);
+        const char *mapped = kiln_text_map_path(&ctx->arena, &bake->options->path_maps, place);
+        found->place = mapped == place ? found->place : mapped;
         *KILN_ARENA_PUSH(&ctx->arena, &bake->extensions) =
             (struct kiln_baked){.found = &bake->found.items[i]};
     }

@@ -38,9 +38,11 @@ struct kiln_link_options {
     bool strip;                  /* no debug information, and no symbols but the dynamic ones */
     bool split_debug;            /* debug information in a file beside the output */
     struct kiln_strings shares;  /* libraries and sets of extensions, see kiln-link(1) */
-    const char *report;          /* path of the report, in JSON; NULL: none */
-    const char *bindings;        /* path of what images are bound to; NULL: none */
-    struct kiln_strings paths;   /* directories, fat extensions, wheels; none: PYTHON's own */
+    struct kiln_strings
+        path_maps; /* "OLD=NEW": what places are to be called in the executable and the report */
+    const char *report;        /* path of the report, in JSON; NULL: none */
+    const char *bindings;      /* path of what images are bound to; NULL: none */
+    struct kiln_strings paths; /* directories, fat extensions, wheels; none: PYTHON's own */
 };
 
 /* Bake the extensions of OPTIONS->paths into OPTIONS->output. A note tells of each extension that stays

@@ -67,7 +67,9 @@ kiln_manifest_emit(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *b
     fputs("\t.section " KILN_FAT_SECTION ",\"\",%progbits\n", stream);
     fputs("\t.asciz \"" KILN_MANIFEST_MAGIC "\"\n", stream);
     emit_string(stream, "kiln", KILN_VERSION);
-    emit_string(stream, "python", bake->python.executable);
+    emit_string(
+        stream, "python",
+        kiln_text_map_path(&ctx->arena, &bake->options->path_maps, bake->python.executable));
     emit_string(stream, "python_version", bake->python.version);
     emit_string(stream, "libpython", bake->shared_libpython ? "shared" : "static");
     for (size_t i = 0; i < bake->modules.count; i++) {

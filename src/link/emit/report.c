@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "kiln/version.h"
 #include "link/emit/emit.h"
 
@@ -90,7 +91,7 @@ put_module(struct kiln_ctx *ctx, FILE *stream, const struct kiln_baked *module)
 }
 
 static void
-put_files(FILE *stream, const struct kiln_bake *bake)
+put_files(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
 {
     const char *separator = "";
     fputs("],\n \"files\": [", stream);
@@ -99,7 +100,7 @@ put_files(FILE *stream, const struct kiln_bake *bake)
         if (extension->reason != NULL && !extension->is_library) {
             fprintf(stream, "%s\n  {\"name\": ", separator);
             kiln_json_string(stream, extension->found->name);
-            put_text(stream, "file", extension->found->path);
+            put_text(stream, "file", kiln_found_get_place(ctx, extension->found));
             put_text(stream, "reason", extension->reason);
             fputc('}', stream);
             separator = ",";
@@ -112,7 +113,8 @@ put_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
 {
     struct stat st;
     fputs("{\"kiln\": \"" KILN_VERSION "\"", stream);
-    put_text(stream, "output", bake->options->output);
+    put_text(stream, "output",
+             kiln_text_map_path(&ctx->arena, &bake->options->path_maps, bake->options->output));
     fprintf(stream, ", \"size\": %lld",
             stat(bake->options->output, &st) == 0 ? (long long)st.st_size : 0);
     put_text(stream, "python", bake->python.executable);
@@ -131,7 +133,7 @@ put_all(struct kiln_ctx *ctx, FILE *stream, const struct kiln_bake *bake)
         put_module(ctx, stream, &bake->modules.items[i]);
     }
     put_shared_libraries(stream, bake);
-    put_files(stream, bake);
+    put_files(ctx, stream, bake);
     fputs("]}\n", stream);
 }
 

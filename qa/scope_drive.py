@@ -20,6 +20,7 @@ class Transcript:
 
     def __init__(self, plan):
         self.plan, self.events, self.addresses, self.modules, self.opened = plan, [], {}, {}, {}
+        self.plugins = {}  # {(extension, library, way): number of the part}
 
     def say(self, *event):
         self.events.append(event)
@@ -33,7 +34,11 @@ class Transcript:
         UNIQUE variables in files that have no DT_GNU_HASH; those of C++ are left out."""
         is_here = file is not None and file.startswith(self.plan["here"]) and os.path.realpath(file) != os.path.realpath(sys.executable)
         symbol = None if symbol is None or symbol.startswith("_Z") else symbol
-        return (self.clean(file), symbol) if is_here else (None, None)
+        if not is_here:
+            return None, None
+        # By design equal libraries are one image, which has the path of one.
+        path = os.path.relpath(file, self.plan["here"])
+        return "HERE/" + self.plan["copies"].get(path, path), symbol
 
     def name_address(self, address, addresses, who):
         if not address:
@@ -74,6 +79,28 @@ class Transcript:
 
         self.ask_all(f"opened {name}", ask, self.plan["labels"][name])
 
+    def plug(self, extension, library, way):
+        """Have EXTENSION open LIBRARY by itself, and ask what its handle shows."""
+        module = self.modules.get(extension)
+        if module is None:
+            return
+        file = self.plan["files"][library]
+        is_path = way in ("path", "lazy")
+        package = f"site/{self.plan['package']}/"
+        if is_path and file.startswith(package):
+            file = os.path.join(os.path.dirname(module.__file__), file[len(package):])
+        else:
+            file = os.path.join(self.plan["here"], file) if is_path else os.path.basename(file)
+        flags = {"lazy": os.RTLD_LAZY, "loaded": os.RTLD_NOW | os.RTLD_NOLOAD}.get(way, os.RTLD_NOW)
+        plugin = self.plugins[extension, library, way] = module.plug(file, flags, f"{library}_ask")
+        self.ask_plugin(extension, library, way)
+        for name in self.plan["names"]:
+            self.say("find", extension, library, name, self.name_address(module.find(plugin, name), self.addresses, f"found {library} {name}"))
+
+    def ask_plugin(self, extension, library, way, only=""):
+        plugin = self.plugins[extension, library, way]
+        self.ask_all(f"{extension} {library} {way}", lambda probe: self.modules[extension].ask(plugin, probe), self.plan["labels"][library], only)
+
     def do(self, step, name):
         if step == "import":
             self.modules[name] = importlib.import_module(f"{self.plan['package']}.{name}")
@@ -81,8 +108,10 @@ class Transcript:
         elif step == "open":
             self.opened[name] = ctypes.CDLL(os.path.join(self.plan["here"], self.plan["files"][name]))
             self.ask_library(name)
-        elif step == "lazy":
-            sys.setdlopenflags(os.RTLD_LAZY)
+        elif step == "plug":
+            self.plug(*name.split())
+        elif step == "flags":
+            sys.setdlopenflags(add_flags(name))
 
     def try_to_do(self, step, name):
         os.write(LOG, f"step {step} {name}\n".encode())
@@ -107,10 +136,14 @@ class Transcript:
     def ask_again(self):
         for name in self.modules:
             self.ask_extension(name)
+        for plugin in self.plugins:
+            self.ask_plugin(*plugin)
 
     def ask_for_thread_variables(self):
         for name in self.modules:
             self.ask_extension(name, "t")
+        for plugin in self.plugins:
+            self.ask_plugin(*plugin, "t")
 
     def run(self, steps):
         calls = queue.Queue()
@@ -136,6 +169,10 @@ class Transcript:
                 calls.put(None)
                 thread.join()
         self.look_into_process()
+
+
+def add_flags(names):
+    return sum(getattr(os, name) for name in names.split("|"))
 
 
 def run_apart(plan, steps, log):

@@ -21,8 +21,8 @@ import sys
 import tempfile
 
 from baking import BUILD, KILN, Failure, choose_python, is_standard, output_of
-from scope_sources import FUZZ_H, FUZZ_HPP, MAKE_C, Files
-from scope_systems import LINKERS, make_system
+from scope_sources import FUZZ_H, FUZZ_HPP, MAKE_C, MAKE_OPTIONS, Files
+from scope_systems import LATER, LINKERS, make_system
 
 DRIVER = pathlib.Path(__file__).with_name("scope_drive.py")
 PIE = {"bfd", "mold"}  # whose executables are position-independent; gold makes none
@@ -52,11 +52,12 @@ class Bench:
         self.directory.mkdir(parents=True, exist_ok=True)
         for name, text in (("fuzz.h", FUZZ_H), ("fuzz.hpp", FUZZ_HPP), ("make.c", MAKE_C)):
             (self.directory / name).write_text(text)
-        output_of("gcc", "-c", "-fPIC", "-O1", f"-I{self.include}", "make.c", "-o", "make.o", cwd=self.directory)
+        for name, defines in MAKE_OPTIONS.items():
+            output_of("gcc", "-c", "-fPIC", "-O1", *defines, f"-I{self.include}", "make.c", "-o", f"{name}.o", cwd=self.directory)
         # Something to link, even if all else stays files.
         (self.directory / "site").mkdir()
         (self.directory / "plain.c").write_text(PLAIN_C)
-        output_of("gcc", "-shared", "-fPIC", "plain.c", "make.o", "-o", f"site/plain{self.suffix}", cwd=self.directory)
+        output_of("gcc", "-shared", "-fPIC", "plain.c", "make_places.o", "-o", f"site/plain{self.suffix}", cwd=self.directory)
 
     def build(self, system):
         """What is wrong, or ""."""
@@ -152,7 +153,8 @@ def count_reasons(report, counts):
         if not is_standard(module):
             counts[module["way"]] += 1
     for module in report["files"]:
-        counts["file: " + re.sub(r"s\d+|\S*/\S+|f\d|v\d|t\d|lib\d|_[a-d]\b", "*", module["reason"])] += 1
+        counts["file"] += 1
+        counts["file: " + re.sub(r"s\d+|\S*/\S+|f\d|v\d|t\d|lib\dn?|_[a-d]\d*\b", "*", module["reason"])] += 1
 
 
 def show(seed, linker, lines, how=""):
@@ -218,7 +220,7 @@ class Fuzzer:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=int, default=LATER)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--linker", action="append", choices=LINKERS)

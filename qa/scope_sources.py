@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from scope_systems import PROCESS, get_sort
+from scope_systems import LATER, PROCESS, get_sort
 
 # What every source includes. What runs before relocation has ended uses nothing of other objects: notes are system calls.
 FUZZ_H = r"""
@@ -18,7 +18,7 @@ FUZZ_H = r"""
 #define C extern
 #endif
 #define OWNED 0x5eed0000 /* functions of the process answer who they are by a number */
-enum { LOG = 97 };
+enum { LOG = 97, ASKED_SIZE = 4077 };
 C void *dlsym(void *handle, const char *name);
 typedef const char *function_t(void);
 static inline void note(const char *a, const char *b)
@@ -45,6 +45,37 @@ static inline const char *show_owner(long number)
 """
 FUZZ_HPP = r"""
 #include "fuzz.h"
+#ifdef DEFINE_NEW
+C void *malloc(size_t size);
+C void free(void *memory);
+SHOWN void *operator new(size_t size)
+{
+    long *memory = (long *)malloc(size + sizeof(long[3]));
+    if (size == ASKED_SIZE) memory[2] = DEFINE_NEW;
+    return memory;
+}
+SHOWN void operator delete(void *memory) noexcept
+{
+    if (memory != 0 && ((long *)memory)[0] == ASKED_SIZE) note(PLACE ": operator delete of ", show_number(DEFINE_NEW & 0xff));
+    free(memory);
+}
+#endif
+/* std::string's own call of operator new: the libstdc++ that the process has is asked. */
+char *create_string(void *self, size_t &length, size_t) __asm__("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_createERmm");
+/* Whose operator new MEMORY is from, and back to whose operator delete. */
+static inline const char *ask_for_new(void *memory)
+{
+    long owner = ((long *)memory)[2];
+    ((long *)memory)[2] = 0;
+    ((long *)memory)[0] = ASKED_SIZE;
+    operator delete(memory);
+    return show_owner(owner);
+}
+static inline const char *ask_string_for_new()
+{
+    size_t length = ASKED_SIZE - 1;
+    return ask_for_new(create_string(0, length, 0));
+}
 namespace NAMESPACE {
 inline int variable = 10;
 inline int count() { static int n = 20; return ++n; }
@@ -58,7 +89,8 @@ inline thread_local int per_thread = 60;
 #endif
 }
 """
-# The module of an extension: ask(part, probe).
+# The module of an extension: ask(part, probe), and, if it opens plugins, plug(file, flags, function), which returns the number of a
+# further part, and find(part, name).
 MAKE_C = r"""
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -67,19 +99,60 @@ MAKE_C = r"""
 struct part { const char *(*ask)(int probe, void **address); };
 static const struct part *parts;
 static int part_count;
+#ifdef PLUGINS
+static struct part plugins[16];
+static void *handles[16];
+static int plugin_count;
+static PyObject *plug(PyObject *self, PyObject *args)
+{
+    const char *file, *function;
+    int flags;
+    if (!PyArg_ParseTuple(args, "sis", &file, &flags, &function)) return NULL;
+    void *handle = dlopen(file, flags);
+    void *found = handle == NULL ? NULL : dlsym(handle, function);
+    if (found == NULL) {
+        const char *error = dlerror();
+        return PyErr_Format(PyExc_OSError, "%s", error == NULL ? "not loaded" : error);
+    }
+    handles[plugin_count] = handle;
+    plugins[plugin_count].ask = (const char *(*)(int, void **))found;
+    return PyLong_FromLong(part_count + plugin_count++);
+}
+static PyObject *find(PyObject *self, PyObject *args)
+{
+    int part;
+    const char *name;
+    if (!PyArg_ParseTuple(args, "is", &part, &name)) return NULL;
+    return PyLong_FromVoidPtr(dlsym(handles[part - part_count], name));
+}
+#endif
 static PyObject *ask(PyObject *self, PyObject *args)
 {
     int part, probe;
     void *address = NULL;
-    Dl_info info;
+    const char *place = NULL, *symbol = NULL;
     if (!PyArg_ParseTuple(args, "ii", &part, &probe)) return NULL;
-    if (part >= part_count || parts[part].ask == NULL) return PyUnicode_FromString("absent");
-    const char *text = parts[part].ask(probe, &address);
+    const struct part *asked = part < part_count ? &parts[part] : NULL;
+#ifdef PLUGINS
+    if (asked == NULL && part < part_count + plugin_count) asked = &plugins[part - part_count];
+#endif
+    if (asked == NULL || asked->ask == NULL) return PyUnicode_FromString("absent");
+    const char *text = asked->ask(probe, &address);
     if (text == NULL) Py_RETURN_NONE;
-    int is_known = address != NULL && dladdr(address, &info) != 0;
-    return Py_BuildValue("sKzz", text, (unsigned long long)(size_t)address, is_known ? info.dli_fname : NULL, is_known ? info.dli_sname : NULL);
+#ifdef PLACES
+    Dl_info info;
+    if (address != NULL && dladdr(address, &info) != 0) place = info.dli_fname, symbol = info.dli_sname;
+#endif
+    return Py_BuildValue("sKzz", text, (unsigned long long)(size_t)address, place, symbol);
 }
-static PyMethodDef methods[] = {{"ask", ask, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {
+    {"ask", ask, METH_VARARGS, NULL},
+#ifdef PLUGINS
+    {"plug", plug, METH_VARARGS, NULL},
+    {"find", find, METH_VARARGS, NULL},
+#endif
+    {NULL, NULL, 0, NULL}
+};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, NULL, NULL, -1, methods, NULL, NULL, NULL, NULL};
 __attribute__((visibility("hidden"))) PyObject *fuzz_make(const char *name, const struct part *all, int count)
 {
@@ -89,6 +162,10 @@ __attribute__((visibility("hidden"))) PyObject *fuzz_make(const char *name, cons
     return PyModule_Create(&definition);
 }
 """
+
+
+# Its objects, one of which an extension has.
+MAKE_OPTIONS = {"make": [], "make_places": ["-DPLACES"], "make_plugins": ["-DPLUGINS"], "make_places_plugins": ["-DPLACES", "-DPLUGINS"]}
 
 
 def is_pointer(name):
@@ -175,6 +252,12 @@ class Source:
         if way in ("default", "next"):
             handle = "(void *)0" if way == "default" else "(void *)-1"
             answer = "((function_t *)found)()" if sort == "function" else '"found"'
+            if sort == "process" and way == "next":
+                # Its address is that of the program's PLT for others, but not for this, if the program is not position-independent.
+                called = PROCESS[name][1].replace(f"{name}(", f"((__typeof__({name}_type) *)found)(")
+                declared = PROCESS[name][0].replace(name, f"{name}_type")
+                self.probe(label, f'{{ extern {declared}; void *found = dlsym({handle}, "{name}"); return found == 0 ? "none" : show_owner({called}); }}')
+                return
             self.probe(label, f'{{ void *found = dlsym({handle}, "{name}"); *address = found; return found == 0 ? "none" : {answer}; }}')
             return
         if not is_own or part.kind == "static":
@@ -189,7 +272,7 @@ class Source:
 
     def note(self, kind, asked):
         part = self.part
-        prefix = "system" if part.place == "extern" else "package"
+        prefix = "system" if part.is_extern else "package"
         text = f'"{prefix}: {kind} {part.name} ", '
         if asked and asked not in part.defines and asked not in (name for name, way in part.refers if way not in ("default", "next", "old")):
             self.top.append(f"extern WEAK {declare(asked)};\n")
@@ -237,8 +320,9 @@ SHOWN void *PyInit_{name}(void) {{ note("package: init {name}", 0); return fuzz_
 
 def write_cplusplus(system, part):
     thread_local = "thread_local" in part.cplusplus
-    place = "system" if part.place == "extern" else "package"
-    text = f"#define NAMESPACE {system.namespace}\n#define PLACE \"{place}\"\n{'#define THREAD_LOCAL' if thread_local else ''}\n#include \"fuzz.hpp\"\nusing namespace NAMESPACE;\n"
+    place = "system" if part.is_extern else "package"
+    text = f"#define DEFINE_NEW OWNED + {part.number}\n" if "defines" in part.new else ""
+    text += f"#define NAMESPACE {system.namespace}\n#define PLACE \"{place}\"\n{'#define THREAD_LOCAL' if thread_local else ''}\n#include \"fuzz.hpp\"\nusing namespace NAMESPACE;\n"
     text += f'extern "C" HIDDEN const char *{part.name}_more(int probe, void **address)\n{{\n    switch (probe) {{\n'
     answers = ["*address = &variable; return show_number(++variable);", "return show_number(count());",
                "*address = &Held<int>::value; return show_number(++Held<int>::value);",
@@ -246,6 +330,12 @@ def write_cplusplus(system, part):
                "*address = find<int>(); return show_number(++*find<int>());", "*address = &made; return show_number(++made.n);"]
     if thread_local:
         answers.append("return show_number(++per_thread);")  # by design each thread's own, and its address is not compared
+    if system.seed >= LATER:
+        answers.append('*address = (void *)(int *(*)())find<int>; return "of a template";')
+    if "calls" in part.new:
+        answers.append("return ask_for_new(operator new(ASKED_SIZE));")
+        if "-lstdc++" in part.cplusplus:
+            answers.append("return ask_string_for_new();")
     return text + "".join(f"    case {number}: {answer}\n" for number, answer in enumerate(answers)) + "    }\n    return 0;\n}\n"
 
 
@@ -262,11 +352,12 @@ def write_versions(part):
 
 class Files:
     """What a system is built from: {path: text}, commands, and the plan that scope_drive.py follows. Paths are below the
-    directory where all systems are: NAME/ has the sources, site/NAME/ is the package, extern/NAME/ has libraries of the system."""
+    directory where all systems are: NAME/ has the sources, site/NAME/ is the package, extern/NAME/ has libraries of the system, and
+    extern-other/NAME/ such of the same names."""
 
     def __init__(self, system, kiln_cc, suffix):
         self.system, self.kiln_cc, self.suffix = system, kiln_cc, suffix
-        self.texts, self.commands, labels = {}, [], {}
+        self.texts, self.commands, self.copies, labels = {}, [], {}, {}
         for part in system.parts.values():
             source = Source(system, part)
             text, labels[part.name] = source.write()
@@ -281,8 +372,10 @@ class Files:
         for part in order:
             if any(need not in done for need in part.needs):
                 raise AssertionError(part.name)
+        self.copy_libraries()
         self.plan = {"package": system.name, "labels": labels, "runs": system.runs,
                      "reached": {part.name: system.get_closure(part.name) for part in system.list_kind("extension")},
+                     "copies": self.copies,
                      "files": {part.name: self.get_place(part) for part in system.list_kind("shared", "extension")},
                      "names": [name for name in system.names if get_sort(name) != "thread"]}
 
@@ -290,8 +383,8 @@ class Files:
         self.texts[f"{self.system.name}/{name}"] = text
 
     def get_directory(self, part):
-        if part.place == "extern":
-            return f"extern/{self.system.name}"
+        if part.is_extern:
+            return f"{part.place}/{self.system.name}"
         return f"site/{self.system.name}" + ("" if part.place == "." else f"/{part.place}")
 
     def get_place(self, part):
@@ -338,20 +431,22 @@ class Files:
         place = self.get_place(part)
         command = [self.kiln_cc if part.compiler == "kiln-cc" else part.compiler, "-shared", f"-fuse-ld={part.linker}", *objects]
         if part.kind == "extension":
-            command.append("make.o")
+            command.append("make" + "_places" * part.asks_places + "_plugins" * bool(part.plugins) + ".o")
         for need in needs:
             if parts[need].kind == "static":
                 command.append(self.get_place(parts[need]))
             else:
                 path = self.get_place(parts[need])
                 directory, _, file = path.rpartition("/")
-                command += ["-Wl,--as-needed" if need in part.as_needed else "-Wl,--no-as-needed", f"-L{directory}", f"-l:{file}"]
+                command.append("-Wl,--as-needed" if need in part.as_needed else "-Wl,--no-as-needed")
+                command += [path] if self.is_name_twice(parts[need]) else [f"-L{directory}", f"-l:{file}"]
         if part.cplusplus is not None and "-lstdc++" in part.cplusplus:
             command += ["-Wl,--no-as-needed", "-lstdc++"]
         command += [f"-L{directory}" for directory in (f"site/{name}/lib", f"extern/{name}")]
         command += [f"-Wl,-rpath-link,{directory}" for directory in (f"site/{name}/lib", f"extern/{name}")]
         extern = [f"HERE/extern/{name}"]
-        paths = {"extern": extern, "lib": ["$ORIGIN", *extern], ".": ["$ORIGIN", "$ORIGIN/lib", *extern]}[part.place]
+        paths = {"extern": extern, "extern-other": extern, "lib": ["$ORIGIN", *extern], "other": extern, ".": ["$ORIGIN", "$ORIGIN/lib", *extern]}[part.place]
+        paths = [{"other": "$ORIGIN/other", "extern-other": f"HERE/extern-other/{name}"}[place] for place in self.list_other_places(part)] + paths
         if part.search and paths:
             command += [f"-Wl,-rpath,{':'.join(paths)}", f"-Wl,--{'enable' if part.search == 'runpath' else 'disable'}-new-dtags"]
         if part.kind == "shared":
@@ -362,10 +457,26 @@ class Files:
             command.append(f"-Wl,--version-script={name}/{part.name}.map")
         self.commands.append([*command, *part.link_options, "-o", place])
 
+    def is_name_twice(self, library):
+        return sum(part.file == library.file for part in self.system.parts.values()) > 1
+
+    def list_other_places(self, extension):
+        """Where EXTENSION looks first, for libraries whose names are there twice."""
+        places = {self.system.parts[need].place for need in extension.needs} if extension.kind == "extension" else set()
+        return sorted(places & {"other", "extern-other"} | ({"other"} if extension.copies else set()))
+
+    def copy_libraries(self):
+        for part in self.system.parts.values():
+            for need in sorted(part.copies):
+                place = self.get_place(self.system.parts[need])
+                self.copies[place.replace("/lib/", "/other/")] = place
+                self.commands.append(["cp", place, place.replace("/lib/", "/other/")])
+
     def write(self, directory):
         """Write the files below DIRECTORY; returns the commands, which are to run there."""
         commands = [[argument.replace("HERE", str(directory)) for argument in command] for command in self.commands]
-        for place in (self.system.name, f"site/{self.system.name}/lib", f"extern/{self.system.name}"):
+        for place in (self.system.name, *(f"site/{self.system.name}/{place}" for place in ("lib", "other")),
+                      *(f"{place}/{self.system.name}" for place in ("extern", "extern-other"))):
             (directory / place).mkdir(parents=True, exist_ok=True)
         (directory / f"site/{self.system.name}/__init__.py").touch()
         plan = {**self.plan, "here": str(directory)}

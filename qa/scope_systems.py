@@ -6,6 +6,9 @@ back (`without`) while the others stay as they are: that is how scope_fuzz.py ma
 The few names are those of everybody, also of the other systems in the same executable, which must not disturb each other. Every
 definition answers who it belongs to. What unlinking does differently on purpose (docs/unlinking.md, "Differences that were chosen")
 is not made here, or is left out of what is compared; comments say where.
+
+A seed that has shown something is to stay the system that it is (tests/scope_seeds.txt). What was added later is therefore in systems
+from the seed LATER on only.
 """
 
 import dataclasses
@@ -44,6 +47,7 @@ WAYS = {
 }
 SEEN = {"strong", "weak", "protected", "ifunc", "versioned", "versions", "common"}  # what others see
 LINKERS = ["bfd", "gold", "lld", "mold"]
+LATER = 1000
 
 
 def get_sort(name):
@@ -67,6 +71,9 @@ class Choices:
         self.taken.append(key)
         return True
 
+    def has_later(self, key, probability):
+        return self.seed >= LATER and self.has(key, probability)
+
     def choose(self, key, weights):
         """One of WEIGHTS, a list or {item: how often}."""
         if not isinstance(weights, dict):
@@ -83,7 +90,7 @@ class Part:
     name: str
     number: int
     kind: str  # "extension", "shared" or "static"
-    place: str = "lib"  # of the file: a directory in the package, or "extern", where libraries of the system are
+    place: str = "lib"  # of the file: a directory in the package, or one of the system's libraries, see is_extern
     file: str = ""
     compiler: str = "gcc"
     linker: str = "bfd"
@@ -98,9 +105,21 @@ class Part:
     is_closed: bool = False  # its version script has "local: *"
     is_static_tls: bool = False
     cplusplus: list = None  # compiler options of a part in C++
+    new: set = dataclasses.field(default_factory=set)  # what it does with `operator new`: "defines", "calls"
+    copies: set = dataclasses.field(default_factory=set)  # of what it needs, it finds these elsewhere
+    plugins: list = dataclasses.field(default_factory=list)  # [(library, way)]: what it opens by itself
+    is_plain: bool = False  # an extension that is to be baked from its objects: needs no library, has no destructors, ...
+    asks_places: bool = True  # by dladdr()
 
     def shows(self, name):
         return self.defines.get(name) in SEEN
+
+    @property
+    def is_extern(self):
+        return self.place.startswith("extern")
+
+    def has_new(self):
+        return "defines" in self.new or "-lstdc++" in (self.cplusplus or ())
 
 
 @dataclasses.dataclass
@@ -121,6 +140,13 @@ class System:
             found += [need for need in self.parts[one].needs if need not in found]
         return found
 
+    def is_copied(self, library):
+        """By design a file and its copy are one image, whichever path it is opened by."""
+        return any(library.name in part.copies for part in self.parts.values())
+
+    def all_show(self, scopes, name):
+        return all(any(self.parts[one].shows(name) for one in scope) for scope in scopes)
+
     def list_kind(self, *kinds):
         return [part for part in self.parts.values() if part.kind in kinds]
 
@@ -139,7 +165,10 @@ def choose_parts(choices):
     for number, letter in enumerate("abcd"):
         if choices.has(f"_{letter}", 1 if letter in "ab" else 0.4):
             compiler = choices.choose(f"_{letter} compiler", {"kiln-cc": 5, "gcc": 2, "clang": 1})
-            parts[f"_{letter}"] = Part(f"_{letter}", number, "extension", ".", compiler=compiler)
+            name = f"_{letter}{choices.seed if choices.seed >= LATER else ''}"  # "needed by its name" is about all of that name
+            part = parts[name] = Part(name, number, "extension", ".", compiler=compiler)
+            part.is_plain = choices.has_later(f"{name} plain", 0.2)
+            part.asks_places = not part.is_plain and not choices.has_later(f"{name} without places", 0.4)
     for number, letter in enumerate("12345"):
         name = f"lib{letter}"
         if choices.has(name, 0.9 - 0.15 * number):
@@ -162,9 +191,11 @@ def choose_needs(choices, parts):
             is_extension = part.kind == "extension"
             often = 0.5 if is_extension else 0.3 if library.number > part.number else 0.04
             # A library of the system needs none of a package.
-            if part is library or part.place == "extern" != library.place or (part.kind == library.kind == "static"):
+            if part is library or (part.is_extern and not library.is_extern) or (part.kind == library.kind == "static"):
                 continue
             if library.number < part.number and library.kind == "static" and not is_extension:
+                continue
+            if part.is_plain and library.kind == "shared":
                 continue
             if choices.has(f"{part.name} needs {library.name}", often):
                 part.needs.append(library.name)
@@ -173,8 +204,37 @@ def choose_needs(choices, parts):
         part.needs = choices.order(f"{part.name} needs", part.needs)
         if part.kind == "static":
             part.needs = []
-    if {"_a", "_b"} <= parts.keys() and choices.has("_b needs _a", 0.06):
-        parts["_b"].needs.append("_a")
+    choose_namesakes(choices, parts)
+    first, second, *_ = [*parts, ""]
+    if second.startswith("_b") and choices.has("_b needs _a", 0.06):
+        parts[second].needs.append(first)
+
+
+def choose_namesakes(choices, parts):
+    """Some of who need a library of the package find another one of its DT_SONAME instead, as in another package or in the system, or
+    an equal file. Who is loaded first has the one that the process gets."""
+    for library in [part for part in parts.values() if part.kind == "shared" and not part.is_extern]:
+        users = [part for part in parts.values() if library.name in part.needs and part.kind == "extension"]
+        if len(users) < 2 or not choices.has_later(f"{library.name} namesake", 0.3):
+            continue
+        user = parts[choices.choose(f"{library.name} namesake user", [part.name for part in users])]
+        if choices.has(f"{library.name} copied", 0.4):
+            user.copies.add(library.name)
+            continue
+        place = choices.choose(f"{library.name} namesake place", {"other": 3, "extern-other": 1})
+        name = f"{library.name}n"
+        parts[name] = dataclasses.replace(library, name=name, number=library.number + 10, place=place, defines={}, refers=[], compile_options=[],
+                                          link_options=[], notes=[], needs=[need for need in library.needs if parts[need].is_extern], as_needed=set())
+        user.needs[user.needs.index(library.name)] = name
+
+
+def choose_plugins(choices, system, part):
+    """What an extension opens: by its path, or by its name alone, which finds what is loaded or what the search path of the extension
+    leads to. By design RTLD_GLOBAL is for files only."""
+    for library in system.list_kind("shared"):
+        if not part.is_plain and choices.has_later(f"{part.name} opens {library.name}", 0.15):
+            ways = {"name": 3, "loaded": 1} if system.is_copied(library) else {"path": 4, "name": 3, "lazy": 1, "loaded": 1}
+            part.plugins.append((library.name, choices.choose(f"{part.name} opens {library.name} way", ways)))
 
 
 def choose_definitions(choices, part, names):
@@ -183,6 +243,7 @@ def choose_definitions(choices, part, names):
         often = {"process": 0.3, "inner": 0.3}.get(sort, 0.35 if part.kind == "extension" else 0.45)
         if name != "nobody" and choices.has(f"{part.name} defines {name}", often):
             kind = choices.choose(f"{part.name} defines {name} kind", KINDS[sort])
+            kind = "strong" if part.is_plain and kind == "ifunc" else kind
             if part.kind == "static" and kind in ("versioned", "versions", "local"):
                 kind = "strong"
             part.defines[name] = kind
@@ -197,15 +258,18 @@ def choose_references(choices, system, part):
         if not choices.has(f"{part.name} refers {name}", 0.6):
             continue
         way = choices.choose(f"{part.name} refers {name} way", WAYS[sort])
-        # By design: who asks from a library of the system is not known, nor what it was loaded for.
-        if part.place == "extern" and way in ("default", "next"):
+        # By design: who asks from a library of the system is not known, nor what it was loaded for. Objects do not ask so.
+        if (part.is_extern or part.is_plain) and way in ("default", "next"):
             way = "call"
-        is_found = all(any(system.parts[one].shows(name) for one in scope) for scope in scopes) or sort == "process"
+        is_found = system.all_show(scopes, name) or sort == "process"
+        users = [scope for scope in scopes if scope[0] != part.name]
+        if users and not is_found and system.all_show(users, name):
+            is_found = choices.has_later(f"{part.name} underlinked {name}", 0.05 if part.is_extern else 0.3)  # opened by itself, it fails
         if name not in part.defines and not is_found and way in ("call", "table"):
             if sort == "thread":
                 continue
             if choices.has(f"{part.name} lacks {name}", 0.01):
-                name = f"{name}_of_nobody"
+                name = name if choices.has_later(f"{part.name} lacks {name} of others", 0.5) else f"{name}_of_nobody"
             else:
                 way = "weak"
         if way == "weak" and name in part.defines:
@@ -214,6 +278,9 @@ def choose_references(choices, system, part):
         needed = [system.parts[need] for need in part.needs]
         if any(need.defines.get(name) == "versions" for need in needed) and name not in part.defines and choices.has(f"{part.name} old {name}", 0.5):
             part.refers.append((name, "old"))
+    if part.cplusplus is not None and all(any(system.parts[one].has_new() for one in scope) for scope in scopes):
+        if choices.has_later(f"{part.name} calls operator new", 0.6):
+            part.new.add("calls")
 
 
 def choose_options(choices, part):
@@ -240,23 +307,27 @@ def choose_notes(choices, part, names):
     """Constructors and destructors, and functions that these ask while they run."""
     functions = [name for name in names if get_sort(name) == "function"] + [""]
     for kind, often in (("constructor", 0.6), ("late constructor", 0.1), ("destructor", 0.4), ("atexit", 0.15)):
-        if choices.has(f"{part.name} {kind}", often):
+        if not (part.is_plain and kind == "destructor") and choices.has(f"{part.name} {kind}", often):
             part.notes.append((kind, choices.choose(f"{part.name} {kind} asks", functions)))
 
 
 def choose_cplusplus(choices, part):
-    if choices.has(f"{part.name} C++", 0.3):
+    if not part.is_plain and choices.has(f"{part.name} C++", 0.3):
         part.cplusplus = []
         # clang has no UNIQUE: what it makes is weak. libstdc++ is a library of the system.
         for option, often in (("clang++", 0.15), ("-fvisibility=hidden", 0.2), ("-fvisibility-inlines-hidden", 0.2), ("-fno-gnu-unique", 0.15),
                               ("-lstdc++", 0.3), ("thread_local", 0.1)):
             if choices.has(f"{part.name} C++ {option}", often):
                 part.cplusplus.append(option)
+        # Not in a static library: two of them could not be linked together.
+        if part.kind != "static" and choices.has_later(f"{part.name} defines operator new", 0.15):
+            part.new.add("defines")
 
 
 def choose_runs(choices, system):
     extensions = [part.name for part in system.list_kind("extension")]
-    libraries = [part.name for part in system.list_kind("shared")]
+    libraries = [part.name for part in system.list_kind("shared") if not system.is_copied(part)]
+    plugins = {name: [("plug", f"{name} {library} {way}") for library, way in system.parts[name].plugins] for name in extensions}
     runs = []
     for number in range(3):
         key = f"run{number}"
@@ -265,9 +336,10 @@ def choose_runs(choices, system):
         steps = [("import", name) for name in extensions if choices.has(f"{key} imports {name}", 0.9)]
         steps += [("open", name) for name in libraries if choices.has(f"{key} opens {name}", 0.06)]
         steps = choices.order(key, steps)
+        steps = [one for step in steps for one in [step, *(plugins.get(step[1], []) if step[0] == "import" else [])]]
         # By design RTLD_GLOBAL is for files only, so no other flags.
         if choices.has(f"{key} lazy", 0.05):
-            steps.insert(0, ("lazy", ""))
+            steps.insert(0, ("flags", "RTLD_LAZY"))
         if choices.has(f"{key} early", 0.3):
             steps.insert(0, ("early", ""))
         runs.append(steps)
@@ -287,11 +359,13 @@ def make_system(seed, without=()):
             choose_notes(choices, part, system.names)
     for part in system.parts.values():
         choose_references(choices, system, part)
+    for part in system.list_kind("extension"):
+        choose_plugins(choices, system, part)
     system.runs = choose_runs(choices, system)
     for part in system.list_kind("shared"):
         # Of a package, a library that is in the executable need not be there any more. LD_LIBRARY_PATH is not set: a library that is
         # found by nothing else is missing for `kiln link`, which takes what needs it to fail, whatever else it needs.
         if choices.has(f"{part.name} removed", 0.02):
-            is_after = part.place == "extern" and choices.has(f"{part.name} removed after", 0.5)
+            is_after = part.is_extern and choices.has(f"{part.name} removed after", 0.5)
             system.removed[part.name] = "after" if is_after else "before"
     return system

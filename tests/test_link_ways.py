@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from conftest import BUILD, run
+from conftest import BUILD, require_libpython, run
 from extensions import ask, extension
 
 LINKERS = [name for name in ("bfd", "gold", "lld", "mold") if shutil.which(f"ld.{name}")]
@@ -211,6 +211,20 @@ def test_what_is_loaded_at_the_start_is_what_python_loads(baked, python):
         return set(re.findall(r"^\t(\S+)", run("ldd", program).stdout, re.MULTILINE))
     version = ask(python, "import sysconfig; answer = sysconfig.get_config_var('LDVERSION')")
     assert {name for name in libraries(baked) - libraries(python) if f"libpython{version}" not in name} == set()
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_what_only_a_shared_libpython_needs_is_named_in_its_order(bakery, python, tmp_path, linker):
+    require_libpython(bakery, "shared")
+    extension(tmp_path / "plain", "m", python, source=CASES["plain"].source)
+    extension(tmp_path / "root", "m", python, source=HEAD + "volatile double x = 27;\n#define ANSWER cbrt(x)\n" + TAIL, more=["-lm"])
+    loaded = {}
+    for name in ("plain", "root"):
+        link(python, tmp_path / f"app-{name}", "--libpython", "shared", "--linker", linker, tmp_path / name)
+        assert ways(tmp_path / f"app-{name}")["m"] == ("objects", "")
+        loaded[name] = re.findall(r"^\t(lib\S+)", run("ldd", tmp_path / f"app-{name}").stdout, re.MULTILINE)
+    assert answers(tmp_path / "app-root", tmp_path / "root", ["m"]) == answers(python, tmp_path / "root", ["m"]) == [3]
+    assert loaded["root"] == loaded["plain"]
 
 
 def test_nothing_of_an_extension_is_exported(baked):

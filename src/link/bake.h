@@ -52,7 +52,8 @@ struct kiln_baked {
     /* open, ways */
     bool is_sharing; /* --share asks for it */
     const char
-        *not_objects; /* why it is not baked from its objects; NULL: it is, or is not baked */
+        *not_objects;     /* why it is not baked from its objects; NULL: it is, or is not baked */
+    size_t library_count; /* how many libraries of the process it wants named */
     struct kiln_strings needed;     /* DT_NEEDED of the file, if it is */
     struct kiln_strings absent;     /* weak references of its objects that lead nowhere, sorted */
     uint64_t memory[KILN_MEMORIES]; /* of its file, if it is */
@@ -102,6 +103,8 @@ struct kiln_bake {
     const char *program; /* libpython: a program without extensions, linked in the same form */
 
     struct kiln_set *process; /* ways: what is in the process before any extension */
+    struct kiln_strings
+        linked; /* ways: libraries of it that the program has to name for its modules */
 
     struct kiln_common_list {
         struct kiln_common *items;

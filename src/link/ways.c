@@ -167,10 +167,11 @@ is_newer(const struct rule *rule, const char *name)
     return true;
 }
 
-/* What the file looks for: *IS_BOUND if the process has it. */
+/* What the file looks for. Sets *ANSWER to who of the process has it, NULL if nobody. */
 static const char *
 check_reference(struct kiln_ctx *ctx, const struct rule *rule,
-                const struct kiln_dynobj_symbol *symbol, bool is_sharing, bool *is_bound)
+                const struct kiln_dynobj_symbol *symbol, bool is_sharing,
+                struct kiln_object **answer)
 {
     const struct kiln_object_list *process = &rule->bake->process->global;
     const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(symbol, true);
@@ -181,7 +182,7 @@ check_reference(struct kiln_ctx *ctx, const struct rule *rule,
         process = &rule->cplusplus;
         definer = kiln_objects_find(process, &wanted, &found);
     }
-    *is_bound = definer != NULL;
+    *answer = definer;
     if (definer == NULL) {
         return kiln_dynobj_get_bind(symbol) == STB_WEAK
                    ? NULL
@@ -244,10 +245,30 @@ check_definition(struct kiln_ctx *ctx, const struct rule *rule,
                                                             : kiln_file_basename(definer->path));
 }
 
+/* ANSWER answers a reference. A linker refuses to take it if the program does not name it, but some other library (that a
+ * shared libpython needs libm, say). Sets *COUNT to how many of PROCESS have to be named for it at least. The loader,
+ * which has __tls_get_addr(), is named with libc. */
+static void
+count_libraries(const struct kiln_object_list *process, const struct kiln_object *answer,
+                size_t *count)
+{
+    const struct kiln_object *program = process->items[0];
+    if (kiln_objects_contain(&program->needs, answer) ||
+        kiln_starts_with(kiln_file_basename(answer->path), "ld-linux"))
+    {
+        return;
+    }
+    for (size_t i = 1; i < process->count; i++) {
+        if (process->items[i] == answer && *count < i) {
+            *count = i;
+        }
+    }
+}
+
 /* Returns why the file, as the dynamic loader reads it, is not what its objects are. Sets BOUND to the names
  * that it has from the process. */
 static const char *
-check_file(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_baked *extension,
+check_file(struct kiln_ctx *ctx, const struct rule *rule, struct kiln_baked *extension,
            const struct kiln_dynobj *dso, struct kiln_strings *bound)
 {
     bool is_sharing = extension->is_sharing;
@@ -262,10 +283,11 @@ check_file(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_bake
             reason = check_definition(ctx, rule, &symbol, is_sharing);
             continue;
         }
-        bool is_bound = false;
-        reason = check_reference(ctx, rule, &symbol, is_sharing, &is_bound);
-        if (is_bound) {
+        struct kiln_object *answer = NULL;
+        reason = check_reference(ctx, rule, &symbol, is_sharing, &answer);
+        if (answer != NULL) {
             kiln_strings_push(&ctx->arena, bound, symbol.name);
+            count_libraries(&rule->bake->process->global, answer, &extension->library_count);
         }
     }
     const char *names[] = {kiln_file_basename(extension->found->path), dso->soname};
@@ -569,6 +591,23 @@ list_versions(struct kiln_ctx *ctx, struct rule *rule)
     }
 }
 
+/* In the order in which they are loaded, which naming some of them only would change. */
+static void
+list_linked(struct kiln_ctx *ctx, struct kiln_bake *bake)
+{
+    const struct kiln_object_list *process = &bake->process->global;
+    size_t count = 0;
+    for (size_t i = 0; i < bake->extensions.count; i++) {
+        const struct kiln_baked *extension = &bake->extensions.items[i];
+        if (extension->reason == NULL && count < extension->library_count) {
+            count = extension->library_count;
+        }
+    }
+    for (size_t i = 1; i <= count; i++) {
+        kiln_strings_push(&ctx->arena, &bake->linked, process->items[i]->path);
+    }
+}
+
 static void
 send(struct kiln_ctx *ctx, const struct kiln_bake *bake, struct kiln_baked *extension)
 {
@@ -614,6 +653,7 @@ kiln_bake_choose_ways(struct kiln_ctx *ctx, struct kiln_bake *bake)
         for (size_t i = 0; i < bake->extensions.count; i++) {
             send(ctx, bake, &bake->extensions.items[i]);
         }
+        list_linked(ctx, bake);
         result = choose_driver(ctx, &rule);
     }
     return result;

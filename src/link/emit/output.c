@@ -77,6 +77,11 @@ run_linker(struct kiln_ctx *ctx, const struct kiln_bake *bake, const char *outpu
     kiln_strings_push(arena, &args, bake->data);
     kiln_strings_push(arena, &args, bake->runtime);
     kiln_link_args_push_libraries(ctx, bake, &args);
+    if (bake->linked.count > 0) {
+        kiln_strings_push(arena, &args, "-Wl,--push-state,--no-as-needed");
+        kiln_strings_push_all(arena, &args, &bake->linked);
+        kiln_strings_push(arena, &args, "-Wl,--pop-state");
+    }
 
     const char *response = kiln_arena_printf(arena, "%s/link.rsp", tmpdir);
     int result = kiln_response_write(ctx, response, &args);

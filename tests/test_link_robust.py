@@ -361,13 +361,13 @@ def test_two_such_modules_stay_files_and_strict_makes_them_errors(spoiled, pytho
     site = tmp_path / "site"
     extension(site, "good", python)
     for name in "a", "b":
-        extension(site, f"pkg.bad_{name}", python, source=SPOILER, before=[f'-DWORD="spoil" "ing-{name}"'])
+        extension(site, f"bad_{name}", python, source=SPOILER, before=[f'-DWORD="spoil" "ing-{name}"'])
     env = {**spoiled, "SPOIL": "objcopy --set-start=0"}
     said = link(python, "-o", tmp_path / "app", site, env=env).stderr
-    assert [said.count(f"pkg.bad_{name} stays a file: the executable") for name in "ab"] == [1, 1]
+    assert [said.count(f"bad_{name} stays a file: the executable") for name in "ab"] == [1, 1]
     (tmp_path / "app").unlink()
     result = link(python, "-o", tmp_path / "app", "--strict", site, env=env, check=False)
-    assert result.returncode == 1 and "pkg.bad_a would stay a file: the executable does not start" in result.stderr
+    assert result.returncode == 1 and "bad_a would stay a file: the executable does not start" in result.stderr
     assert not (tmp_path / "app").exists()
 
 

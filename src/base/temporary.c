@@ -26,6 +26,8 @@
 
 #define LOCK_NAME ".kiln-lock"
 
+enum { ATTEMPTS = 1000 };
+
 struct temporary {
     struct temporary *next;
     int lock;
@@ -122,8 +124,16 @@ add(const char *path)
 bool
 kiln_temporary_make_dir(char *template)
 {
+    char *place = template + strlen(template) - strlen("XXXXXX");
+    bool made = false;
     pthread_mutex_lock(&mutex);
-    bool made = mkdtemp(template) != NULL && add(template);
+    for (unsigned i = 0; i < ATTEMPTS && !made; i++) {
+        memcpy(place, "XXXXXX", strlen("XXXXXX"));
+        made = mkdtemp(template) != NULL && add(template);
+        if (!made && errno != EEXIST) {
+            break;
+        }
+    }
     pthread_mutex_unlock(&mutex);
     return made;
 }
@@ -131,7 +141,6 @@ kiln_temporary_make_dir(char *template)
 const char *
 kiln_temporary_make_dir_for(struct kiln_arena *arena, const char *path)
 {
-    enum { ATTEMPTS = 1000 };
     const char *dir = NULL;
     bool made = false;
     pthread_mutex_lock(&mutex);

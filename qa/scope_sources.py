@@ -376,6 +376,7 @@ class Files:
         self.plan = {"package": system.name, "labels": labels, "runs": system.runs,
                      "reached": {part.name: system.get_closure(part.name) for part in system.list_kind("extension")},
                      "copies": self.copies,
+                     "has_cplusplus_of_system": any(part.is_extern and part.cplusplus is not None for part in system.parts.values()),
                      "files": {part.name: self.get_place(part) for part in system.list_kind("shared", "extension")},
                      "names": [name for name in system.names if get_sort(name) != "thread"]}
 

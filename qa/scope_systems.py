@@ -144,6 +144,14 @@ class System:
         """By design a file and its copy are one image, whichever path it is opened by."""
         return any(library.name in part.copies for part in self.parts.values())
 
+    def can_be_opened(self, library):
+        """By design a library of the package has its UNIQUE variables from a library of the system that all its extensions bring, and
+        brings that, too, when it is opened by itself."""
+        closure = self.get_closure(library.name)
+        brought = any(self.parts[name].cplusplus is not None for name in closure)
+        lacks = any(part.is_extern and part.cplusplus is not None and part.name not in closure for part in self.parts.values())
+        return self.seed < LATER or not (brought and lacks)
+
     def all_show(self, scopes, name):
         return all(any(self.parts[one].shows(name) for one in scope) for scope in scopes)
 
@@ -231,7 +239,7 @@ def choose_namesakes(choices, parts):
 def choose_plugins(choices, system, part):
     """What an extension opens: by its path, or by its name alone, which finds what is loaded or what the search path of the extension
     leads to. By design RTLD_GLOBAL is for files only."""
-    for library in system.list_kind("shared"):
+    for library in filter(system.can_be_opened, system.list_kind("shared")):
         if not part.is_plain and choices.has_later(f"{part.name} opens {library.name}", 0.15):
             ways = {"name": 3, "loaded": 1} if system.is_copied(library) else {"path": 4, "name": 3, "lazy": 1, "loaded": 1}
             part.plugins.append((library.name, choices.choose(f"{part.name} opens {library.name} way", ways)))
@@ -326,7 +334,7 @@ def choose_cplusplus(choices, part):
 
 def choose_runs(choices, system):
     extensions = [part.name for part in system.list_kind("extension")]
-    libraries = [part.name for part in system.list_kind("shared") if not system.is_copied(part)]
+    libraries = [part.name for part in system.list_kind("shared") if not system.is_copied(part) and system.can_be_opened(part)]
     plugins = {name: [("plug", f"{name} {library} {way}") for library, way in system.parts[name].plugins] for name in extensions}
     runs = []
     for number in range(3):

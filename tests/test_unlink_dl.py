@@ -110,6 +110,26 @@ ext _a a.c -Wl,--no-as-needed ${L}one -L$EXTERN -Wl,-rpath,$EXTERN -l${CON}_4 ${
 F(open) { PATH(); void *handle = dlopen(path, RTLD_NOW); return N(handle ? call(dlsym(handle, "plug")) : -2); }
 MODULE(M(f), M(open))""", 'a = load("_a"); answer = [a.open(f"lib{PKG}_plug.so"), a.open("lib_of_nobody.so")]', [55, -2],
           build="echo 'int plug(void) { return 55; }' >p.c; lib plug p.c"),
+    # An extension that stays a file finds the image where its own search path leads to the file.
+    construct("dl_library_found_by_the_runpath_of_a_file", r"""
+--- p.c
+static int n;
+int plug(void) { return ++n; }
+--- a.c
+#include "module.h"
+#include <dlfcn.h>
+F(open) {
+    const char *path;
+    if (!PyArg_ParseTuple(args_, "s", &path)) return NULL;
+    void *handle = dlopen(path, RTLD_NOW), *found = handle ? dlsym(handle, "plug") : NULL;
+    return N(found ? ((int (*)(void))found)() : -2);
+}
+MODULE(M(open))
+--- build
+lib plug p.c; ext _a a.c -ldl -Wl,-z,initfirst; ext _good a.c -ldl
+""", """
+a, good, name = load("_a"), load("_good"), f"lib{PKG}_plug.so"
+answer = [a.open(name), good.open(HERE + "/lib/" + name), a.open(name), a.open("lib_of_nobody.so")]""", [1, 2, 3, -2], stays="DF_1_INITFIRST"),
     asked("dl_library_of_another_not_found", r"""
 F(open) { PATH(); return N(dlopen(path, RTLD_NOW) != NULL); }
 MODULE(M(open))""", 'a = load("_a"); answer = a.open(f"lib{PKG}_elsewhere.so")', 0,

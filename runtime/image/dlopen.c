@@ -1,8 +1,8 @@
 /* dlopen(), dlclose() and dlinfo() for images. A handle is the address of a link map, as the C
  * library's are, too.
  *
- * An image is opened by the path of its file, unless another one is there now or the image gives way to it, or by its
- * soname once it is loaded. Images are never unloaded, and their symbols never become global. */
+ * An image is opened by the path of its file, unless another one is there now or the image gives way to it, by its
+ * soname once it is loaded, and by a bare name where the search path of the caller, image or file, leads to its file. Images are never unloaded, and their symbols never become global. */
 #include "image/image.h"
 
 #include <errno.h>
@@ -33,23 +33,45 @@ find_by_soname(const char *name)
     return KILN_IMAGE_NONE;
 }
 
-/* --- The search path of an image -----------------------------------------------------------------
+/* --- The search path of who calls ----------------------------------------------------------------
  */
 
-/* Its DT_RUNPATH, or else its DT_RPATH; NULL if it has none. */
-static const char *
-get_search_path(uint32_t image)
+/* An object that calls dlopen(). */
+struct caller {
+    const char *path;
+    const char *search_path; /* its DT_RUNPATH, or else its DT_RPATH; NULL if it has none */
+    bool is_image;
+};
+
+/* Describe who has the code at ADDRESS: an image, or a file that the C library has opened. */
+static struct caller
+find_caller(const void *address)
 {
-    const char *strings = kiln_image_get_start(image) + kiln_image_records[image].strings;
-    const struct link_map *map = kiln_image_get_map(image);
-    const char *path = NULL;
-    const ElfW(Dyn) *entry = map == NULL ? NULL : map->l_ld;
-    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        if (entry->d_tag == DT_RUNPATH || (entry->d_tag == DT_RPATH && path == NULL)) {
-            path = strings + entry->d_un.d_val;
-        }
+    uint32_t image = kiln_image_find_at((uintptr_t)address);
+    struct caller caller = {.is_image = image != KILN_IMAGE_NONE};
+    const struct link_map *map = NULL;
+    const char *strings = NULL;
+    Dl_info info;
+    if (caller.is_image) {
+        map = kiln_image_get_map(image);
+        strings = kiln_image_get_start(image) + kiln_image_records[image].strings;
+        caller.path = kiln_image_get_path(image);
     }
-    return path;
+    else if (kiln_libc_get()->dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) != 0 &&
+             map != NULL)
+    {
+        const ElfW(Dyn) *entry = kiln_find_dynamic(map->l_ld, DT_STRTAB);
+        strings = entry == NULL ? NULL : (const char *)entry->d_un.d_ptr;
+        caller.path = map->l_name;
+    }
+    const ElfW(Dyn) *entry = map == NULL ? NULL : kiln_find_dynamic(map->l_ld, DT_RUNPATH);
+    if (entry == NULL && map != NULL) {
+        entry = kiln_find_dynamic(map->l_ld, DT_RPATH);
+    }
+    if (entry != NULL && strings != NULL) {
+        caller.search_path = strings + entry->d_un.d_val;
+    }
+    return caller;
 }
 
 static size_t
@@ -60,9 +82,8 @@ get_length_of_origin(const char *text)
 
 /* The directory of LEN bytes at ITEM and FILE in it. Returns false if that is too long. */
 static bool
-join(char place[PATH_MAX], uint32_t image, const char *item, size_t len, const char *file)
+join(char place[PATH_MAX], const char *path, const char *item, size_t len, const char *file)
 {
-    const char *path = kiln_image_get_path(image);
     const char *slash = strrchr(path, '/');
     size_t origin = get_length_of_origin(item);
     int directory = origin == 0 || slash == NULL ? 0 : (int)(slash - path);
@@ -70,18 +91,18 @@ join(char place[PATH_MAX], uint32_t image, const char *item, size_t len, const c
                     item + origin, file) < PATH_MAX;
 }
 
-/* Find FILE where IMAGE would have it looked for: an image, or a path for the C library, to be freed.
+/* Find FILE where CALLER would have it looked for: an image, or a path for the C library, to be freed.
  * Returns KILN_IMAGE_NONE and leaves PATH alone if there is neither. */
 static uint32_t
-search(uint32_t image, const char *file, char **path)
+search(const struct caller *caller, const char *file, char **path)
 {
     char place[PATH_MAX];
-    const char *item = get_search_path(image);
+    const char *item = caller->search_path;
     while (item != NULL && *item != '\0') {
         size_t len = strcspn(item, ":");
-        if (len != 0 && join(place, image, item, len, file)) {
+        if (len != 0 && join(place, caller->path, item, len, file)) {
             uint32_t found = kiln_image_find_file(place);
-            if (found != KILN_IMAGE_NONE) {
+            if (found != KILN_IMAGE_NONE && !kiln_image_gives_way(found)) {
                 return found;
             }
             if (access(place, F_OK) == 0) {
@@ -112,20 +133,27 @@ open_image(uint32_t image, int mode)
     return kiln_image_get_map(image);
 }
 
-/* For a bare name that an image asks for. */
+/* A handle that stands for the C library's own answer. */
+static char libc_answers;
+
+/* Open FILE, a bare name, for the code at ADDRESS. Returns &libc_answers if the C library is to do that, which looks at its
+ * caller: for a file that finds no image. */
 static OUT_OF_LINE void *
-open_for_image(uint32_t caller, const char *file, int mode)
+open_for_caller(const void *address, const char *file, int mode)
 {
-    void *loaded = kiln_libc_get()->dlopen(file, mode | RTLD_NOLOAD);
-    if (loaded != NULL) {
-        return loaded;
-    }
-    kiln_image_clear_message();
     char *path = NULL;
-    uint32_t image = search(caller, file, &path);
-    void *handle = image != KILN_IMAGE_NONE
-                       ? open_image(image, mode)
-                       : kiln_libc_get()->dlopen(path == NULL ? file : path, mode);
+    const struct caller caller = find_caller(address);
+    uint32_t image = search(&caller, file, &path);
+    void *handle = &libc_answers;
+    if (image != KILN_IMAGE_NONE || caller.is_image) {
+        handle = kiln_libc_get()->dlopen(file, mode | RTLD_NOLOAD);
+        if (handle == NULL) {
+            kiln_image_clear_message();
+            handle = image != KILN_IMAGE_NONE
+                         ? open_image(image, mode)
+                         : kiln_libc_get()->dlopen(path == NULL ? file : path, mode);
+        }
+    }
     free(path);
     return handle;
 }
@@ -146,9 +174,8 @@ kiln_image_dlopen(const char *file, int mode)
     if (image != KILN_IMAGE_NONE && !kiln_image_gives_way(image)) {
         return open_image(image, mode);
     }
-    uint32_t caller = is_bare ? kiln_image_find_at((uintptr_t)caller_address) : KILN_IMAGE_NONE;
-    return caller != KILN_IMAGE_NONE ? open_for_image(caller, file, mode)
-                                     : kiln_libc_get()->dlopen(file, mode);
+    void *handle = is_bare ? open_for_caller(caller_address, file, mode) : &libc_answers;
+    return handle == &libc_answers ? kiln_libc_get()->dlopen(file, mode) : handle;
 }
 
 int

@@ -356,6 +356,22 @@ def test_a_file_that_was_edited_after_its_link_is_what_counts(python, tmp_path):
                                       "stripped.m": ("objects", ""), "patched.m": ("objects", "")}
 
 
+@pytest.mark.skipif("gold" not in LINKERS, reason="gold is not installed")
+def test_gold_gives_a_function_of_a_library_no_address_in_the_program(python, tmp_path):
+    code = "static double (*volatile f)(double) = j1;"
+    for name, code_of, answer in [("other", code, "f != NULL"), ("called", "static volatile double x;", "j1(x) == 0")]:
+        source = HEAD + code_of + f"\n#define ANSWER {answer}\n" + TAIL
+        extension(tmp_path / "site", f"{name}.m", python, source=source, more=["-lm"])
+    extension(tmp_path / "site", "image.m", python, source=HEAD + code + "\n#define ANSWER f != NULL\n" + TAIL, compiler="cc",
+              more=["-lm"])
+    link(python, tmp_path / "app", "--linker", "gold", tmp_path / "site", "--libpython", "static", "--no-pie")
+    found = ways(tmp_path / "app")
+    assert found["other.m"] == ("image", "gold would give j1, of a library, another address")
+    assert found["called.m"] == ("objects", "")
+    names = ["other.m", "called.m", "image.m"]
+    assert answers(tmp_path / "app", tmp_path / "site", names) == answers(python, tmp_path / "site", names) == [1, 1, 1]
+
+
 def get_versions(*files):
     """The versions of glibc that these need."""
     found = {"2.0"}

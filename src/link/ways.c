@@ -265,6 +265,51 @@ count_libraries(const struct kiln_object_list *process, const struct kiln_object
     }
 }
 
+/* What is looked at in the relocations of a file. */
+struct addresses {
+    const struct kiln_dynobj *dso;
+    const struct kiln_object_list *process;
+    const char *function; /* one whose address it takes, of a library that has it to itself */
+};
+
+static bool
+note_address(void *arg, const struct kiln_relocation *relocation)
+{
+    struct addresses *addresses = arg;
+    struct kiln_dynobj_symbol symbol, found;
+    bool is_call = relocation->type == R_X86_64_JUMP_SLOT;
+    if (is_call || relocation->symbol == 0 ||
+        !kiln_dynobj_get_symbol(addresses->dso, relocation->symbol, &symbol) ||
+        symbol.sym.st_shndx != SHN_UNDEF || strcmp(symbol.name, "__cxa_finalize") == 0)
+    {
+        return true; /* the last is of start files, and objects may not have it */
+    }
+    const struct kiln_dynobj_wanted wanted = kiln_dynobj_want(&symbol, false);
+    const struct kiln_object *definer =
+        kiln_objects_find(addresses->process, &wanted, &found); /* a canonical PLT entry, too */
+    unsigned type = definer == NULL ? STT_NOTYPE : kiln_dynobj_get_type(&found);
+    if (definer != addresses->process->items[0] && (type == STT_FUNC || type == STT_GNU_IFUNC)) {
+        addresses->function = symbol.name;
+    }
+    return addresses->function == NULL;
+}
+
+/* gold gives a function of a library an address in the program (a canonical PLT entry), for everybody, if the program
+ * asks for its address and is not position-independent. */
+static const char *
+check_addresses(struct kiln_ctx *ctx, const struct rule *rule, const struct kiln_dynobj *dso)
+{
+    struct addresses addresses = {.dso = dso, .process = &rule->bake->process->global};
+    const char *reason = NULL;
+    if (strcmp(rule->bake->linker, "gold") == 0 && !rule->bake->pie) {
+        kiln_relocations_visit(dso, note_address, &addresses, &reason);
+    }
+    return addresses.function == NULL
+               ? reason
+               : kiln_arena_printf(&ctx->arena, "gold would give %s, of a library, another address",
+                                   addresses.function);
+}
+
 /* Returns why the file, as the dynamic loader reads it, is not what its objects are. Sets BOUND to the names
  * that it has from the process. */
 static const char *
@@ -296,7 +341,7 @@ check_file(struct kiln_ctx *ctx, const struct rule *rule, struct kiln_baked *ext
             reason = kiln_arena_printf(&ctx->arena, "another file needs %s", names[i]);
         }
     }
-    return reason;
+    return reason == NULL ? check_addresses(ctx, rule, dso) : reason;
 }
 
 /* -- The objects -- */

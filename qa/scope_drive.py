@@ -98,7 +98,10 @@ class Transcript:
         plugin = self.plugins[extension, library, way] = module.plug(file, flags, f"{library}_ask")
         self.ask_plugin(extension, library, way)
         for name in self.plan["names"]:
-            self.say("find", extension, library, name, self.name_address(module.find(plugin, name), self.addresses, f"found {library} {name}"))
+            found = module.find(plugin, name)
+            # A library's function has its own address to this, and may have that of the program's PLT to others.
+            self.say("find", extension, library, name, found != 0 if name in self.plan["of_process"]
+                     else self.name_address(found, self.addresses, f"found {library} {name}"))
 
     def ask_plugin(self, extension, library, way, only=""):
         plugin = self.plugins[extension, library, way]

@@ -378,7 +378,8 @@ class Files:
                      "copies": self.copies,
                      "has_cplusplus_of_system": any(part.is_extern and part.cplusplus is not None for part in system.parts.values()),
                      "files": {part.name: self.get_place(part) for part in system.list_kind("shared", "extension")},
-                     "names": [name for name in system.names if get_sort(name) != "thread"]}
+                     "names": [name for name in system.names if get_sort(name) != "thread"],
+                     "of_process": [name for name in system.names if name in PROCESS]}
 
     def add(self, name, text):
         self.texts[f"{self.system.name}/{name}"] = text

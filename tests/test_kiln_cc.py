@@ -402,33 +402,56 @@ def toolchain(request, cc):
     def call(directory, *args):
         cc(directory, flag, *args, env={**os.environ, "KILN_CC": compiler})
         return fat_section.read(directory / "x.so")
+    call.linker = flag.removeprefix("-fuse-ld=")
     return call
 
 
-def test_objects_and_the_members_that_were_linked_are_in_it(toolchain, work):
+@pytest.fixture
+def archive_toolchain(toolchain):
+    """The same without mold, which does not tell what it takes of archives."""
+    if toolchain.linker == "mold":
+        pytest.skip("mold is to record nothing: test_what_mold_takes_of_archives_is_not_guessed")
+    return toolchain
+
+
+def test_objects_and_the_members_that_were_linked_are_in_it(archive_toolchain, work):
     run("ar", "rcs", "libhelper.a", "helper.o", "unused.o", cwd=work)
-    fat = toolchain(work, "-shared", "ext.o", "plain.o", "-L.", "-lhelper", "-lm", "-o", "x.so")
+    fat = archive_toolchain(work, "-shared", "ext.o", "plain.o", "-L.", "-lhelper", "-lm", "-o", "x.so")
     names = fat_section.defined(fat, work)
     assert {"PyInit_ext", "plain", "helper"} <= names
     assert "unused" not in names
 
 
-def test_a_thin_archives_members_are_in_it(toolchain, work):
+def test_a_thin_archives_members_are_in_it(archive_toolchain, work):
     (work / "sub" / "objects").mkdir(parents=True)
     shutil.copy(work / "helper.o", work / "sub" / "objects")
     run("ar", "rcsT", "libthin.a", "objects/helper.o", cwd=work / "sub")
-    fat = toolchain(work, "-shared", "ext.o", "sub/libthin.a", "-o", "x.so")
+    fat = archive_toolchain(work, "-shared", "ext.o", "sub/libthin.a", "-o", "x.so")
     assert {"PyInit_ext", "helper"} <= fat_section.defined(fat, work)
 
 
-def test_members_of_one_name_are_both_in_it(toolchain, work):
+def test_members_of_one_name_are_both_in_it(archive_toolchain, work):
     (work / "other").mkdir()
     (work / "other" / "helper.c").write_text("int other(void) { return 8; }\n")
     run("cc", "-fPIC", "-c", "helper.c", cwd=work / "other")
     run("ar", "qcs", "libtwo.a", "helper.o", "other/helper.o", cwd=work)
-    fat = toolchain(work, "-shared", "ext.o", "-Wl,--whole-archive", "libtwo.a",
+    fat = archive_toolchain(work, "-shared", "ext.o", "-Wl,--whole-archive", "libtwo.a",
                     "-Wl,--no-whole-archive", "-o", "x.so")
     assert {"PyInit_ext", "helper", "other"} <= fat_section.defined(fat, work)
+
+
+def test_what_mold_takes_of_archives_is_not_guessed(cc, work):
+    if shutil.which("ld.mold") is None:
+        pytest.skip("mold is not installed")
+    # GNU ld takes the weak one, which is first, and mold the strong one.
+    for name, code in [("weak", "__attribute__((weak)) int helper(void) { return 1; }"), ("strong", "int helper(void) { return 2; }")]:
+        (work / f"{name}.c").write_text(code + "\n")
+        run("cc", "-fPIC", "-c", f"{name}.c", cwd=work)
+        run("ar", "rcs", f"lib{name}.a", f"{name}.o", cwd=work)
+    cc(work, "-fuse-ld=mold", "-shared", "ext.o", "plain.o", "-L.", "-lweak", "-lstrong", "-o", "x.so")
+    assert "mold does not tell which members of static libraries it took" in fat_section.read(work / "x.so").failure
+    cc(work, "-fuse-ld=mold", "-shared", "ext.o", "plain.o", "helper.o", "-o", "y.so")
+    assert fat_section.read(work / "y.so").failure is None
 
 
 def test_sources_of_the_link_command_are_in_it(toolchain, work):

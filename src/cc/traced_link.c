@@ -182,13 +182,18 @@ kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     if (result < 0) {
         return result;
     }
+    /* It takes others than GNU ld does: a strong definition of a later archive in the place of a weak one. */
+    if (out->is_mold && has_members(out)) {
+        return kiln_fail(ctx, KILN_ERR_TOOL,
+                         "mold does not tell which members of static libraries it took: link with "
+                         "GNU ld, gold or lld");
+    }
     const char *missing = find_missing(line, out);
-    if (missing == NULL && !(out->is_mold && has_members(out))) {
+    if (missing == NULL) {
         return 0;
     }
 
-    /* GNU ld, which must be there for combining, gives an exact trace. If it cannot do this link,
-     * mold's unused members are harmless; missing objects are not. */
+    /* GNU ld, which must be there for combining, gives an exact trace. */
     struct kiln_trace exact;
     void (*say)(struct kiln_ctx *, enum kiln_severity, const char *) = ctx->say;
     ctx->say = NULL;
@@ -198,11 +203,8 @@ kiln_traced_link_run(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
         *out = exact;
         return 0;
     }
-    if (missing != NULL) {
-        return kiln_fail(ctx, KILN_ERR_TOOL,
-                         "the linker's trace does not list %s, which it was given: link with GNU "
-                         "ld or lld, or without -flto",
-                         missing);
-    }
-    return 0;
+    return kiln_fail(ctx, KILN_ERR_TOOL,
+                     "the linker's trace does not list %s, which it was given: link with GNU ld or "
+                     "lld, or without -flto",
+                     missing);
 }

@@ -613,6 +613,13 @@ def test_an_empty_name_of_the_output_is_an_error(site, kiln, python, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_output_that_is_the_python_is_an_error(site, kiln, python, tmp_path):
+    (tmp_path / "python").symlink_to(os.path.realpath(python))
+    result = kiln("link", "--python", python, "-o", tmp_path / "python", site, check=False)
+    assert result.returncode == 1 and "it is the Python that the executable is for" in result.stderr
+    assert (tmp_path / "python").is_symlink()
+
+
 def test_an_output_that_is_a_directory_is_an_error(site, kiln, python, tmp_path):
     result = kiln("link", "--python", python, "-o", tmp_path, site, check=False)
     assert result.returncode == 1 and str(tmp_path) in result.stderr

@@ -663,3 +663,25 @@ print(json.dumps(answer))
 """
     result = run(tmp_path / "app", "-c", script, env={**os.environ, "PYTHONPATH": str(site)})
     assert json.loads(result.stdout) == ["1.0", "1.0", "baked", False]
+
+
+@pytest.mark.parametrize("name", ["shop._ext", "shop"])
+def test_a_rebuilt_file_of_no_distribution_is_loaded(name, python, kiln, tmp_path):
+    """As an .egg-info or a build in place leaves it: nothing tells the version."""
+    site = tmp_path / "site"
+    extension(site, name, python, value="old", compiler="cc")
+    kiln("link", "--python", python, "-o", tmp_path / "app", site)
+
+    def ask(program, *options):
+        script = f"import {name} as module, sys; print(module.value(), 'baked' in repr(module.__loader__))"
+        result = run(program, *options, "-c", script, env={**os.environ, "PYTHONPATH": str(site)})
+        return result.stdout.split(), result.stderr
+
+    assert ask(tmp_path / "app")[0] == ["old", "True"]
+    extension(site, name, python, value="new", compiler="cc")
+    answer, said = ask(tmp_path / "app", "-W", "always")
+    assert answer == ["new", "False"] == ask(python)[0]
+    assert f"{name}: it is linked into the program, but another file is in its place now; it is loaded from its file" in said
+    for file in site.rglob("*.so"):
+        file.unlink()
+    assert ask(tmp_path / "app")[0] == ["old", "True"]

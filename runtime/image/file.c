@@ -158,6 +158,13 @@ is_replaced(uint32_t image, const char *path)
     return result;
 }
 
+bool
+kiln_image_is_outdated(const char *path)
+{
+    uint32_t image = &kiln_images == NULL ? KILN_IMAGE_NONE : kiln_image_find_path(path);
+    return image != KILN_IMAGE_NONE && is_replaced(image, path);
+}
+
 uint32_t
 kiln_image_find_file(const char *path)
 {

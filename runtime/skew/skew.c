@@ -22,10 +22,14 @@
  * Before all that, the process may be one in which only the file is right: scope.c. */
 #include "skew/skew.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/python.h"
+#include "kiln/internal/images.h"
+#include "kiln/internal/settings.h"
 #include "create/create.h"
 #include "skew/look.h"
 #include "skew/scope.h"
@@ -180,30 +184,57 @@ settle(const struct kiln_asked *asked, struct kiln_verdict *old)
                : file;
 }
 
-/* For a module of no distribution: a package in front of the one that it was baked with, a source tree say, is
- * another one if its Python files are others. */
-static int
-check_place(const struct kiln_asked *asked, PyObject **spec)
+/* Returns whether another file is in the place of the one that the module was unlinked from. */
+static bool
+is_outdated(const struct kiln_asked *asked)
 {
-    if (asked->parent_len == 0 || asked->path == Py_None || !kiln_skew_is_in_front(asked) ||
-        kiln_skew_compare(asked) != KILN_PACKAGE_OTHER)
-    {
-        return 1;
-    }
-    *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
-    PyObject *message = *spec == NULL && PyErr_Occurred()
-                            ? NULL
-                            : PyUnicode_FromFormat(
-                                  "%U: it is linked into the program%s%s", asked->name, OTHER_FILES,
-                                  *spec == NULL ? "; link the program again, or remove that package"
+    char path[PATH_MAX];
+    int len = asked->file == NULL || &kiln_images == NULL
+                  ? 0
+                  : snprintf(path, sizeof path, "%s/%s",
+                             kiln_distance_get_string(&asked->file->directory),
+                             kiln_distance_get_string(&asked->file->base));
+    return len > 0 && (size_t)len < sizeof path && kiln_image_is_outdated(path);
+}
+
+/* Returns the spec of the file of a module of no distribution, with a warning that says why, in END. */
+static PyObject *
+prefer_file(const struct kiln_asked *asked, const char *end)
+{
+    PyObject *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
+    PyObject *message =
+        spec == NULL && PyErr_Occurred()
+            ? NULL
+            : PyUnicode_FromFormat("%U: it is linked into the program%s%s", asked->name, end,
+                                   spec == NULL ? "; link the program again, or remove that package"
                                                 : "; it is loaded from its file");
-    if (*spec == NULL && message != NULL) {
+    if (spec == NULL && message != NULL) {
         PyErr_SetImportError(message, asked->name, NULL);
     }
     else if (message == NULL || kiln_warn_of_import(PyExc_ImportWarning, message) < 0) {
-        Py_CLEAR(*spec);
+        Py_CLEAR(spec);
     }
     Py_XDECREF(message);
+    return spec;
+}
+
+/* For a module of no distribution. Its file may have been built anew, and with it the Python files. A package in front of
+ * the one that it was baked with, a source tree say, is another one if its Python files are others. */
+static int
+check_place(const struct kiln_asked *asked, PyObject **spec)
+{
+    bool is_in_package = asked->parent_len > 0 && asked->path != Py_None;
+    const char *reason = NULL;
+    if (is_in_package && kiln_skew_is_in_front(asked)) {
+        reason = kiln_skew_compare(asked) == KILN_PACKAGE_OTHER ? OTHER_FILES : NULL;
+    }
+    else if ((is_in_package || asked->parent_len == 0) && is_outdated(asked)) {
+        reason = ", but another file is in its place now";
+    }
+    if (reason == NULL) {
+        return 1;
+    }
+    *spec = prefer_file(asked, reason);
     return *spec == NULL ? -1 : 0;
 }
 

@@ -155,6 +155,9 @@ _Bool kiln_image_may_give_way(void);
  * it otherwise than `kiln link` has. */
 _Bool kiln_image_gives_way_to(const char *path);
 
+/* Whether PATH is that of an image, and another file is there now. */
+_Bool kiln_image_is_outdated(const char *path);
+
 /* All weak: a program without images has none of these. */
 #define KILN_WEAK __attribute__((weak, visibility("hidden")))
 extern const struct kiln_images kiln_images KILN_WEAK;

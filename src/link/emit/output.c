@@ -181,13 +181,20 @@ int
 kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     const char *output = bake->options->output;
-    struct stat st;
+    struct stat st, python;
     if (*output == '\0') {
         return kiln_fail(ctx, KILN_ERR_INPUT, "cannot write: the name of the output is empty");
     }
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: cannot write: it exists and is not a regular file", output);
+    }
+    if (stat(output, &st) == 0 && stat(bake->python.executable, &python) == 0 &&
+        st.st_dev == python.st_dev && st.st_ino == python.st_ino)
+    {
+        return kiln_fail(
+            ctx, KILN_ERR_INPUT,
+            "%s: cannot write: it is the Python that the executable is for, and starts as", output);
     }
     kiln_progress(ctx, "link", 0, 1, output);
     int result = link_aside(ctx, bake, output);

@@ -140,7 +140,7 @@ def test_a_comma_in_the_path_of_libpython(python, tmp_path):
             (place / name).symlink_to(real)
     # A Python that says its libpython is there.
     stand_in = tmp_path / "python"
-    stand_in.write_text(f'#!/bin/sh\nif [ "$*" = - ]; then {python} - | sed -z "s|^shared_library=.*|shared_library={place}/{answer[2]}|"\n'
+    stand_in.write_text(f'#!/bin/sh\nif [ "$1" = - ]; then {python} "$@" | sed -z "s|^shared_library=.*|shared_library={place}/{answer[2]}|"\n'
                         f'else exec {python} "$@"; fi\n')
     stand_in.chmod(0o755)
     extension(tmp_path / "site", "user", python)

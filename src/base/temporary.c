@@ -80,7 +80,8 @@ remove_stale(const char *path)
     bool is_ours = lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
                    (st.st_mode & 077) == 0;
     int fd = is_ours ? open_lock(path, 0) : -1;
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    /* Without a link it is that of a directory which another process has removed; what is there now is a new one. */
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0) {
         remove_tree(path);
     }
     if (fd >= 0) {
@@ -165,8 +166,9 @@ kiln_temporary_make_dir_for(struct kiln_arena *arena, const char *path)
 void
 kiln_temporary_remove(const char *path)
 {
-    remove_tree(path);
     pthread_mutex_lock(&mutex);
+    /* Until it is off the list, no other thread is to make and list another one of its name. */
+    remove_tree(path);
     for (struct temporary **at = &list; *at != NULL; at = &(*at)->next) {
         struct temporary *temporary = *at;
         if (strcmp(temporary->path, path) == 0) {

@@ -6,7 +6,7 @@
 #include "base/process.h"
 #include "link/check/check.h"
 
-/* Returns why PROGRAM does not start, or NULL. */
+/* Returns why PROGRAM does not start, or NULL if it does, or nothing tells. */
 static const char *
 start(struct kiln_ctx *ctx, const char *program)
 {
@@ -17,10 +17,9 @@ start(struct kiln_ctx *ctx, const char *program)
     }
     kiln_strings_push(&ctx->arena, &run.setenv, "LD_BIND_NOW=1");
     struct kiln_ctx silent = {.quiet = true};
-    bool ran = kiln_process_run(&silent, &run) == 0;
     const char *why = NULL;
-    if (!ran) {
-        why = "it cannot be run";
+    if (kiln_process_run(&silent, &run) < 0) {
+        why = NULL; /* no program can be run from there (noexec): that is not its modules' fault */
     }
     else if (run.status > 128) {
         why = kiln_arena_printf(&ctx->arena, "signal %d (%s)", run.status - 128,

@@ -96,6 +96,15 @@ kiln_get_imp_function(PyObject *bootstrap, const char *name)
 }
 
 bool
+kiln_is_ascii(const char *text)
+{
+    while (*text != '\0' && (*text & 0x80) == 0) { /* a char may be unsigned */
+        text++;
+    }
+    return *text == '\0';
+}
+
+bool
 kiln_is_flag_set(const char *name)
 {
     PyObject *flags = kiln_get_sys("flags");

@@ -30,6 +30,7 @@ PyObject *kiln_get_make(PyObject *module, enum kiln_python_code code);
  * importlib._bootstrap. New reference, or NULL with an exception. */
 PyObject *kiln_get_imp_function(PyObject *bootstrap, const char *name);
 
+bool kiln_is_ascii(const char *text);
 /* Returns whether sys.flags.NAME is set. */
 bool kiln_is_flag_set(const char *name);
 

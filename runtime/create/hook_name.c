@@ -2,21 +2,12 @@
  * last component in Punycode, with '_' for '-'. CPython uses it in messages, too. */
 #include "create/parts.h"
 
-#include <string.h>
-
-static bool
-is_ascii(const char *text)
-{
-    while (*text > 0) {
-        text++;
-    }
-    return *text == '\0';
-}
+#include "core/python.h"
 
 PyObject *
 kiln_encode_hook_name(const char *short_name)
 {
-    if (is_ascii(short_name)) {
+    if (kiln_is_ascii(short_name)) {
         return NULL;
     }
     PyObject *name = PyUnicode_FromString(short_name);

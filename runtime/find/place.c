@@ -9,20 +9,11 @@
 #include "core/python.h"
 #include "kiln/internal/settings.h"
 
-static bool
-is_ascii(const char *text)
-{
-    while (*text > 0) {
-        text++;
-    }
-    return *text == '\0';
-}
-
 /* Returns DIRECTORY/BASE. */
 static PyObject *
 join_base(PyObject *directory, const char *base)
 {
-    if (!PyUnicode_IS_ASCII(directory) || !is_ascii(base)) {
+    if (!PyUnicode_IS_ASCII(directory) || !kiln_is_ascii(base)) {
         PyObject *name = PyUnicode_DecodeFSDefault(base);
         PyObject *place = name == NULL ? NULL : PyUnicode_FromFormat("%U/%U", directory, name);
         Py_XDECREF(name);
@@ -45,7 +36,7 @@ is_directory_named(PyObject *directory, const char *name)
     if (!PyUnicode_Check(directory)) {
         return false;
     }
-    if (is_ascii(name)) {
+    if (kiln_is_ascii(name)) {
         return PyUnicode_CompareWithASCIIString(directory, name) == 0;
     }
     PyObject *text = PyUnicode_DecodeFSDefault(name);
@@ -68,22 +59,22 @@ is_file_in(PyObject *directory, const char *base)
     return result;
 }
 
-/* Returns which of DIRECTORIES, a list or tuple, the file is in: the one in which it was, or else one in which it
+/* Returns which of DIRECTORIES, a tuple, the file is in: the one in which it was, or else one in which it
  * is. Borrowed; NULL: none. */
 static PyObject *
 find_directory_of(const struct kiln_module_file *file, PyObject *directories)
 {
     const char *old = kiln_distance_get_string(&file->directory);
     const char *base = kiln_distance_get_string(&file->base);
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
+    Py_ssize_t count = PyTuple_GET_SIZE(directories);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
+        PyObject *directory = PyTuple_GET_ITEM(directories, i);
         if (is_directory_named(directory, old)) {
             return directory;
         }
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *directory = PySequence_Fast_GET_ITEM(directories, i);
+        PyObject *directory = PyTuple_GET_ITEM(directories, i);
         if (is_file_in(directory, base)) {
             return directory;
         }
@@ -95,17 +86,16 @@ PyObject *
 kiln_place_get_directory(const struct kiln_module_file *file, PyObject *path)
 {
     PyObject *search_path = path == NULL ? kiln_get_sys("path") : path;
-    PyObject *directories = search_path == NULL
-                                ? PyTuple_New(0)
-                                : PySequence_Fast(search_path, "a search path must be iterable");
+    /* A copy, as other threads may change the list. */
+    PyObject *directories = search_path == NULL ? PyTuple_New(0) : PySequence_Tuple(search_path);
     if (search_path != path) {
         Py_XDECREF(search_path);
     }
     if (directories == NULL) {
         return NULL;
     }
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(directories);
-    PyObject *first = count == 0 ? NULL : PySequence_Fast_GET_ITEM(directories, 0);
+    Py_ssize_t count = PyTuple_GET_SIZE(directories);
+    PyObject *first = count == 0 ? NULL : PyTuple_GET_ITEM(directories, 0);
     bool has_first = path != NULL && first != NULL && PyUnicode_Check(first);
     PyObject *directory = has_first && count == 1 ? first : find_directory_of(file, directories);
     directory = directory == NULL && has_first ? first : directory;

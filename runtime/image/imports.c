@@ -154,9 +154,10 @@ is_acceptable(const void *address)
            libc->dladdr1(address, &info, &map, RTLD_DL_LINKMAP) != 0 && is_unversioned(map, symbol);
 }
 
-/* Returns false if there is no such symbol; the value of one that there is may be 0. */
+/* Returns false if there is no such symbol; the value of one that there is may be 0. IS_LIBRARY: HANDLE is that of the
+ * library that had the version when the program was linked. */
 static bool
-find_in(void *handle, const struct kiln_image_import *import, uintptr_t *value)
+find_in(void *handle, const struct kiln_image_import *import, bool is_library, uintptr_t *value)
 {
     const struct kiln_libc *libc = kiln_libc_get();
     const char *version = get_version(import);
@@ -164,7 +165,9 @@ find_in(void *handle, const struct kiln_image_import *import, uintptr_t *value)
     void *address = libc->dlsym(handle, get_name(import));
     if (version != NULL) {
         void *versioned = libc->dlvsym(handle, get_name(import), version);
-        if (versioned == address || address == NULL || !is_acceptable(address)) {
+        if (versioned != address &&
+            (address == NULL || (is_library && versioned != NULL) || !is_acceptable(address)))
+        {
             address = versioned;
         }
     }
@@ -176,10 +179,11 @@ static bool
 find_symbol(const struct kiln_image_import *import, uint32_t kind, uintptr_t *value)
 {
     void *process = kind == KILN_IMPORT_CALL ? RTLD_NEXT : RTLD_DEFAULT;
-    if ((import->index == KILN_IMAGE_NONE || has_preload) && find_in(process, import, value)) {
+    if ((import->index == KILN_IMAGE_NONE || has_preload) && find_in(process, import, false, value))
+    {
         return true;
     }
-    return import->index != KILN_IMAGE_NONE && find_in(handles[import->index], import, value);
+    return import->index != KILN_IMAGE_NONE && find_in(handles[import->index], import, true, value);
 }
 
 /* --- Thread-local variables ----------------------------------------------------------------------

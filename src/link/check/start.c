@@ -2,11 +2,12 @@
  * refer to at once (LD_BIND_NOW), which it would otherwise do at their first use. What images refer to has been bound by
  * Kiln. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/process.h"
 #include "link/check/check.h"
 
-/* Returns why PROGRAM does not start, or NULL if it does, or nothing tells. */
+/* Returns why PROGRAM does not start, or NULL. */
 static const char *
 start(struct kiln_ctx *ctx, const char *program)
 {
@@ -17,9 +18,10 @@ start(struct kiln_ctx *ctx, const char *program)
     }
     kiln_strings_push(&ctx->arena, &run.setenv, "LD_BIND_NOW=1");
     struct kiln_ctx silent = {.quiet = true};
+    bool ran = kiln_process_run(&silent, &run) == 0;
     const char *why = NULL;
-    if (kiln_process_run(&silent, &run) < 0) {
-        why = NULL; /* no program can be run from there (noexec): that is not its modules' fault */
+    if (!ran) {
+        why = "it cannot be run";
     }
     else if (run.status > 128) {
         why = kiln_arena_printf(&ctx->arena, "signal %d (%s)", run.status - 128,
@@ -37,8 +39,8 @@ start(struct kiln_ctx *ctx, const char *program)
 int
 kiln_bake_check_start(struct kiln_ctx *ctx, struct kiln_bake *bake, const char *path)
 {
-    if (bake->python.machine != kiln_machine_get_native()) {
-        return 0; /* it cannot be run here */
+    if (bake->python.machine != kiln_machine_get_native() || access(path, X_OK) < 0) {
+        return 0; /* nothing of that machine, or on that file system (noexec), can be run here */
     }
     const char *why = start(ctx, path);
     if (why == NULL || start(ctx, bake->program) != NULL) {

@@ -29,7 +29,7 @@ say(struct kiln_ctx *ctx, enum kiln_severity severity, const char *text)
     {
         text = kiln_arena_printf(&ctx->arena, "%s: %s", ctx->subject, text);
     }
-    if (severity == KILN_NOTE && ctx->once != NULL) {
+    if ((severity == KILN_WARNING || severity == KILN_NOTE) && ctx->once != NULL) {
         size_t before = ctx->once->count;
         kiln_strings_add(&ctx->arena, ctx->once, text);
         if (ctx->once->count == before) {

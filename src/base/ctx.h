@@ -34,7 +34,7 @@ struct kiln_ctx {
     bool no_cache;       /* the cache cannot be used, which has been said: see base/cache.h */
     bool verbose, quiet; /* --verbose, --quiet */
     struct kiln_strings
-        *once; /* notes so far, which are not repeated when work is done again; NULL: all are */
+        *once; /* warnings and notes so far, not repeated when work is done again; NULL: all are */
     const char
         *subject; /* put in front of errors and warnings that do not begin with it, unless NULL
                           */

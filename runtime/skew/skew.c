@@ -197,25 +197,29 @@ is_outdated(const struct kiln_asked *asked)
     return len > 0 && (size_t)len < sizeof path && kiln_image_is_outdated(path);
 }
 
-/* Returns the spec of the file of a module of no distribution, with a warning that says why, in END. */
-static PyObject *
-prefer_file(const struct kiln_asked *asked, const char *end)
+/* Returns 0 with the *SPEC of the file of a module of no distribution, and a warning that says why, in END. Without a
+ * file, that is an ImportError if MUST_BE, or the module is taken from the program. */
+static int
+prefer_file(const struct kiln_asked *asked, const char *end, bool must_be, PyObject **spec)
 {
-    PyObject *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
-    PyObject *message =
-        spec == NULL && PyErr_Occurred()
-            ? NULL
-            : PyUnicode_FromFormat("%U: it is linked into the program%s%s", asked->name, end,
-                                   spec == NULL ? "; link the program again, or remove that package"
+    *spec = kiln_find_behind(asked->finder, asked->name, asked->path);
+    if (*spec == NULL && !must_be && !PyErr_Occurred()) {
+        return KILN_SKEW_LOOKED;
+    }
+    PyObject *message = *spec == NULL && PyErr_Occurred()
+                            ? NULL
+                            : PyUnicode_FromFormat(
+                                  "%U: it is linked into the program%s%s", asked->name, end,
+                                  *spec == NULL ? "; link the program again, or remove that package"
                                                 : "; it is loaded from its file");
-    if (spec == NULL && message != NULL) {
+    if (*spec == NULL && message != NULL) {
         PyErr_SetImportError(message, asked->name, NULL);
     }
     else if (message == NULL || kiln_warn_of_import(PyExc_ImportWarning, message) < 0) {
-        Py_CLEAR(spec);
+        Py_CLEAR(*spec);
     }
     Py_XDECREF(message);
-    return spec;
+    return *spec == NULL ? -1 : 0;
 }
 
 /* For a module of no distribution. Its file may have been built anew, and with it the Python files. A package in front of
@@ -224,18 +228,14 @@ static int
 check_place(const struct kiln_asked *asked, PyObject **spec)
 {
     bool is_in_package = asked->parent_len > 0 && asked->path != Py_None;
-    const char *reason = NULL;
     if (is_in_package && kiln_skew_is_in_front(asked)) {
-        reason = kiln_skew_compare(asked) == KILN_PACKAGE_OTHER ? OTHER_FILES : NULL;
+        return kiln_skew_compare(asked) == KILN_PACKAGE_OTHER
+                   ? prefer_file(asked, OTHER_FILES, true, spec)
+                   : 1;
     }
-    else if ((is_in_package || asked->parent_len == 0) && is_outdated(asked)) {
-        reason = ", but another file is in its place now";
-    }
-    if (reason == NULL) {
-        return 1;
-    }
-    *spec = prefer_file(asked, reason);
-    return *spec == NULL ? -1 : 0;
+    return (is_in_package || asked->parent_len == 0) && is_outdated(asked)
+               ? prefer_file(asked, ", but another file is in its place now", false, spec)
+               : 1;
 }
 
 /* Python searches for an extension of the standard library, and may come upon a module of that name

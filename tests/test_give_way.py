@@ -1,4 +1,4 @@
-"""What `kiln link` cannot know of a process: symbols that were made everybody's (RTLD_GLOBAL), and LD_LIBRARY_PATH. Then
+"""What `kiln link` cannot know of a process: modes of dlopen(), as for symbols that are made everybody's (RTLD_GLOBAL), and LD_LIBRARY_PATH. Then
 the dynamic loader opens the files, as long as nothing is there twice."""
 
 import json
@@ -37,6 +37,8 @@ def root(request, tmp_path_factory, python):
     for number, name in enumerate(["one", "two", "three"], 1):
         extension(root / "site", f"{name}.m", python, compiler=compiler,
                   source=SOURCE % (f"int answer(void) {{ return {number}; }}", "answer"))
+    extension(root / "site", "deep.m", python, compiler=compiler,
+              source=SOURCE % ("int Py_IsInitialized(void) { return 77; }", "Py_IsInitialized"))
     counting = "int count(void) { static int n = %d; return ++n; }"
     for name, tags in [("runpath", "--enable-new-dtags"), ("rpath", "--disable-new-dtags")]:
         common = library(root / f"site/{name}/lib{name}.so", counting % 0)
@@ -55,6 +57,7 @@ def app(root, python):
 
 
 GLOBAL = "import sys, os, ctypes; local = sys.getdlopenflags(); sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)\n"
+DEEP = "import sys, os, ctypes; local = sys.getdlopenflags(); sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)\n"
 LOCAL = "sys.setdlopenflags(local)\n"
 SCRIPTS = {
     "never": "ask('one.m', 'two.m', 'runpath.m', 'runpath.n')",
@@ -66,6 +69,9 @@ SCRIPTS = {
     "an extension by its path": GLOBAL + LOCAL + "ctypes.PyDLL(FILE, os.RTLD_GLOBAL)\nask('one.m', 'two.m', 'three.m')",
     "half of a package was there": "ask('runpath.m')\n" + GLOBAL + "ask('one.m')\n" + LOCAL + "ask('runpath.n', 'runpath.m', 'rpath.m', 'rpath.n')",
     "a whole package later": GLOBAL + "ask('one.m', 'runpath.m', 'runpath.n')",
+    "its own symbols first": DEEP + "ask('deep.m', 'runpath.m')\n" + LOCAL + "ask('runpath.n')",
+    "its own symbols first, by its path": DEEP + LOCAL + "ctypes.PyDLL(DEEP, os.RTLD_NOW | os.RTLD_DEEPBIND); ask('deep.m')",
+    "its own symbols first, too late": DEEP + LOCAL + "ask('deep.m'); ctypes.PyDLL(DEEP, os.RTLD_NOW | os.RTLD_DEEPBIND); ask('deep.m')",
     "again": GLOBAL + "ask('one.m'); del sys.modules['one.m']; ask('one.m', 'two.m')",
 }
 
@@ -75,6 +81,7 @@ def answers(program, root, script, **env):
     script = f"""
 import importlib, json
 LIBRARY, FILE = {os.fspath(root / "libglobal.so")!r}, {os.fspath(next((root / "site/three").glob("m.*")))!r}
+DEEP = {os.fspath(next((root / "site/deep").glob("m.*")))!r}
 said = []
 def ask(*names):
     for name in names: said.append(importlib.import_module(name).value())
@@ -89,19 +96,46 @@ def test_what_is_global_counts_as_from_files(name, app, root, python):
     assert answers(app, root, SCRIPTS[name])[0] == answers(python, root, SCRIPTS[name])[0]
 
 
+@pytest.mark.parametrize("mode", ["0", "os.RTLD_LAZY | os.RTLD_NOLOAD", "os.RTLD_NOW | 0x10000", "os.RTLD_GLOBAL"])
+def test_a_mode_that_loads_nothing_does_not(mode, app, root, python):
+    script = f"""import sys, os
+local = sys.getdlopenflags(); sys.setdlopenflags({mode})
+for name in ["one.m", "runpath.m"]:
+    try: ask(name)
+    except ImportError as error: said.append(str(error))
+{LOCAL}ask("one.m", "runpath.m")"""
+    said, _ = answers(python, root, script)
+    assert [type(item) for item in said] == [str, str, int, int] and answers(app, root, script)[0] == said
+
+
+@pytest.mark.parametrize("mode", ["0", "os.RTLD_NOW | 0x10000", "os.RTLD_NOW | os.RTLD_NOLOAD", "os.RTLD_LAZY | os.RTLD_NODELETE"])
+def test_dlopen_refuses_the_modes_that_the_loader_does(mode, app, root, python):
+    script = f"""import ctypes, os
+libc = ctypes.CDLL(None); libc.dlopen.restype, libc.dlerror.restype = ctypes.c_void_p, ctypes.c_char_p
+for name in [FILE, DEEP]:
+    said += [libc.dlopen(name.encode(), {mode}) is None, str(libc.dlerror())]"""
+    assert answers(app, root, script)[0] == answers(python, root, script)[0]
+
+
+def test_a_mode_that_binds_likewise_opens_no_file(app, root):
+    script = "import sys, os; sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_NODELETE); ask('one.m', 'runpath.m', 'deep.m')"
+    assert answers(app, root, script) == [[1, 1, 1], 0]
+
+
 def test_without_it_no_file_is_opened(app, root):
     assert answers(app, root, SCRIPTS["never"]) == [[1, 2, 1, 2], 0]
 
 
 def test_what_was_global_matters_to_the_test(root, python):
     assert answers(python, root, SCRIPTS["always"])[0] == [1, 1, 1]
+    assert answers(python, root, SCRIPTS["its own symbols first"])[0] == [77, 1, 2]
     assert answers(python, root, SCRIPTS["half of a package was there"])[0] == [1, 1, 2, 3, 1, 2]
 
 
 def test_what_cannot_become_global_is_said(app, root):
     script = GLOBAL + "import warnings; warnings.simplefilter('error')\ntry: ask(%r)\nexcept RuntimeWarning as warning: said = str(warning)"
     said, files = answers(app, root, "ask('runpath.m')\n" + script % "runpath.n")
-    assert said == ("runpath.n: RTLD_GLOBAL has no effect on it, as something that it needs was loaded from the program "
+    assert said == ("runpath.n: sys.setdlopenflags() has no effect on it, as something that it needs was loaded from the program "
                     "before; `kiln link --keep runpath.n` leaves it a file")
     assert answers(app, root, script % "one.m") == [[1], 1]
 
@@ -123,9 +157,10 @@ def test_a_search_path_that_has_nothing_else_opens_no_file(app, root):
 def test_what_has_no_file_is_taken_from_the_program(app, root, tmp_path):
     gone = tmp_path / "root"
     shutil.copytree(root, gone, ignore=shutil.ignore_patterns("site"))
-    for package in ["one", "two", "three", "runpath", "rpath"]:
+    for package in ["one", "two", "three", "deep", "runpath", "rpath"]:
         (gone / "site" / package).mkdir(parents=True)
         (gone / "site" / package / "__init__.py").touch()
     (gone / "site/three/m.x").touch()
+    (gone / "site/deep/m.x").touch()
     assert answers(app, gone, SCRIPTS["always"])[0] == [1, 2, 3]
     assert answers(app, gone, "ask('runpath.m')", LD_LIBRARY_PATH=f"{root / 'other'}")[0] == [1]

@@ -158,18 +158,25 @@ open_for_caller(const void *address, const char *file, int mode)
     return handle;
 }
 
+/* The C library refuses any other mode, before it looks for the file. */
+static OUT_OF_LINE bool
+is_valid(int mode)
+{
+    return kiln_image_is_plain_mode(mode & ~(RTLD_NOLOAD | RTLD_GLOBAL | RTLD_DEEPBIND));
+}
+
 void *
 kiln_image_dlopen(const char *file, int mode)
 {
     const void *caller_address = __builtin_return_address(0);
     kiln_image_clear_message();
-    if (file == NULL || *file == '\0') {
+    if (file == NULL || *file == '\0' || !is_valid(mode)) {
         return kiln_libc_get()->dlopen(file, mode);
     }
     bool is_bare = strchr(file, '/') == NULL;
     uint32_t image = is_bare ? find_by_soname(file) : kiln_image_find_file(file);
-    if ((mode & RTLD_GLOBAL) != 0) {
-        kiln_image_begin_global();
+    if (!kiln_image_is_plain_mode(mode & ~RTLD_NOLOAD)) {
+        kiln_image_begin_special();
     }
     if (image != KILN_IMAGE_NONE && !kiln_image_gives_way(image)) {
         return open_image(image, mode);

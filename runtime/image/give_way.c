@@ -1,8 +1,9 @@
 /* When an image gives way to its file.
  *
  * `kiln link` has bound what is in the executable as dlopen(..., RTLD_LOCAL) would, with the libraries that it found.
- * Two things that only the process knows make the dynamic loader decide otherwise: symbols that became everybody's
- * (RTLD_GLOBAL) come before those of what is loaded later, and LD_LIBRARY_PATH comes before DT_RUNPATH. Then the
+ * Two things that only the process knows make the dynamic loader decide otherwise: other modes of dlopen(), as
+ * symbols that became everybody's (RTLD_GLOBAL) come before those of what is loaded later, and with RTLD_DEEPBIND a
+ * file's own come before those; and LD_LIBRARY_PATH, which comes before DT_RUNPATH. Then the
  * loader itself opens the file, unless it would bring a second copy of what is loaded already, or is not there. */
 #include "image/image.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool is_global;
+static bool is_special; /* a mode that is not plain was used */
 
 /* LD_LIBRARY_PATH as the dynamic loader has it; NULL: it is not set. */
 static const char *search_path;
@@ -29,10 +30,17 @@ kiln_image_give_way_start(void)
     search_path = secure_getenv("LD_LIBRARY_PATH");
 }
 
-void
-kiln_image_begin_global(void)
+bool
+kiln_image_is_plain_mode(int mode)
 {
-    __atomic_store_n(&is_global, true, __ATOMIC_RELEASE);
+    int binding = RTLD_LAZY | RTLD_NOW;
+    return (mode & binding) != 0 && (mode & ~(binding | RTLD_NODELETE)) == 0;
+}
+
+void
+kiln_image_begin_special(void)
+{
+    __atomic_store_n(&is_special, true, __ATOMIC_RELEASE);
 }
 
 /* --- LD_LIBRARY_PATH -----------------------------------------------------------------------------
@@ -133,7 +141,7 @@ kiln_image_may_give_way(void)
     if (search_path != NULL) {
         pthread_once(&once, look_in_search_path);
     }
-    return overridden != NULL || __atomic_load_n(&is_global, __ATOMIC_ACQUIRE);
+    return overridden != NULL || __atomic_load_n(&is_special, __ATOMIC_ACQUIRE);
 }
 
 /* Whether IMAGE is loaded, or has a variable of what is: the process would have a second one. */
@@ -156,7 +164,7 @@ bool
 kiln_image_gives_way(uint32_t image)
 {
     struct kiln_image_tree tree;
-    bool result = __atomic_load_n(&is_global, __ATOMIC_ACQUIRE);
+    bool result = __atomic_load_n(&is_special, __ATOMIC_ACQUIRE);
     if (!kiln_image_may_give_way() || access(kiln_image_get_path(image), F_OK) != 0) {
         return false;
     }
@@ -178,6 +186,6 @@ bool
 kiln_image_gives_way_to(const char *path)
 {
     uint32_t image = kiln_image_find_file(path);
-    return image == KILN_IMAGE_NONE ? __atomic_load_n(&is_global, __ATOMIC_ACQUIRE)
+    return image == KILN_IMAGE_NONE ? __atomic_load_n(&is_special, __ATOMIC_ACQUIRE)
                                     : kiln_image_gives_way(image);
 }

@@ -2,23 +2,22 @@
  * its file is imported, if there is one. */
 #include "skew/scope.h"
 
-#include <dlfcn.h>
-
 #include "core/python.h"
 #include "kiln/internal/images.h"
 #include "skew/skew.h"
 
-/* Returns whether this import would open its file with RTLD_GLOBAL (sys.setdlopenflags()); -1 with an exception. */
+/* Returns whether this import would open its file as `kiln link` took for granted (sys.setdlopenflags()); -1 with an
+ * exception. */
 static int
-is_global(PyObject *get_flags)
+is_plain(PyObject *get_flags)
 {
     if (get_flags == NULL) {
-        return 0;
+        return 1;
     }
     PyObject *flags = KILN_VECTORCALL(get_flags, NULL, 0, NULL);
     long value = flags == NULL ? -1 : PyLong_AsLong(flags);
     Py_XDECREF(flags);
-    return value == -1 && PyErr_Occurred() ? -1 : (value & RTLD_GLOBAL) != 0;
+    return value == -1 && PyErr_Occurred() ? -1 : kiln_image_is_plain_mode((int)value);
 }
 
 /* Returns whether SPEC is of a file to which the module gives way. */
@@ -35,12 +34,12 @@ gives_way(PyObject *spec)
     return result;
 }
 
-/* What the module defines does not become everybody's, as it would from its file. */
+/* What the module defines does not become everybody's (RTLD_GLOBAL), say, as it would from its file. */
 static int
 warn(PyObject *name, const char *reason)
 {
     PyObject *message =
-        PyUnicode_FromFormat("%U: RTLD_GLOBAL has no effect on it, as %s; `kiln link "
+        PyUnicode_FromFormat("%U: sys.setdlopenflags() has no effect on it, as %s; `kiln link "
                              "--keep %U` leaves it a file",
                              name, reason, name);
     int result = message == NULL ? -1 : kiln_warn_of_import(PyExc_RuntimeWarning, message);
@@ -52,12 +51,12 @@ int
 kiln_scope_check(PyObject *finder, PyObject *get_flags, PyObject *name, PyObject *path,
                  PyObject **spec)
 {
-    int global = is_global(get_flags);
-    if (global < 0) {
+    int plain = is_plain(get_flags);
+    if (plain < 0) {
         return -1;
     }
-    if (global > 0) {
-        kiln_image_begin_global();
+    if (plain == 0) {
+        kiln_image_begin_special();
     }
     if (!kiln_image_may_give_way()) {
         return 1;
@@ -74,5 +73,5 @@ kiln_scope_check(PyObject *finder, PyObject *get_flags, PyObject *name, PyObject
                              ? "there is no file of it"
                              : "something that it needs was loaded from the program before";
     Py_XDECREF(found);
-    return global > 0 ? warn(name, reason) : KILN_SKEW_LOOKED;
+    return plain == 0 ? warn(name, reason) : KILN_SKEW_LOOKED;
 }

@@ -147,8 +147,11 @@ int kiln_image_start(uint32_t index);
  * of any image, and the next call tries again. Any number of threads may call it. */
 const char *kiln_image_prepare(uint32_t index, char *text, size_t size);
 
-/* From now on, symbols may be everybody's that nobody knew of when the program was linked (RTLD_GLOBAL). */
-void kiln_image_begin_global(void);
+/* Whether `kiln link` has bound everything as dlopen() with MODE does: RTLD_LOCAL, and not RTLD_DEEPBIND, say. */
+_Bool kiln_image_is_plain_mode(int mode);
+/* From now on, the process has files that were opened with a mode that is not plain. Symbols may be everybody's that
+ * nobody knew of when the program was linked (RTLD_GLOBAL). */
+void kiln_image_begin_special(void);
 /* Whether any module of the executable may have to give way to its file. Quick. */
 _Bool kiln_image_may_give_way(void);
 /* Whether the file at PATH, which a module was baked from, is to be loaded in its place: the dynamic loader would bind

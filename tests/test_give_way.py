@@ -164,3 +164,37 @@ def test_what_has_no_file_is_taken_from_the_program(app, root, tmp_path):
     (gone / "site/deep/m.x").touch()
     assert answers(app, gone, SCRIPTS["always"])[0] == [1, 2, 3]
     assert answers(app, gone, "ask('runpath.m')", LD_LIBRARY_PATH=f"{root / 'other'}")[0] == [1]
+
+
+OPENING = """
+#include <dlfcn.h>
+static int open_plug(void) {
+    void *handle = dlopen("libplug.so", RTLD_NOW);
+    return handle ? ((int (*)(void))dlsym(handle, "plug"))() : -1;
+}
+"""
+
+
+@pytest.mark.parametrize("path", [None, "other", "nowhere:other", "{site}:other"])
+def test_a_library_by_its_bare_name_is_where_the_loader_finds_it(path, tmp_path, python):
+    """From images and from files; below $LIB and glibc-hwcaps, only the loader knows."""
+    flags = {"runpath": ["-Wl,--enable-new-dtags,-rpath,$ORIGIN"], "rpath": ["-Wl,--disable-new-dtags,-rpath,$ORIGIN"],
+             "file": ["-Wl,--enable-new-dtags,-rpath,$ORIGIN", "-Wl,-z,initfirst"],
+             "token": ["-Wl,--enable-new-dtags,-rpath,$ORIGIN/$LIB:$ORIGIN"],
+             "variant": ["-Wl,--enable-new-dtags,-rpath,$ORIGIN", "-Wl,-z,initfirst"]}
+    for name, more in flags.items():
+        extension(tmp_path / "site", f"{name}.m", python, compiler="cc", source=SOURCE % (OPENING, "open_plug"), more=more)
+        library(tmp_path / f"site/{name}/libplug.so", "int plug(void) { return 1; }")
+    library(tmp_path / "other/libplug.so", "int plug(void) { return 2; }")
+    places = ["lib", "lib64", "lib/x86_64-linux-gnu"]
+    for place in [*(f"token/{name}" for name in places), *(f"variant/glibc-hwcaps/x86-64-v{level}" for level in [2, 3, 4])]:
+        library(tmp_path / "site" / place / "libplug.so", "int plug(void) { return 3; }")
+    run(BUILD / "kiln", "link", "--python", python, "-o", tmp_path / "app", tmp_path / "site", "--quiet")
+    env = {**os.environ, "PYTHONPATH": os.fspath(tmp_path / "site")}
+    if path is not None:
+        env["LD_LIBRARY_PATH"] = ":".join(os.fspath(tmp_path / part) for part in path.format(site="site/runpath").split(":"))
+    for name in flags:  # one in a process: the first of a soname is everybody's
+        said = [run(program, "-c", f"import {name}.m; print({name}.m.value())", env=env).stdout for program in [python, tmp_path / "app"]]
+        assert said[0] == said[1], name
+        if path is None and name == "token":
+            assert said[0] == "3\n"

@@ -40,6 +40,7 @@ find_by_soname(const char *name)
 struct caller {
     const char *path;
     const char *search_path; /* its DT_RUNPATH, or else its DT_RPATH; NULL if it has none */
+    bool is_rpath;
     bool is_image;
 };
 
@@ -67,6 +68,7 @@ find_caller(const void *address)
     const ElfW(Dyn) *entry = map == NULL ? NULL : kiln_find_dynamic(map->l_ld, DT_RUNPATH);
     if (entry == NULL && map != NULL) {
         entry = kiln_find_dynamic(map->l_ld, DT_RPATH);
+        caller.is_rpath = entry != NULL;
     }
     if (entry != NULL && strings != NULL) {
         caller.search_path = strings + entry->d_un.d_val;
@@ -91,28 +93,63 @@ join(char place[PATH_MAX], const char *path, const char *item, size_t len, const
                     item + origin, file) < PATH_MAX;
 }
 
-/* Find FILE where CALLER would have it looked for: an image, or a path for the C library, to be freed.
- * Returns KILN_IMAGE_NONE and leaves PATH alone if there is neither. */
-static uint32_t
-search(const struct caller *caller, const char *file, char **path)
+/* What is to be opened: an image, or a path for the C library, to be freed; or neither, if the C library is to look. */
+struct answer {
+    uint32_t image;
+    char *path;
+};
+
+/* Whether CALLER gets FILE from the directory of LEN bytes at ITEM. Which one, only the loader knows if there are
+ * tokens other than $ORIGIN, or variants for processors. Images are not asked: with the former they stay files. */
+static bool
+look_in(const struct caller *caller, const char *item, size_t len, const char *file,
+        struct answer *answer)
 {
-    char place[PATH_MAX];
-    const char *item = caller->search_path;
-    while (item != NULL && *item != '\0') {
-        size_t len = strcspn(item, ":");
-        if (len != 0 && join(place, caller->path, item, len, file)) {
-            uint32_t found = kiln_image_find_file(place);
-            if (found != KILN_IMAGE_NONE && !kiln_image_gives_way(found)) {
-                return found;
-            }
-            if (access(place, F_OK) == 0) {
-                *path = strdup(place);
-                return KILN_IMAGE_NONE;
-            }
-        }
-        item += len + (item[len] == ':');
+    char place[PATH_MAX], variants[PATH_MAX];
+    size_t origin = get_length_of_origin(item);
+    if (len == 0 || !join(place, caller->path, item, len, file) ||
+        !join(variants, caller->path, item, len, "glibc-hwcaps"))
+    {
+        return false;
     }
-    return KILN_IMAGE_NONE;
+    if (!caller->is_image &&
+        (memchr(item + origin, '$', len - origin) != NULL || access(variants, F_OK) == 0))
+    {
+        return true;
+    }
+    uint32_t found = kiln_image_find_file(place);
+    if (found != KILN_IMAGE_NONE && !kiln_image_gives_way(found)) {
+        answer->image = found;
+        return true;
+    }
+    bool result = access(place, F_OK) == 0;
+    answer->path = result ? strdup(place) : NULL;
+    return result;
+}
+
+static bool
+look_in_all(const struct caller *caller, const char *items, const char *separators,
+            const char *file, struct answer *answer)
+{
+    bool result = false;
+    for (const char *item = items; !result && item != NULL && *item != '\0';) {
+        size_t len = strcspn(item, separators);
+        result = look_in(caller, item, len, file, answer);
+        item += len + (item[len] != '\0');
+    }
+    return result;
+}
+
+/* Where CALLER would have FILE looked for: in LD_LIBRARY_PATH before DT_RUNPATH, and after DT_RPATH. */
+static struct answer
+search(const struct caller *caller, const char *file)
+{
+    struct answer answer = {.image = KILN_IMAGE_NONE};
+    if (caller->is_rpath || !look_in_all(caller, kiln_image_get_search_path(), ":;", file, &answer))
+    {
+        look_in_all(caller, caller->search_path, ":", file, &answer);
+    }
+    return answer;
 }
 
 /* --- The functions -------------------------------------------------------------------------------
@@ -141,20 +178,19 @@ static char libc_answers;
 static OUT_OF_LINE void *
 open_for_caller(const void *address, const char *file, int mode)
 {
-    char *path = NULL;
     const struct caller caller = find_caller(address);
-    uint32_t image = search(&caller, file, &path);
+    struct answer answer = search(&caller, file);
     void *handle = &libc_answers;
-    if (image != KILN_IMAGE_NONE || caller.is_image) {
+    if (answer.image != KILN_IMAGE_NONE || caller.is_image) {
         handle = kiln_libc_get()->dlopen(file, mode | RTLD_NOLOAD);
         if (handle == NULL) {
             kiln_image_clear_message();
-            handle = image != KILN_IMAGE_NONE
-                         ? open_image(image, mode)
-                         : kiln_libc_get()->dlopen(path == NULL ? file : path, mode);
+            handle = answer.image != KILN_IMAGE_NONE
+                         ? open_image(answer.image, mode)
+                         : kiln_libc_get()->dlopen(answer.path == NULL ? file : answer.path, mode);
         }
     }
-    free(path);
+    free(answer.path);
     return handle;
 }
 

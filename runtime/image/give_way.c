@@ -16,7 +16,6 @@
 
 static bool is_special; /* a mode that is not plain was used */
 
-/* LD_LIBRARY_PATH as the dynamic loader has it; NULL: it is not set. */
 static const char *search_path;
 
 /* By image, and behind these by library: it is needed, and the search path has another one of its name. NULL: none is.
@@ -28,6 +27,12 @@ void
 kiln_image_give_way_start(void)
 {
     search_path = secure_getenv("LD_LIBRARY_PATH");
+}
+
+const char *
+kiln_image_get_search_path(void)
+{
+    return search_path;
 }
 
 bool

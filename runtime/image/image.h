@@ -231,6 +231,8 @@ uint32_t kiln_image_find_file(const char *path);
 
 /* Call before there are threads. */
 void kiln_image_give_way_start(void);
+/* LD_LIBRARY_PATH as the dynamic loader has it; NULL: it is not set. */
+const char *kiln_image_get_search_path(void);
 /* Whether the dynamic loader is to open the file of IMAGE instead. */
 bool kiln_image_gives_way(uint32_t image);
 

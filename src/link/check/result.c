@@ -79,21 +79,13 @@ read_program(struct kiln_ctx *ctx, const char *path, struct program *program)
                                         : kiln_fail(ctx, KILN_ERR_TOOL, "%s: %s", path, reason);
 }
 
-/* Whether PROGRAM has an address of its own for the function NAME of a library. */
+/* Whether PROGRAM has an address of its own for the function NAME of a library: an undefined symbol with a value. */
 static bool
 has_canonical_entry(const struct program *program, const char *name)
 {
-    const struct kiln_dynobj *dso = &program->dso;
-    size_t count = dso->symbols.len / sizeof(Elf64_Sym);
+    const struct kiln_dynobj_wanted wanted = {.name = name};
     struct kiln_dynobj_symbol symbol;
-    for (size_t i = 1; i < count && i < dso->symbol_count; i++) {
-        if (kiln_dynobj_get_symbol(dso, i, &symbol) && symbol.sym.st_shndx == SHN_UNDEF &&
-            symbol.sym.st_value != 0 && strcmp(symbol.name, name) == 0)
-        {
-            return true;
-        }
-    }
-    return false;
+    return kiln_dynobj_find(&program->dso, &wanted, &symbol) && symbol.sym.st_shndx == SHN_UNDEF;
 }
 
 /* Returns what the program AFTER has that BEFORE has not, or NULL. */

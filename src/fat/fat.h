@@ -35,8 +35,8 @@ struct kiln_fat {
 };
 
 /* Writes a `.kiln` section with FAT and OBJECT (empty if FAT->failure) to the shared object at PATH,
- * replacing an old one, which has FAT->contents of the file. The loaded part of the file keeps every byte. On failure the file is
- * unchanged. */
+ * replacing an old one; the hash of the contents is that of the file, whatever FAT has. The loaded part of the file keeps
+ * every byte. On failure the file is unchanged. */
 int kiln_fat_write(struct kiln_ctx *ctx, const char *path, const struct kiln_fat *fat,
                    struct kiln_span object);
 

@@ -6,44 +6,17 @@
 #include "base/text.h"
 #include "names/combined.h"
 
-/* Bytes of a function pointer. */
-enum { WORD = 8 };
-
-/* Sets *OUT to the value of the symbol NAME, which combining put into the section of constructors. */
-static bool
-find_bound(const struct kiln_plan *plan, const char *name, uint64_t *out)
-{
-    for (size_t i = 1; i < plan->symbol_count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(plan->elf, plan->symtab, i, &symbol);
-        if (kiln_plan_is_global(&symbol) && symbol.section != 0 && strcmp(symbol.name, name) == 0) {
-            Elf64_Shdr shdr;
-            kiln_elf_get_section(plan->elf, symbol.section, &shdr);
-            *out = symbol.sym.st_value;
-            return *out <= shdr.sh_size && *out % WORD == 0 &&
-                   strcmp(kiln_elf_get_section_name(plan->elf, symbol.section),
-                          KILN_CTORS_SECTION) == 0;
-        }
-    }
-    return false;
-}
-
 static int
 count_functions(struct kiln_ctx *ctx, const struct kiln_plan *plan, struct kiln_isolated *out)
 {
-    uint64_t ctors, ctors_end, dtors, dtors_end;
-    if (!find_bound(plan, KILN_CTORS_START, &ctors) ||
-        !find_bound(plan, KILN_CTORS_END, &ctors_end) ||
-        !find_bound(plan, KILN_DTORS_START, &dtors) ||
-        !find_bound(plan, KILN_DTORS_END, &dtors_end) || ctors_end < ctors || dtors_end < dtors)
+    if (!kiln_combined_count(plan->elf, KILN_CTORS_START, KILN_CTORS_END, &out->constructors) ||
+        !kiln_combined_count(plan->elf, KILN_DTORS_START, KILN_DTORS_END, &out->destructors))
     {
         return kiln_fail(ctx, KILN_ERR_FORMAT,
                          "%s: the object was not made by Kiln's combining step, or is damaged: its "
                          "constructors cannot be found; rebuild it",
                          plan->elf->name);
     }
-    out->constructors = (size_t)(ctors_end - ctors) / WORD;
-    out->destructors = (size_t)(dtors_end - dtors) / WORD;
     return 0;
 }
 

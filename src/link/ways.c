@@ -374,23 +374,6 @@ is_whole_section(const struct kiln_elf *object, const struct kiln_elf *file, con
     return in_file.sh_size == in_object.sh_size;
 }
 
-/* Whether the link of the file has added constructors to those of its objects, as the start files of -Ofast do: one
- * is of every link. */
-static bool
-has_more_constructors(const struct kiln_elf *object, const struct kiln_dynobj *dso)
-{
-    uint64_t bounds[2] = {0};
-    size_t table = kiln_elf_find_type(object, SHT_SYMTAB);
-    size_t count = table == 0 ? 0 : kiln_elf_count_symbols(object, table);
-    for (size_t i = 1; i < count; i++) {
-        struct kiln_elf_symbol symbol;
-        kiln_elf_get_symbol(object, table, i, &symbol);
-        bounds[0] = strcmp(symbol.name, KILN_CTORS_START) == 0 ? symbol.sym.st_value : bounds[0];
-        bounds[1] = strcmp(symbol.name, KILN_CTORS_END) == 0 ? symbol.sym.st_value : bounds[1];
-    }
-    return dso->tags[DT_INIT_ARRAYSZ] > bounds[1] - bounds[0] + sizeof(Elf64_Addr);
-}
-
 /* Returns what the link of the file has made of its objects that the final link would not. Pushes to ABSENT
  * the weak references that it has left unanswered, and to REST the names that it has taken from elsewhere. */
 static const char *
@@ -457,7 +440,10 @@ look_at_objects(struct kiln_ctx *ctx, struct kiln_baked *extension, const struct
     if (kiln_fat_decompress(&silent, &extension->fat, path, &silent.arena, &object) == 0 &&
         kiln_elf_init(&silent, object, path, &elf) == 0)
     {
-        if (has_more_constructors(&elf, dso)) {
+        size_t constructors; /* 0 if they are not found, of which isolating tells */
+        kiln_combined_count(&elf, KILN_CTORS_START, KILN_CTORS_END, &constructors);
+        if (dso->tags[DT_INIT_ARRAYSZ] / sizeof(Elf64_Addr) > constructors + 1) {
+            /* As the start files of -Ofast do; one is of every link. */
             reason = "its link added constructors to those of its objects";
         }
         else if (kiln_elf_init(&silent, extension->file.bytes, path, &file) == 0) {

@@ -17,14 +17,6 @@
 #define INSIDE "KILN_CC_INSIDE"
 
 static bool
-is_self(const char *path)
-{
-    struct stat self, other;
-    return stat("/proc/self/exe", &self) == 0 && stat(path, &other) == 0 &&
-           self.st_dev == other.st_dev && self.st_ino == other.st_ino;
-}
-
-static bool
 is_running(const char *list, const char *path)
 {
     size_t len = strlen(path);
@@ -45,7 +37,7 @@ is_candidate(const char *path, bool *self)
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || access(path, X_OK) < 0) {
         return false;
     }
-    if (is_self(path) || is_running(getenv(INSIDE), path)) {
+    if (kiln_file_is_same("/proc/self/exe", path) || is_running(getenv(INSIDE), path)) {
         *self = true;
         return false;
     }

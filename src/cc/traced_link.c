@@ -5,8 +5,6 @@
  * Sources among the inputs are compiled again; -save-temps keeps their objects. */
 #include "cc/cc.h"
 
-#include <sys/stat.h>
-
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -120,13 +118,6 @@ run_either_way(struct kiln_ctx *ctx, const struct kiln_compiler *compiler,
     return result < 0 ? run(ctx, compiler, line, NULL, false, out) : result; /* for the message */
 }
 
-static bool
-is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* Returns whether TRACE has the file PATH. The search starts at *CURSOR, where it usually is. */
 static bool
 find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
@@ -136,7 +127,7 @@ find_file(const struct kiln_trace *trace, const char *path, size_t *cursor)
             size_t i = (*cursor + n) % trace->count;
             const struct kiln_link_input *item = &trace->items[i];
             if (item->member == NULL &&
-                (by_name ? strcmp(item->path, path) == 0 : is_same_file(item->path, path)))
+                (by_name ? strcmp(item->path, path) == 0 : kiln_file_is_same(item->path, path)))
             {
                 *cursor = i + 1;
                 return true;

@@ -181,7 +181,7 @@ int
 kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
 {
     const char *output = bake->options->output;
-    struct stat st, python;
+    struct stat st;
     if (*output == '\0') {
         return kiln_fail(ctx, KILN_ERR_INPUT, "cannot write: the name of the output is empty");
     }
@@ -189,9 +189,7 @@ kiln_bake_output(struct kiln_ctx *ctx, struct kiln_bake *bake)
         return kiln_fail(ctx, KILN_ERR_INPUT,
                          "%s: cannot write: it exists and is not a regular file", output);
     }
-    if (stat(output, &st) == 0 && stat(bake->python.executable, &python) == 0 &&
-        st.st_dev == python.st_dev && st.st_ino == python.st_ino)
-    {
+    if (kiln_file_is_same(output, bake->python.executable)) {
         return kiln_fail(
             ctx, KILN_ERR_INPUT,
             "%s: cannot write: it is the Python that the executable is for, and starts as", output);
